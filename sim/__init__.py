@@ -1,0 +1,1 @@
+"""The stage around the real worker: Postgres, bot, operator, witness, rules and scenarios."""

@@ -1,0 +1,1 @@
+"""A paper bot in its own process: portfolio, journal, heartbeats, market snapshot."""

@@ -1,0 +1,1 @@
+"""A real Postgres for every run and a clean database for every scenario."""

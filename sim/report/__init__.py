@@ -1,0 +1,1 @@
+"""How a breach is told and what evidence is kept."""

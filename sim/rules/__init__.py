@@ -1,0 +1,1 @@
+"""Stop rules and invariants: pure functions over the timeline, one id each."""

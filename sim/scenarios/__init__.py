@@ -1,0 +1,1 @@
+"""Scenarios: stories an incident review would ask about."""

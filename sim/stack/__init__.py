@@ -1,0 +1,1 @@
+"""One isolated stack per scenario: home, database, clock, actors."""

@@ -1,0 +1,1 @@
+"""Sensors: what happened to files, processes and sockets, and who did it."""

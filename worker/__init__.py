@@ -1,0 +1,1 @@
+"""The real services and the real command worker of the trading stack."""

@@ -1,0 +1,1 @@
+"""Claim, execute, recover, loop: how a worker takes commands off the bus."""

@@ -1,0 +1,1 @@
+"""What producers and consumers of commands agree on: types, payloads, canonical form, reasons. Pure."""

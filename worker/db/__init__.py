@@ -1,0 +1,1 @@
+"""Every SQL statement of the stack, its tables and its migrations."""

@@ -1,0 +1,1 @@
+"""Pure decisions that services take and handlers take again."""

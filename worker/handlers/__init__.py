@@ -1,0 +1,1 @@
+"""What each command type does once claimed, one module per family."""

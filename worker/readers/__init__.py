@@ -1,0 +1,1 @@
+"""Strict, read-only views of the files in the bot's home."""

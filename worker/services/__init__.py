@@ -1,0 +1,1 @@
+"""The front door: validate, then write a command in one transaction."""

@@ -1,0 +1,1 @@
+"""The only code that changes files in the bot's home."""
