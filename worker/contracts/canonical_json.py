@@ -1,0 +1,148 @@
+"""JSON as the stack reads and signs it: `Decimal` numbers, no duplicate keys, one canonical form.
+
+Source: contract §5; RFC 8785 (JSON Canonicalization Scheme).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, NoReturn
+
+import rfc8785
+
+from worker.contracts.errors import Reason, Refusal
+
+MAX_SIGNIFICANT_DIGITS = 15
+"""Any decimal of up to 15 digits survives the IEEE double that RFC 8785 prints numbers through."""
+
+MAX_DEPTH = 32
+"""Deeper nesting than any payload has; bounds recursion on hostile input."""
+
+UNSIGNED_KEYS = frozenset({"checksum", "expires_at"})
+"""Left out of the checksum: itself, and the time that the database decides."""
+
+
+def parse(text: str) -> Any:
+    """The parsed JSON value, numbers with a fraction or exponent as `Decimal`.
+
+    Raises: `Refusal` (`validation/payload_malformed`) for invalid JSON, duplicate keys, NaN, Infinity, a number beyond
+    15 significant digits, or nesting beyond 32 levels.
+    """
+    try:
+        value = json.loads(
+            text,
+            parse_float=_decimal,
+            parse_int=_integer,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_object,
+        )
+    except json.JSONDecodeError as error:
+        raise _malformed(
+            f"expected JSON, found {error.msg} at line {error.lineno} column {error.colno}"
+        ) from error
+    except RecursionError as error:
+        raise _malformed(f"nesting goes deeper than {MAX_DEPTH} levels") from error
+    _check(value, depth=0)
+    return value
+
+
+def dumps_canonical(value: Any) -> bytes:
+    """`value` in canonical form (RFC 8785, UTF-8).
+
+    A `Decimal` becomes a JSON number in its shortest form (0.20 → 0.2).
+
+    Raises: `Refusal` (`validation/payload_malformed`) for a Python float, a `Decimal` beyond 15 significant digits or
+    not finite, or a value JSON has no form for.
+    """
+    _check(value, depth=0)
+    try:
+        return rfc8785.dumps(_as_doubles(value))
+    except rfc8785.CanonicalizationError as error:
+        raise _malformed(f"no canonical form: {error}") from error
+
+
+def checksum(payload: Mapping[str, Any]) -> str:
+    """The sha256 (64 hex digits) of `payload` in canonical form, without `checksum` and `expires_at`.
+
+    It is not keyed: it finds drift, not an attacker.
+    """
+    signed = {key: value for key, value in payload.items() if key not in UNSIGNED_KEYS}
+    return hashlib.sha256(dumps_canonical(signed)).hexdigest()
+
+
+def _decimal(text: str) -> Decimal:
+    return Decimal(text)
+
+
+def _integer(text: str) -> int | Decimal:
+    # Beyond 4,300 digits int() itself refuses; a Decimal of that length is refused by the digit limit instead.
+    return int(text) if len(text) <= 20 else Decimal(text)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _malformed(f"{name} is not a JSON number; send a finite one")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _malformed(f"key {key[:64]!r} stands twice in one object; send it once")
+        found[key] = value
+    return found
+
+
+def _check(value: Any, *, depth: int) -> None:
+    """Raise unless `value` has one exact canonical form."""
+    if depth > MAX_DEPTH:
+        raise _malformed(f"nesting goes deeper than {MAX_DEPTH} levels")
+    match value:
+        case None | bool() | str():
+            pass
+        case int():
+            _check_digits(Decimal(value))
+        case Decimal():
+            _check_digits(value)
+        case float():
+            raise _malformed("a Python float has no exact decimal value; use Decimal")
+        case dict():
+            for key, item in value.items():
+                if not isinstance(key, str):
+                    raise _malformed(f"object keys are strings, found {type(key).__name__}")
+                _check(item, depth=depth + 1)
+        case list() | tuple():
+            for item in value:
+                _check(item, depth=depth + 1)
+        case _:
+            raise _malformed(f"JSON has no form for {type(value).__name__}")
+
+
+def _check_digits(number: Decimal) -> None:
+    if not number.is_finite():
+        raise _malformed("a number is finite")
+    written = number.as_tuple().digits
+    digits = (
+        len("".join(map(str, written)).strip("0")) if len(written) > MAX_SIGNIFICANT_DIGITS else len(written)
+    )
+    if digits > MAX_SIGNIFICANT_DIGITS or not -300 <= number.adjusted() <= 300:
+        raise _malformed(
+            f"a number has at most {MAX_SIGNIFICANT_DIGITS} significant digits and a magnitude within "
+            f"1e±300, found {digits} digits"
+        )
+
+
+def _as_doubles(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return int(value) if value == value.to_integral_value() and abs(value) < 2**53 else float(value)
+        case dict():
+            return {key: _as_doubles(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_as_doubles(item) for item in value]
+        case _:
+            return value
+
+
+def _malformed(message: str) -> Refusal:
+    return Refusal(Reason.PAYLOAD_MALFORMED, message)

@@ -1,0 +1,111 @@
+"""Reason codes and the exceptions that carry them.
+
+A *refusal* is terminal and recorded with its reason. A *transient* error leaves the command to recovery. Everything
+else is a defect. Source: contract §4.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Every `category/reason` a command can end with, or a service can refuse with. Source: contract §4."""
+
+    MISSING_OR_BAD_VERSION = "validation/missing_or_bad_version"
+    CHECKSUM_MISMATCH = "validation/checksum_mismatch"
+    PAYLOAD_NOT_OBJECT = "validation/payload_not_object"
+    PAYLOAD_MALFORMED = "validation/payload_malformed"
+    PAYLOAD_TOO_LARGE = "validation/payload_too_large"
+    SCHEMA_VIOLATION = "validation/schema_violation"
+    EXPIRY_MISMATCH = "validation/expiry_mismatch"
+    SUBJECT_MISMATCH = "validation/subject_mismatch"
+    REQUESTER_MISMATCH = "validation/requester_mismatch"
+    UNKNOWN_COMMAND_TYPE = "validation/unknown_command_type"
+    HANDLER_NOT_AVAILABLE = "validation/handler_not_available"
+    CONFIG_NOT_ALLOWED = "validation/config_not_allowed"
+    RISK_NOT_ALLOWED = "validation/risk_not_allowed"
+    VALUE_OUT_OF_RANGE = "validation/value_out_of_range"
+    CROSS_FIELD_VIOLATION = "validation/cross_field_violation"
+    SECRET_FOUND = "validation/secret_found"
+    HOLDINGS_MALFORMED = "validation/holdings_malformed"
+    USER_NOT_ALLOWED = "validation/user_not_allowed"
+
+    ENVIRONMENT_NOT_TESTNET = "guard/environment_not_testnet"
+    DRY_RUN_REQUIRED = "guard/dry_run_required"
+    EXCHANGE_CONNECTION_NOT_ALLOWED = "guard/exchange_connection_not_allowed"
+    TESTNET_FLAG_NOT_TRUE = "guard/testnet_flag_not_true"
+
+    COMMAND_EXPIRED = "expiry/command_expired"
+    PROPOSAL_EXPIRED = "expiry/proposal_expired"
+
+    ALREADY_DECIDED = "conflict/already_decided"
+    LEASE_LOST = "conflict/lease_lost"
+    HOME_LOCKED = "conflict/home_locked"
+
+    PROFILE_NOT_FOUND = "state/profile_not_found"
+    PROFILE_NOT_ACTIVE = "state/profile_not_active"
+    PROFILE_VERSION_STALE = "state/profile_version_stale"
+    BASELINE_ALREADY_APPLIED = "state/baseline_already_applied"
+    ASSET_NOT_FROZEN = "state/asset_not_frozen"
+    ILLEGAL_TRANSITION = "state/illegal_transition"
+    COMMAND_NOT_FOUND = "state/command_not_found"
+    COMMAND_NOT_PENDING = "state/command_not_pending"
+
+    ATTEMPTS_EXHAUSTED = "recovery/attempts_exhausted"
+
+    HOME_NOT_WRITABLE = "io/home_not_writable"
+    DAMAGED_FILE = "io/damaged_file"
+    TWO_FILE_CONFLICT = "io/two_file_conflict"
+    DATABASE_UNAVAILABLE = "io/database_unavailable"
+
+    @property
+    def category(self) -> str:
+        """The part before the slash."""
+        return self.value.split("/", 1)[0]
+
+
+class StackError(Exception):
+    """An error with a reason code and a sentence that says what was expected, what was found and what to do."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(f"{reason.value}: {message}")
+        self.reason = reason
+        self.message = message
+
+
+class Refusal(StackError):
+    """A rule said no. Terminal for the command, recorded with its reason; nothing else has changed."""
+
+
+class EnvironmentNotAllowed(Refusal):
+    """A caller asked for an environment other than testnet. Source: contract §6."""
+
+    def __init__(self, found: object) -> None:
+        super().__init__(
+            Reason.ENVIRONMENT_NOT_TESTNET,
+            f"environment is fixed to 'testnet', found {found!r}; leave the argument out",
+        )
+
+
+class AlreadyDecided(Refusal):
+    """Another command with the same idempotency key and other content came first."""
+
+    def __init__(self, *, key: str, winner: str) -> None:
+        super().__init__(
+            Reason.ALREADY_DECIDED,
+            f"idempotency key {key} belongs to command {winner}; reload the page to see that command",
+        )
+        self.winner = winner
+
+
+class TransientError(StackError):
+    """The database or the disk failed; the command stays where it is for recovery and the worker exits 1."""
+
+
+class LeaseLost(StackError):
+    """This worker's fencing number is no longer the command's; whatever it found is dropped."""
+
+    def __init__(self, command_id: object, attempt: int) -> None:
+        super().__init__(
+            Reason.LEASE_LOST,
+            f"command {command_id} is no longer held under attempt {attempt}; this worker's result is dropped",
+        )
