@@ -38,9 +38,7 @@ def parse(text: str) -> Any:
             object_pairs_hook=_object,
         )
     except json.JSONDecodeError as error:
-        raise _malformed(
-            f"expected JSON, found {error.msg} at line {error.lineno} column {error.colno}"
-        ) from error
+        raise _malformed(f"expected JSON, found {error.msg} at line {error.lineno} column {error.colno}") from error
     except RecursionError as error:
         raise _malformed(f"nesting goes deeper than {MAX_DEPTH} levels") from error
     _check(value, depth=0)
@@ -122,9 +120,7 @@ def _check_digits(number: Decimal) -> None:
     if not number.is_finite():
         raise _malformed("a number is finite")
     written = number.as_tuple().digits
-    digits = (
-        len("".join(map(str, written)).strip("0")) if len(written) > MAX_SIGNIFICANT_DIGITS else len(written)
-    )
+    digits = len("".join(map(str, written)).strip("0")) if len(written) > MAX_SIGNIFICANT_DIGITS else len(written)
     if digits > MAX_SIGNIFICANT_DIGITS or not -300 <= number.adjusted() <= 300:
         raise _malformed(
             f"a number has at most {MAX_SIGNIFICANT_DIGITS} significant digits and a magnitude within "
