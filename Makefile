@@ -1,0 +1,56 @@
+# Everything a command needs is made by scripts/setup first; a second run finds it ready and needs no network.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup scenarios test format container shuffle bench clean
+
+# Every process of the suite starts a Python: without bytecode each start takes two to three times as long.
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
+export PYTHON
+
+BIN := .venv/bin/
+# Further options for pytest, e.g. make scenarios ARGS="-k claim"
+ARGS ?=
+TIMES ?= 20
+TYPED := worker sim tests scripts $(wildcard benchmarks)
+
+help:
+	@echo 'make scenarios   play every scenario on the embedded Postgres'
+	@echo 'make test        format check, lint, types, import contracts, tests, then the scenarios'
+	@echo 'make format      rewrite the code in the house format'
+	@echo 'make container   the scenarios on a Postgres container (needs Docker; SIM_POSTGRES_IMAGE picks the image)'
+	@echo 'make shuffle     tests and scenarios TIMES=20 times, each time in another order'
+	@echo 'make bench       the benchmarks, as readable tables'
+	@echo 'make clean       remove .venv and caches'
+	@echo
+	@echo 'ARGS="..." is passed to pytest; PYTHON=/path/to/python3.x picks the Python for .venv.'
+
+setup:
+	@scripts/setup
+
+scenarios: setup
+	$(BIN)pytest -n auto sim/scenarios $(ARGS)
+
+test: setup
+	$(BIN)ruff format --check .
+	$(BIN)ruff check .
+	$(BIN)mypy $(TYPED)
+	$(BIN)lint-imports
+	$(BIN)pytest -n auto tests $(ARGS)
+	$(BIN)pytest -n auto sim/scenarios $(ARGS)
+
+format: setup
+	$(BIN)ruff format .
+	$(BIN)ruff check --fix .
+
+container: setup
+	$(BIN)pytest -n auto sim/scenarios --postgres=container $(ARGS)
+
+shuffle: setup
+	scripts/shuffle $(TIMES) $(ARGS)
+
+bench: setup
+	@for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(BIN)python "$$benchmark" || exit 1; done
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
+	find worker sim tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,140 @@
+"""Makes `.venv` hold exactly what `requirements.lock` pins, and this project itself.
+
+Started by `scripts/setup`, with nothing but the standard library. A stamp, written last, says for which lock,
+project tables, folder and Python the environment was made; without the right stamp it is made afresh, so a
+run that was cut short never leaves a half-made one in use.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = ROOT / ".venv"
+PYTHON = ENVIRONMENT / "bin" / "python"
+STAMP = ENVIRONMENT / "made-for.json"
+LOCK = ROOT / "requirements.lock"
+REFUSED = 2
+
+
+def wanted_stamp() -> dict[str, str]:
+    """What the environment must have been made for. The tool tables of pyproject.toml do not matter to it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    installed = {"build": project.get("build-system"), "project": project["project"]}
+    digest = hashlib.sha256(LOCK.read_bytes() + json.dumps(installed, sort_keys=True).encode())
+    return {"inputs_sha256": digest.hexdigest(), "folder": str(ROOT)}
+
+
+def is_ready(wanted_python: str) -> bool:
+    """Whether `.venv` was finished for these inputs, this folder and, if one is named, that Python.
+
+    Run by the environment's own Python: one whose base was removed cannot answer and so is not ready.
+    """
+    try:
+        stamp = json.loads(STAMP.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    if wanted_python:
+        probe = [wanted_python, "-c", "import os, sys; print(os.path.realpath(sys._base_executable))"]
+        named = subprocess.run(probe, capture_output=True, text=True, timeout=60, check=False).stdout.strip()
+        if named != stamp.get("python"):
+            return False
+    stamp.pop("python", None)
+    return bool(stamp == wanted_stamp())
+
+
+def say(sentence: str) -> None:
+    print(f"set-up: {sentence}", flush=True)
+
+
+def run(command: list[str], *, or_else: str) -> None:
+    """Runs one command, its output shown. Raises SystemExit with the sentence `or_else` when it fails."""
+    if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
+        raise SystemExit(f"set-up: {or_else}")
+
+
+def remove_old() -> None:
+    if ENVIRONMENT.is_symlink() or ENVIRONMENT.is_file():
+        ENVIRONMENT.unlink()
+    elif ENVIRONMENT.exists():
+        say("removing the old or half-made .venv")
+        shutil.rmtree(ENVIRONMENT)
+
+
+def make_venv(way: str) -> list[str]:
+    """The pip command that installs into the new, empty `.venv`."""
+    no_venv = f"{sys.executable} could not make .venv, see above; PYTHON=/path/to/python3.x picks another one"
+    pip = [str(PYTHON), "-m", "pip"]
+    match way:
+        case "virtualenv":
+            run([sys.executable, "-m", "virtualenv", "--quiet", str(ENVIRONMENT)], or_else=no_venv)
+        case "pip":
+            run([sys.executable, "-m", "venv", "--without-pip", str(ENVIRONMENT)], or_else=no_venv)
+            pip = [sys.executable, "-m", "pip", "--python", str(PYTHON)]
+        case _:
+            run([sys.executable, "-m", "venv", str(ENVIRONMENT)], or_else=no_venv)
+    return pip
+
+
+def install(pip: list[str]) -> None:
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
+    packages = sum(1 for line in LOCK.read_text(encoding="utf-8").splitlines() if line.strip())
+    say(f"installing the {packages} packages of requirements.lock (the only step that needs a network)")
+    run(
+        [*pip, "install", *quiet, "--no-deps", "--requirement", str(LOCK)],
+        or_else="could not install the packages of requirements.lock, see above; is a package index in reach?",
+    )
+    say("installing this project, editable")
+    # The compatible editable mode is one line in a .pth file; the others put an import hook into every start.
+    editable = ["--no-deps", "--config-settings", "editable_mode=compat", "--editable", str(ROOT)]
+    run([*pip, "install", *quiet, *editable], or_else="could not install this project, see above")
+    run([*pip, "check", *quiet], or_else="requirements.lock contradicts itself, see above")
+    say("compiling bytecode")
+    run(
+        [str(PYTHON), "-m", "compileall", "-q", "-j", "0", "worker", "sim", str(ENVIRONMENT / "lib")],
+        or_else="could not compile the installed packages, see above",
+    )
+
+
+def make(way: str) -> None:
+    began = time.monotonic()
+    say(f"Python {sys.version.split()[0]} at {sys.executable}")
+    remove_old()
+    say("making .venv")
+    install(make_venv(way))
+    base = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+    text = json.dumps({**wanted_stamp(), "python": base}, indent=2, sort_keys=True)
+    unfinished = STAMP.with_suffix(".new")
+    unfinished.write_text(text + "\n", encoding="utf-8")
+    unfinished.replace(STAMP)
+    say(f"done in {time.monotonic() - began:.0f} s; the next run skips this")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--is-ready", metavar="PYTHON", nargs="?", const="", help="exit 0 if nothing is to do")
+    parser.add_argument("--way", choices=["ensurepip", "pip", "virtualenv"], default="ensurepip")
+    arguments = parser.parse_args()
+    if arguments.is_ready is not None:
+        return 0 if is_ready(arguments.is_ready) else 1
+    with LOCK.open("rb") as one_at_a_time:
+        # Two commands started at once on a fresh clone: the second waits and then finds the work done.
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        if not (STAMP.exists() and PYTHON.exists() and is_ready(os.environ.get("PYTHON", ""))):
+            try:
+                make(arguments.way)
+            except OSError as error:
+                raise SystemExit(f"set-up: could not make {ENVIRONMENT}: {error}") from error
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
