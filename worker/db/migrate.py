@@ -1,0 +1,112 @@
+"""Moves a database between schema revisions, or prints the SQL that would.
+
+Refuses a database without the testnet marker, and refuses while `BINANCE_TESTNET` is not exactly `true`.
+Source: contract §3, §10 (SR-4, SR-7).
+"""
+
+import io
+import os
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, make_url
+from sqlalchemy.pool import NullPool
+
+from worker.contracts.errors import Reason, Refusal
+
+MARKER = "environment=testnet"
+"""The word in `COMMENT ON DATABASE` that `sim db init` sets; nothing is migrated without it."""
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the database at `url` up to `revision` in one transaction.
+
+    Raises: `Refusal` (`guard/…`) for a database without the testnet marker, or without `BINANCE_TESTNET=true`.
+    """
+    with _guarded(url) as connection, connection.begin():
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Take the database at `url` down to `revision` (`base` for none) in one transaction.
+
+    Raises: as `upgrade`.
+    """
+    with _guarded(url) as connection, connection.begin():
+        command.downgrade(_config(connection), revision)
+
+
+def preview(url: str, revision: str = "head") -> str:
+    """The SQL that `upgrade` would run, from the revision the database is at; nothing is run."""
+    with _guarded(url) as connection:
+        at = current_revision(connection)
+    output = io.StringIO()
+    config = _bare_config()
+    config.attributes["output"] = output
+    command.upgrade(config, f"{at or 'base'}:{revision}", sql=True)
+    return output.getvalue()
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision the database is at, or None before the first migration."""
+    found = connection.exec_driver_sql("SELECT to_regclass('public.alembic_version') IS NOT NULL").scalar_one()
+    if not found:
+        return None
+    row = connection.exec_driver_sql("SELECT version_num FROM public.alembic_version").first()
+    return None if row is None else str(row[0])
+
+
+def newest_revision() -> str:
+    """The newest revision among the migration scripts."""
+    head = ScriptDirectory.from_config(_bare_config()).get_current_head()
+    if head is None:
+        raise RuntimeError(f"no migration found in {_SCRIPTS}")
+    return head
+
+
+def database_comment(connection: Connection) -> str:
+    """What `COMMENT ON DATABASE` holds, or an empty string."""
+    comment = connection.exec_driver_sql(
+        "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
+    ).scalar_one()
+    return comment or ""
+
+
+def _guarded(url: str) -> Connection:
+    flag = os.environ.get("BINANCE_TESTNET")
+    if flag != "true":
+        raise Refusal(
+            Reason.TESTNET_FLAG_NOT_TRUE,
+            f"expected BINANCE_TESTNET to be exactly 'true', found {flag!r}; migrations run on testnet only",
+        )
+    connection = create_engine(make_url(url), poolclass=NullPool).connect()
+    try:
+        comment = database_comment(connection)
+        if MARKER not in comment.split():
+            raise Refusal(
+                Reason.ENVIRONMENT_NOT_TESTNET,
+                f"expected the database comment to hold '{MARKER}', found {comment!r}; "
+                "run `sim db init` on a testnet database first",
+            )
+        connection.rollback()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _bare_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _config(connection: Connection) -> Config:
+    config = _bare_config()
+    config.attributes["connection"] = connection
+    return config

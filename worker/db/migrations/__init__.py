@@ -1,0 +1,1 @@
+"""Additive migrations, each with a working downgrade."""

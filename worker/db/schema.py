@@ -1,0 +1,172 @@
+"""The tables, as SQLAlchemy Core sees them. The migrations create them; a test holds the two together.
+
+Source: contract §3. All times are UTC (`timestamptz`); `payload` and its kin are JSON text, kept as written.
+"""
+
+from enum import StrEnum
+
+from sqlalchemy import (
+    JSON,
+    TIMESTAMP,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+
+from worker.contracts.states import CommandStatus, ProfileStatus, UserRole
+
+REVISION = "0001"
+"""The newest migration; a worker refuses a database at an older one. Revisions sort as text."""
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_name)s_key",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "ix": "%(table_name)s_%(column_0_name)s_idx",
+    }
+)
+
+
+def _moment() -> TIMESTAMP:
+    return TIMESTAMP(timezone=True)
+
+
+def _id() -> "Column[int]":
+    return Column("id", BigInteger, Identity(always=False), primary_key=True)
+
+
+def one_of(column: str, values: type[StrEnum]) -> str:
+    """The SQL condition that `column` holds one of the enum's values."""
+    return f"{column} IN ({', '.join(repr(member.value) for member in values)})"
+
+
+users = Table(
+    "users",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False),
+    Column("email", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    CheckConstraint(one_of("role", UserRole), name="role"),
+)
+
+commands = Table(
+    "commands",
+    metadata,
+    _id(),
+    Column("command_id", Uuid, nullable=False, unique=True),
+    Column("command_type", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default=CommandStatus.PENDING.value),
+    Column("environment", Text, nullable=False, server_default="testnet"),
+    Column("payload", JSON, nullable=False),
+    Column("idempotency_key", Text, nullable=False, unique=True),
+    Column("requested_by", BigInteger, ForeignKey("users.id", ondelete="SET NULL")),
+    Column("worker_id", Text),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("lease_expires_at", _moment()),
+    Column("claimed_at", _moment()),
+    Column("started_at", _moment()),
+    Column("finished_at", _moment()),
+    Column("expires_at", _moment()),
+    Column("result_json", JSON),
+    Column("error_message", Text),
+    Column("created_at", _moment(), nullable=False, server_default=func.now()),
+    Column("updated_at", _moment(), nullable=False, server_default=func.now()),
+    CheckConstraint(one_of("status", CommandStatus), name="status"),
+    CheckConstraint("environment = 'testnet'", name="environment"),
+    CheckConstraint("attempts >= 0", name="attempts"),
+    Index(
+        "commands_one_active_per_subject",
+        "subject",
+        unique=True,
+        postgresql_where=text("status IN ('claimed', 'running')"),
+    ),
+    Index("commands_pending_order", "created_at", "id", postgresql_where=text("status = 'pending'")),
+    Index("commands_pending_subject", "subject", "created_at", "id", postgresql_where=text("status = 'pending'")),
+    Index("commands_pending_expiry", "expires_at", postgresql_where=text("status = 'pending'")),
+    Index("commands_lease", "lease_expires_at", postgresql_where=text("status IN ('claimed', 'running')")),
+)
+
+command_audit_log = Table(
+    "command_audit_log",
+    metadata,
+    _id(),
+    Column("command_id", Uuid, ForeignKey("commands.command_id", ondelete="CASCADE"), nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("status_from", Text),
+    Column("status_to", Text),
+    Column("worker_id", Text),
+    Column("detail", JSON),
+    Column("created_at", _moment(), nullable=False, server_default=func.now()),
+    Index("command_audit_log_command_id_idx", "command_id", "id"),
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    _id(),
+    Column("event_type", Text, nullable=False),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="SET NULL")),
+    Column("command_id", Uuid),
+    Column("metadata", JSON),
+    Column("created_at", _moment(), nullable=False, server_default=func.now()),
+    Index("audit_events_command_id_idx", "command_id"),
+    Index("audit_events_event_type_idx", "event_type"),
+)
+
+config_profiles = Table(
+    "config_profiles",
+    metadata,
+    Column("profile_id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("config", JSON, nullable=False),
+    CheckConstraint(one_of("status", ProfileStatus), name="status"),
+    CheckConstraint("version >= 1", name="version"),
+)
+
+risk_settings = Table(
+    "risk_settings",
+    metadata,
+    Column("profile_id", Uuid, ForeignKey("config_profiles.profile_id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Numeric, nullable=False),
+)
+
+bot_statuses = Table(
+    "bot_statuses",
+    metadata,
+    _id(),
+    Column("pid", Integer, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("cycle", BigInteger, nullable=False),
+    Column("portfolio_sha256", Text),
+    Column("created_at", _moment(), nullable=False, server_default=func.now()),
+    CheckConstraint("mode = 'paper'", name="mode"),
+)
+
+baseline_holdings = Table(
+    "baseline_holdings",
+    metadata,
+    Column("asset", Text, primary_key=True),
+    Column("quantity", Numeric, nullable=False),
+    Column("frozen", Boolean, nullable=False),
+    Column("recorded_at", _moment(), nullable=False),
+    CheckConstraint("quantity > 0", name="quantity"),
+)
