@@ -1,0 +1,361 @@
+"""The worker's statements on the bus: claim, start, renew, finish, recover, expire.
+
+Each is one statement, so one commit and one round trip on an autocommit connection; each moves a command only from
+the status and fencing number it expects, and says by its rows whether it did. Source: contract §4.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from worker.contracts.payloads import MAX_PAYLOAD_BYTES
+from worker.contracts.states import CommandStatus
+from worker.db.session import execute, json_text
+
+MAX_SWEEP = 100
+"""How many overdue or lapsed commands one sweep takes; the rest waits for the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedCommand:
+    """A command this worker holds. `attempt` is its fencing number; `payload` is None when too large to read."""
+
+    id: int
+    command_id: UUID
+    command_type: str
+    subject: str
+    environment: str
+    payload: str | None
+    payload_bytes: int
+    requested_by: int | None
+    attempt: int
+    expires_at: datetime | None
+    worker_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What one look at the bus found: a command or None, and whether a sweep has work to do."""
+
+    command: ClaimedCommand | None
+    has_lapsed_lease: bool
+    has_overdue: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LapsedLease:
+    """A command whose holder let its lease run out."""
+
+    command: ClaimedCommand
+    status: CommandStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRow:
+    """One row for `command_audit_log`; `detail` holds plain JSON values."""
+
+    event_type: str
+    status_from: CommandStatus | None
+    status_to: CommandStatus | None
+    detail: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    """One row for `audit_events`; the command's id and user are added. `metadata` is scrubbed already."""
+
+    event_type: str
+    metadata: dict[str, Any]
+
+
+_COLUMNS = f"""
+    c.id, c.command_id, c.command_type, c.subject, c.environment,
+    CASE WHEN octet_length(c.payload::text) <= {MAX_PAYLOAD_BYTES} THEN c.payload::text END AS payload,
+    octet_length(c.payload::text) AS payload_bytes, c.requested_by, c.attempts, c.expires_at, c.worker_id
+"""
+
+_CLAIM = f"""
+WITH claimed AS (
+    UPDATE commands AS c
+    SET status = 'claimed', worker_id = %(worker_id)s, attempts = c.attempts + 1, claimed_at = now(),
+        lease_expires_at = now() + interval '60 seconds', updated_at = now()
+    WHERE c.id = (
+        SELECT candidate.id
+        FROM commands AS candidate
+        WHERE candidate.status = 'pending'
+          AND (candidate.expires_at IS NULL OR now() < candidate.expires_at)
+          AND NOT EXISTS (
+              SELECT 1 FROM commands AS earlier
+              WHERE earlier.subject = candidate.subject AND earlier.status = 'pending'
+                AND (earlier.expires_at IS NULL OR now() < earlier.expires_at)
+                AND (earlier.created_at, earlier.id) < (candidate.created_at, candidate.id))
+          AND NOT EXISTS (
+              SELECT 1 FROM commands AS active
+              WHERE active.subject = candidate.subject AND active.status IN ('claimed', 'running'))
+        ORDER BY candidate.created_at, candidate.id
+        LIMIT 1
+        FOR UPDATE OF candidate SKIP LOCKED)
+    RETURNING {_COLUMNS}
+)
+SELECT
+    EXISTS (SELECT 1 FROM commands WHERE status IN ('claimed', 'running') AND lease_expires_at <= now()) AS lapsed,
+    EXISTS (SELECT 1 FROM commands WHERE status = 'pending' AND expires_at <= now()) AS overdue,
+    claimed.*
+FROM (SELECT 1) AS one LEFT JOIN claimed ON true
+"""
+
+_START = """
+WITH started AS (
+    UPDATE commands SET status = 'running', started_at = now(), updated_at = now()
+    WHERE id = %(id)s AND status = 'claimed' AND attempts = %(attempt)s
+    RETURNING command_id
+)
+INSERT INTO command_audit_log (command_id, event_type, status_from, status_to, worker_id, detail)
+SELECT command_id, 'started', 'claimed', 'running', %(worker_id)s, json_build_object('attempt', %(attempt)s::int)
+FROM started
+RETURNING created_at
+"""
+
+_RENEW = """
+UPDATE commands SET lease_expires_at = now() + interval '60 seconds', updated_at = now()
+WHERE id = %(id)s AND attempts = %(attempt)s AND status = 'running'
+RETURNING now()
+"""
+
+_FINISH = """
+WITH finished AS (
+    UPDATE commands
+    SET status = %(status)s, finished_at = now(), updated_at = now(), lease_expires_at = NULL,
+        result_json = %(result)s::json, error_message = %(error_message)s
+    WHERE id = %(id)s AND attempts = %(attempt)s AND status = 'running'
+    RETURNING command_id, requested_by
+), logged AS (
+    INSERT INTO command_audit_log (command_id, event_type, status_from, status_to, worker_id, detail)
+    SELECT f.command_id, r.event_type, r.status_from, r.status_to, %(worker_id)s, r.detail
+    FROM finished AS f,
+         ROWS FROM (json_to_recordset(%(log_rows)s::json)
+             AS (event_type text, status_from text, status_to text, detail json)) WITH ORDINALITY
+             AS r (event_type, status_from, status_to, detail, place)
+    ORDER BY r.place
+), audited AS (
+    INSERT INTO audit_events (event_type, user_id, command_id, metadata)
+    SELECT r.event_type, f.requested_by, f.command_id, r.metadata
+    FROM finished AS f,
+         ROWS FROM (json_to_recordset(%(audit_rows)s::json) AS (event_type text, metadata json)) WITH ORDINALITY
+             AS r (event_type, metadata, place)
+    ORDER BY r.place
+)
+SELECT command_id FROM finished
+"""
+
+_EXPIRE = f"""
+WITH overdue AS (
+    UPDATE commands SET status = 'expired', finished_at = now(), updated_at = now(),
+        error_message = 'expiry/command_expired: the command was not claimed before its expiry; request it again'
+    WHERE id IN (
+        SELECT id FROM commands WHERE status = 'pending' AND expires_at <= now()
+        ORDER BY created_at, id LIMIT {MAX_SWEEP} FOR UPDATE SKIP LOCKED)
+    RETURNING id, command_id, expires_at
+)
+INSERT INTO command_audit_log (command_id, event_type, status_from, status_to, worker_id, detail)
+SELECT command_id, 'expired', 'pending', 'expired', %(worker_id)s, json_build_object('expires_at', expires_at)
+FROM overdue ORDER BY id
+RETURNING command_id
+"""
+
+_LAPSED = f"""
+SELECT c.status, {_COLUMNS}
+FROM commands AS c
+WHERE c.status IN ('claimed', 'running') AND c.lease_expires_at <= now()
+ORDER BY c.lease_expires_at, c.id
+LIMIT {MAX_SWEEP}
+"""
+
+_PUT_BACK = """
+WITH returned AS (
+    UPDATE commands
+    SET status = 'pending', worker_id = NULL, lease_expires_at = NULL, claimed_at = NULL, started_at = NULL,
+        updated_at = now()
+    WHERE id = %(id)s AND attempts = %(attempt)s AND status = %(status)s AND lease_expires_at <= now()
+    RETURNING command_id
+)
+INSERT INTO command_audit_log (command_id, event_type, status_from, status_to, worker_id, detail)
+SELECT command_id, 'lease_expired', %(status)s, 'pending', %(worker_id)s, json_build_object('attempt', %(attempt)s::int)
+FROM returned
+RETURNING command_id
+"""
+
+_GIVE_UP = """
+WITH failed AS (
+    UPDATE commands
+    SET status = 'failed', finished_at = now(), updated_at = now(), lease_expires_at = NULL,
+        result_json = %(result)s::json, error_message = %(error_message)s
+    WHERE id = %(id)s AND attempts = %(attempt)s AND status = %(status)s AND lease_expires_at <= now()
+    RETURNING command_id, requested_by
+), audited AS (
+    INSERT INTO audit_events (event_type, user_id, command_id, metadata)
+    SELECT r.event_type, f.requested_by, f.command_id, r.metadata
+    FROM failed AS f, json_to_recordset(%(audit_rows)s::json) AS r (event_type text, metadata json)
+)
+INSERT INTO command_audit_log (command_id, event_type, status_from, status_to, worker_id, detail)
+SELECT command_id, 'lease_expired', %(status)s, 'failed', %(worker_id)s, json_build_object('attempt', %(attempt)s::int)
+FROM failed
+RETURNING command_id
+"""
+
+_TAKE_OVER = f"""
+WITH taken AS (
+    UPDATE commands AS c
+    SET worker_id = %(worker_id)s, attempts = c.attempts + 1, lease_expires_at = now() + interval '60 seconds',
+        updated_at = now()
+    WHERE c.id = %(id)s AND c.attempts = %(attempt)s AND c.status = 'running' AND c.lease_expires_at <= now()
+    RETURNING {_COLUMNS}
+), logged AS (
+    INSERT INTO command_audit_log (command_id, event_type, status_from, status_to, worker_id, detail)
+    SELECT command_id, 'lease_taken_over', 'running', 'running', %(worker_id)s,
+           json_build_object('attempt', %(attempt)s::int)
+    FROM taken
+)
+SELECT * FROM taken
+"""
+
+
+def claim(connection: Connection, *, worker_id: str) -> Claim:
+    """The oldest command that may run now, claimed for `worker_id`, or none.
+
+    Effects: at most one command `pending` → `claimed` with a 60 s lease and a new fencing number; no audit row.
+    Raises: `sqlalchemy.exc.IntegrityError` (23505) when another worker claimed the same subject first; try again.
+    """
+    lapsed, overdue, *columns = execute(connection, _CLAIM, {"worker_id": worker_id})[0]
+    return Claim(
+        command=None if columns[0] is None else _command(columns),
+        has_lapsed_lease=lapsed,
+        has_overdue=overdue,
+    )
+
+
+def start(connection: Connection, command: ClaimedCommand) -> datetime | None:
+    """When `command` began to run (UTC, database clock), or None when it is no longer this worker's.
+
+    Effects: `claimed` → `running` and the log row `started`.
+    """
+    rows = execute(connection, _START, _mine(command))
+    return rows[0][0] if rows else None
+
+
+def renew(connection: Connection, command: ClaimedCommand) -> datetime | None:
+    """The database's now, with the lease extended by 60 s; None when `command` is no longer this worker's."""
+    rows = execute(connection, _RENEW, {"id": command.id, "attempt": command.attempt})
+    return rows[0][0] if rows else None
+
+
+def finish(
+    connection: Connection,
+    command: ClaimedCommand,
+    *,
+    status: CommandStatus,
+    result: dict[str, Any],
+    error_message: str | None,
+    log_rows: Sequence[LogRow],
+    audit_rows: Sequence[AuditRow],
+) -> bool:
+    """True when the result was written; False when `command` is no longer this worker's, and nothing was.
+
+    Effects: `running` → `status`, the handler's log rows, then `result_written`, and the audit events.
+    """
+    final = LogRow(event_type="result_written", status_from=CommandStatus.RUNNING, status_to=status)
+    parameters = _mine(command) | {
+        "status": status.value,
+        "result": json_text(result),
+        "error_message": error_message,
+        "log_rows": json_text([_log_fields(row) for row in (*log_rows, final)]),
+        "audit_rows": json_text([_audit_fields(row) for row in audit_rows]),
+    }
+    return bool(execute(connection, _FINISH, parameters))
+
+
+def expire_overdue(connection: Connection, *, worker_id: str) -> int:
+    """How many pending commands past their expiry became `expired`, each with its log row; at most 100."""
+    return len(execute(connection, _EXPIRE, {"worker_id": worker_id}))
+
+
+def lapsed_leases(connection: Connection) -> list[LapsedLease]:
+    """Commands whose lease has run out, oldest lease first; at most 100."""
+    return [
+        LapsedLease(status=CommandStatus(row[0]), command=_command(row[1:])) for row in execute(connection, _LAPSED, {})
+    ]
+
+
+def put_back(connection: Connection, lapsed: LapsedLease, *, worker_id: str) -> bool:
+    """True when the command went back to `pending` with the log row `lease_expired`; False if it moved meanwhile."""
+    return bool(execute(connection, _PUT_BACK, _recovery(lapsed, worker_id)))
+
+
+def give_up(
+    connection: Connection,
+    lapsed: LapsedLease,
+    *,
+    worker_id: str,
+    result: dict[str, Any],
+    error_message: str,
+    audit_rows: Sequence[AuditRow],
+) -> bool:
+    """True when the command was failed by recovery with the log row `lease_expired`; False if it moved meanwhile."""
+    parameters = _recovery(lapsed, worker_id) | {
+        "result": json_text(result),
+        "error_message": error_message,
+        "audit_rows": json_text([_audit_fields(row) for row in audit_rows]),
+    }
+    return bool(execute(connection, _GIVE_UP, parameters))
+
+
+def take_over(connection: Connection, lapsed: LapsedLease, *, worker_id: str) -> ClaimedCommand | None:
+    """The running command under a new fencing number, held by `worker_id`; None if it moved meanwhile."""
+    rows = execute(connection, _TAKE_OVER, _recovery(lapsed, worker_id))
+    return _command(rows[0]) if rows else None
+
+
+def _command(row: Sequence[Any]) -> ClaimedCommand:
+    return ClaimedCommand(
+        id=row[0],
+        command_id=row[1],
+        command_type=row[2],
+        subject=row[3],
+        environment=row[4],
+        payload=row[5],
+        payload_bytes=row[6],
+        requested_by=row[7],
+        attempt=row[8],
+        expires_at=row[9],
+        worker_id=row[10],
+    )
+
+
+def _mine(command: ClaimedCommand) -> dict[str, Any]:
+    return {"id": command.id, "attempt": command.attempt, "worker_id": command.worker_id}
+
+
+def _recovery(lapsed: LapsedLease, worker_id: str) -> dict[str, Any]:
+    return {
+        "id": lapsed.command.id,
+        "attempt": lapsed.command.attempt,
+        "status": lapsed.status.value,
+        "worker_id": worker_id,
+    }
+
+
+def _log_fields(row: LogRow) -> dict[str, Any]:
+    return {
+        "event_type": row.event_type,
+        "status_from": row.status_from,
+        "status_to": row.status_to,
+        "detail": row.detail,
+    }
+
+
+def _audit_fields(row: AuditRow) -> dict[str, Any]:
+    return {"event_type": row.event_type, "metadata": row.metadata}

@@ -1,0 +1,58 @@
+"""Statements on `config_profiles` and `risk_settings`. Source: contract §3."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from worker.contracts.canonical_json import parse
+from worker.contracts.states import ProfileStatus
+from worker.db.session import execute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredProfile:
+    """A profile with its risk settings. `config` is as parsed, not validated; `read_at` is the database's now (UTC)."""
+
+    profile_id: UUID
+    name: str
+    version: int
+    status: ProfileStatus
+    config: Any
+    risk_settings: Mapping[str, Decimal]
+    read_at: datetime
+
+
+_FIND = """
+SELECT p.profile_id, p.name, p.version, p.status, p.config::text,
+       (SELECT json_object_agg(r.key, r.value::text ORDER BY r.key)::text
+        FROM risk_settings AS r WHERE r.profile_id = p.profile_id) AS risk_settings,
+       now()
+FROM config_profiles AS p
+WHERE p.profile_id = %(profile_id)s
+"""
+
+
+def find_profile(connection: Connection, profile_id: UUID) -> StoredProfile | None:
+    """The profile and all its risk settings as of one snapshot, or None.
+
+    Raises: `Refusal` (`validation/payload_malformed`) when the stored config is not well-formed.
+    """
+    rows = execute(connection, _FIND, {"profile_id": profile_id})
+    if not rows:
+        return None
+    found, name, version, status, config, risk_settings, read_at = rows[0]
+    values = parse(risk_settings) if risk_settings else {}
+    return StoredProfile(
+        profile_id=found,
+        name=name,
+        version=version,
+        status=ProfileStatus(status),
+        config=parse(config),
+        risk_settings={key: Decimal(value) for key, value in values.items()},
+        read_at=read_at,
+    )

@@ -1,0 +1,145 @@
+"""Connections to the GUI database, and the one place that says what a database error means.
+
+Every connection is in UTC and speaks JSON through `worker.contracts.canonical_json`. The worker keeps one
+connection in autocommit: a single statement is then one commit and one round trip. Where several statements belong
+together, `transaction` brackets them. Source: contract §3, style "SQL".
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum, auto
+from typing import Any, Protocol, cast
+
+import psycopg
+from sqlalchemy import URL, Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from worker.contracts.canonical_json import dumps_canonical, parse
+from worker.contracts.errors import Reason, TransientError
+
+CONNECT_TIMEOUT_S = 5
+"""A database that does not answer by then counts as unreachable."""
+
+_TRANSIENT_CLASSES = frozenset({"08", "53", "57", "58"})
+_TRANSIENT_CODES = frozenset({"40001", "40P01", "55P03", "25006"})
+
+
+class DatabaseSettings(Protocol):
+    """Where the GUI database is; see `worker.settings`."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def user(self) -> str: ...
+    @property
+    def password(self) -> str: ...
+
+
+class Failure(Enum):
+    """What a database error means for the command at hand."""
+
+    TRANSIENT = auto()
+    """The connection or the server failed, or a lock could not be had: leave the command to recovery."""
+    UNIQUE_VIOLATION = auto()
+    """Somebody else's row came first."""
+    DEFECT = auto()
+    """The statement itself is wrong."""
+
+
+def url_of(settings: DatabaseSettings) -> URL:
+    """The SQLAlchemy URL of the database; the password stays hidden in its `repr`."""
+    return URL.create(
+        "postgresql+psycopg",
+        username=settings.user,
+        password=settings.password or None,
+        database=settings.name,
+        query={"host": settings.host, "port": str(settings.port)},
+    )
+
+
+def open_engine(url: URL | str, *, application_name: str) -> Engine:
+    """An engine whose connections are opened on demand and closed when given back.
+
+    One process runs one command at a time, so a pool would only keep idle connections alive.
+    """
+    return create_engine(
+        url,
+        poolclass=NullPool,
+        json_serializer=_json_text,
+        json_deserializer=parse,
+        connect_args={
+            "options": "-c TimeZone=UTC",
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": application_name[:63],
+        },
+    )
+
+
+def connect_autocommit(engine: Engine) -> Connection:
+    """One connection on which every statement commits by itself.
+
+    Raises: `TransientError` (`io/database_unavailable`) when the server cannot be reached.
+    """
+    try:
+        return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    except DBAPIError as error:
+        raise unavailable(error) from error
+
+
+def driver(connection: Connection) -> "psycopg.Connection[Any]":
+    """The psycopg connection below `connection`."""
+    return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """One READ COMMITTED transaction on an autocommit connection; rolled back unless the block ends well."""
+    with driver(connection).transaction():
+        yield
+
+
+def execute(connection: Connection, statement: str, parameters: Mapping[str, Any]) -> Sequence[Any]:
+    """The rows that `statement` (psycopg placeholders, `%(name)s`) returns; empty where it returns none."""
+    result = connection.exec_driver_sql(statement, dict(parameters))
+    return result.all() if result.returns_rows else ()
+
+
+def json_text(value: Any) -> str | None:
+    """`value` as the JSON text a column takes, or None for SQL NULL."""
+    return None if value is None else _json_text(value)
+
+
+def classify(error: DBAPIError | psycopg.Error) -> Failure:
+    """What `error` means. Source: PostgreSQL's appendix of error codes."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return Failure.TRANSIENT
+    original = error.orig if isinstance(error, DBAPIError) else error
+    sqlstate = getattr(original, "sqlstate", None)
+    if sqlstate is None:
+        # psycopg gives no code when the connection broke or was never made.
+        return Failure.TRANSIENT if isinstance(original, psycopg.OperationalError) else Failure.DEFECT
+    if sqlstate == "23505":
+        return Failure.UNIQUE_VIOLATION
+    if sqlstate in _TRANSIENT_CODES or sqlstate[:2] in _TRANSIENT_CLASSES:
+        return Failure.TRANSIENT
+    return Failure.DEFECT
+
+
+def unavailable(error: DBAPIError | psycopg.Error) -> TransientError:
+    """`error` as a sentence that names the server's own words but no address, user or password."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    sqlstate = getattr(original, "sqlstate", None)
+    return TransientError(
+        Reason.DATABASE_UNAVAILABLE,
+        f"the GUI database did not answer ({type(original).__name__}, SQLSTATE {sqlstate or 'none'}); "
+        "check GUI_DB_HOST, GUI_DB_PORT and that the server is up; the command stays for recovery",
+    )
+
+
+def _json_text(value: Any) -> str:
+    return dumps_canonical(value).decode("utf-8")
