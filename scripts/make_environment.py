@@ -85,7 +85,7 @@ def make_venv(way: str) -> list[str]:
 
 
 def install(pip: list[str]) -> None:
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
+    quiet = ["-qq", "--disable-pip-version-check", "--no-input"]
     packages = sum(1 for line in LOCK.read_text(encoding="utf-8").splitlines() if line.strip())
     say(f"installing the {packages} packages of requirements.lock (the only step that needs a network)")
     run(
