@@ -1,0 +1,1 @@
+"""What runs inside a watched child process: found first on its PYTHONPATH, standard library only."""

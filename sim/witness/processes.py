@@ -1,0 +1,110 @@
+"""The process table, read from outside: who lives, and who belongs to one bot's home."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_ENVIRONMENT_KEY = "BOT_HOME"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessView:
+    """One process when it was looked at. `created_at` (seconds since 1970) tells it from a later one of the same pid."""
+
+    pid: int
+    created_at: float
+    parent_pid: int
+    command_line: tuple[str, ...]
+    status: str
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether it runs the command worker. Source: contract §1."""
+        return "worker.command_worker" in self.command_line
+
+
+def view(pid: int) -> ProcessView | None:
+    """The process with this pid, or None where there is none; a zombie is one."""
+    try:
+        return _view(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return None
+
+
+def alive(pid: int, created_at: float) -> bool:
+    """Whether exactly this process still runs: another one of the same pid does not count, nor does a zombie."""
+    found = view(pid)
+    return found is not None and found.created_at == created_at and found.status != psutil.STATUS_ZOMBIE
+
+
+def of_home(home: Path) -> tuple[ProcessView, ...]:
+    """Living processes whose `BOT_HOME` is `home`, or that name it on their command line or work in it; oldest first.
+
+    Processes of other users hide their environment from an ordinary user; their command line is still read.
+    """
+    wanted = home.resolve()
+    found = [_view(process) for process in _living() if _belongs(process, wanted)]
+    present = [process for process in found if process is not None]
+    return tuple(sorted(present, key=lambda process: (process.created_at, process.pid)))
+
+
+def descendants(pid: int) -> tuple[ProcessView, ...]:
+    """Children of a process and theirs, at this moment."""
+    try:
+        children = psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return ()
+    return tuple(child for child in map(_view, children) if child is not None)
+
+
+def _living() -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _belongs(process: psutil.Process, home: Path) -> bool:
+    try:
+        words = process.cmdline()
+        if any(_names(word, home) for word in words):
+            return True
+        named = process.environ().get(_ENVIRONMENT_KEY)
+        return named is not None and _same(named, home) or Path(process.cwd()) == home
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def _names(word: str, home: Path) -> bool:
+    value = word.partition("=")[2] if word.startswith("-") else word
+    return value.startswith("/") and _same(value, home)
+
+
+def _same(text: str, home: Path) -> bool:
+    return text == str(home) or Path(text).resolve() == home
+
+
+def _view(process: psutil.Process) -> ProcessView | None:
+    try:
+        with process.oneshot():
+            return ProcessView(
+                pid=process.pid,
+                created_at=process.create_time(),
+                parent_pid=process.ppid(),
+                command_line=tuple(process.cmdline()),
+                status=process.status(),
+            )
+    except psutil.NoSuchProcess:
+        return None
+    except psutil.AccessDenied:
+        return ProcessView(
+            pid=process.pid,
+            created_at=process.create_time(),
+            parent_pid=process.ppid(),
+            command_line=(),
+            status=process.status(),
+        )

@@ -1,0 +1,187 @@
+"""A continuous watch over a folder which time-stamps what happens, and says which process did it where it may.
+
+Linux only: fanotify on the whole file system where CAP_SYS_ADMIN is held (it names the process, and sees a write
+through a hard link from outside), inotify elsewhere. Where there is neither, the watch says so and sees nothing; the
+stat snapshot still does. One reader thread sleeps in `poll`; nothing is polled for.
+"""
+
+import os
+import select
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from sim.errors import SimError
+from sim.witness.timestamp_grain import real_now_ns
+
+# After the first event of a burst the reader waits this long before it reads, so that it is woken once for many
+# events and the watched process is not slowed by it; also the precision of an event's time.
+_GATHER_S = 0.002
+_STOP_TIMEOUT_S = 5.0
+_MAX_EVENTS = 1_000_000  # a runaway writer, beyond what anyone would read
+
+
+class WatchKind(StrEnum):
+    """Which kernel interface watches."""
+
+    FANOTIFY = "fanotify"
+    INOTIFY = "inotify"
+    NONE = "none"
+
+
+class Happening(StrEnum):
+    """What the kernel saw."""
+
+    CREATED = "created"
+    DELETED = "deleted"
+    MODIFIED = "modified"
+    CLOSED_AFTER_WRITE = "closed-after-write"
+    METADATA = "metadata"
+    MOVED_FROM = "moved-from"
+    MOVED_TO = "moved-to"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchEvent:
+    """Something that happened to one path. The kernel merges what happens to one path between two reads.
+
+    `at_ns` is when it was read, at most a few milliseconds later. `counterpart` is the other end of a move within the
+    folder. `pid` and `command` are known to fanotify alone, `command` only if the process still lived.
+    """
+
+    at_ns: int
+    path: str
+    what: frozenset[Happening]
+    is_folder: bool = False
+    counterpart: str | None = None
+    pid: int | None = None
+    command: str | None = None
+
+
+class Source(Protocol):
+    """A kernel queue of file events that is open; `read` never blocks and returns nothing where nothing waits."""
+
+    kind: WatchKind
+
+    def fileno(self) -> int: ...
+    def read(self, at_ns: int) -> list[WatchEvent]: ...
+    def close(self) -> None: ...
+
+
+class Watch:
+    """An open watch. Its own thread reads; `drain` reads too, so nothing that happened before it can be missed."""
+
+    def __init__(self, source: Source | None, reason: str) -> None:
+        self.kind = source.kind if source is not None else WatchKind.NONE
+        self.reason = reason
+        self._source = source
+        self._events: list[WatchEvent] = []
+        self._failure: SimError | None = None
+        self._reading = threading.Lock()
+        self._stop_reader, self._stop = os.pipe()
+        self._thread = threading.Thread(target=self._run, name="sim-watch", daemon=True)
+        if source is not None:
+            self._thread.start()
+
+    def drain(self) -> tuple[WatchEvent, ...]:
+        """What happened since the last call, oldest first.
+
+        Raises: SimError `witness/watch_overflow` if the kernel or this process had to drop events.
+        """
+        self._pump()
+        with self._reading:
+            events, self._events = self._events, []
+            failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+        return tuple(events)
+
+    def close(self) -> None:
+        """The watch is over; a second call does nothing.
+
+        Raises: SimError `witness/watch_stuck` if the reader does not end within 5 s.
+        """
+        if self._stop < 0:
+            return
+        os.write(self._stop, b"x")  # not just closed: a forked process may hold the other end open
+        os.close(self._stop)
+        self._stop = -1
+        if self._source is not None:
+            self._thread.join(_STOP_TIMEOUT_S)
+            if self._thread.is_alive():
+                raise SimError("witness/watch_stuck", f"the {self.kind} reader did not end within {_STOP_TIMEOUT_S} s")
+            self._source.close()
+        os.close(self._stop_reader)
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        assert self._source is not None
+        waiting = select.poll()
+        waiting.register(self._source.fileno(), select.POLLIN)
+        waiting.register(self._stop_reader, select.POLLIN)
+        pausing = select.poll()
+        pausing.register(self._stop_reader, select.POLLIN)
+        while True:  # until `close` writes to the pipe; each turn sleeps in the kernel
+            ready = dict(waiting.poll())
+            if self._stop_reader in ready or pausing.poll(_GATHER_S * 1000):
+                return
+            self._pump()
+
+    def _pump(self) -> None:
+        if self._source is None:
+            return
+        with self._reading:
+            try:
+                found = self._source.read(real_now_ns())
+            except SimError as failure:
+                self._failure = failure  # kept for `drain`: an exception in the reader's thread would be lost
+                return
+            if len(self._events) + len(found) > _MAX_EVENTS:
+                message = f"over {_MAX_EVENTS} file events since the last look; something writes without end"
+                self._failure = SimError("witness/watch_overflow", message)
+                return
+            self._events += found
+
+
+def open_watch(root: Path, only: WatchKind | None = None) -> Watch:
+    """The best watch over `root` that this machine allows; `kind` and `reason` say which, and why no better one.
+
+    Effects: a kernel queue, one thread, a pipe. `only` asks for one kind, for tests and comparisons.
+
+    Raises: SimError `witness/no_home` if `root` is no folder.
+    """
+    if not root.is_dir():
+        raise SimError("witness/no_home", f"expected a folder to watch at {root}")
+    if sys.platform != "linux":
+        return Watch(None, f"{sys.platform} has neither fanotify nor inotify: snapshots only, no times, no processes")
+    refusals = []
+    for kind, opener in _openers().items():
+        if only is not None and kind is not only:
+            continue
+        try:
+            source = opener(root.resolve())
+        except (OSError, ImportError) as problem:
+            refusals.append(f"{kind}: {problem}")
+        else:
+            return Watch(source, "; ".join(refusals) or f"{kind} is available")
+    return Watch(None, "; ".join(refusals) or "no watch was asked for")
+
+
+def _openers() -> Mapping[WatchKind, Callable[[Path], Source]]:
+    if sys.platform != "linux":
+        return {}
+    from sim.witness.watch_fanotify import FanotifySource
+    from sim.witness.watch_inotify import InotifySource
+
+    openers: dict[WatchKind, Callable[[Path], Source]] = {WatchKind.FANOTIFY: FanotifySource}
+    openers[WatchKind.INOTIFY] = InotifySource
+    return openers
