@@ -80,9 +80,11 @@ class EnvironmentNotAllowed(Refusal):
     """A caller asked for an environment other than testnet. Source: contract §6."""
 
     def __init__(self, found: object) -> None:
+        # Anything longer than an environment's name may be a secret in the wrong argument.
+        shown = repr(found) if isinstance(found, str) and len(found) <= 16 else f"a {type(found).__name__}"
         super().__init__(
             Reason.ENVIRONMENT_NOT_TESTNET,
-            f"environment is fixed to 'testnet', found {found!r}; leave the argument out",
+            f"environment is fixed to 'testnet', found {shown}; leave the argument out",
         )
 
 
