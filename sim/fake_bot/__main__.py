@@ -1,0 +1,140 @@
+"""The command line of the fake bot: `python -m sim.fake_bot --paper`.
+
+Exit codes: 0 stopped as told; 1 the database or the disk failed, start it again; 2 refused: arguments, settings, guard,
+a damaged or foreign file, an older schema; 3 a defect, with its traceback.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from sim.errors import SimError
+from sim.fake_bot.errors import BotBroken
+from sim.fake_bot.heartbeats import Heartbeats
+from sim.fake_bot.journal import open_journal
+from sim.fake_bot.loop import Bot
+from sim.fake_bot.pacing import run_as_told, run_at_interval, stop_signal
+from sim.fake_bot.prices import PriceWalk
+from sim.fake_bot.settings import read_settings
+
+STANDARD_INPUT = 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """The exit code of one run of the bot. `argv` is without the program's name.
+
+    Effects: as `Bot`; one sentence on standard error when the run did not end as told.
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as stopped:
+        return stopped.code if isinstance(stopped.code, int) else 2
+    try:
+        return _run(arguments)
+    except BotBroken as error:
+        return _ended(error, exit_code=1)
+    except SimError as error:
+        return _ended(error, exit_code=2)
+    except OSError as error:
+        where = error.filename or "standard output or a file of the home"
+        return _ended(f"bot/disk: {where}: {error.strerror or error}; see to it and start the bot again", exit_code=1)
+    except Exception:  # noqa: BLE001  (here the process ends)
+        traceback.print_exc()
+        return 3
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = read_settings(os.environ)
+    with (
+        stop_signal() as stop,
+        open_journal(settings.home) as journal,
+        Heartbeats(settings.database) as heartbeats,
+    ):
+        bot = Bot(
+            home=settings.home,
+            journal=journal,
+            heartbeats=heartbeats,
+            prices=PriceWalk(seed=arguments.seed),
+            trade_every=arguments.trade_every,
+        )
+        if arguments.paced:
+            run_as_told(
+                lambda: _report(bot),
+                stop,
+                commands=STANDARD_INPUT,
+                max_idle_s=arguments.max_idle_s,
+                max_cycles=arguments.cycles,
+            )
+        else:
+            run_at_interval(bot.run_cycle, stop, interval_s=arguments.interval_s, max_cycles=arguments.cycles)
+    return 0
+
+
+def _report(bot: Bot) -> None:
+    """Run one cycle and print its report as one line of JSON."""
+    print(json.dumps(dataclasses.asdict(bot.run_cycle())), flush=True)
+
+
+def _ended(problem: object, *, exit_code: int) -> int:
+    print(f"fake bot: {problem}", file=sys.stderr, flush=True)
+    return exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sim.fake_bot",
+        allow_abbrev=False,
+        description="A paper bot: keeps live_portfolio.json, its journal, state/market_snapshot.json, its heartbeats. "
+        "Settings: GUI_DB_HOST, GUI_DB_PORT, GUI_DB_NAME, GUI_DB_USER, GUI_DB_PASSWORD, BOT_HOME and "
+        "BINANCE_TESTNET=true in the environment, and the same BINANCE_TESTNET=true in BOT_HOME/.env.",
+    )
+    parser.add_argument("--paper", action="store_true", required=True, help="trade on paper; there is no other mode")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the price walk (default 1)")
+    pace = parser.add_mutually_exclusive_group()
+    pace.add_argument(
+        "--interval-s", type=_seconds, default=1.0, metavar="S", help="seconds between cycles (default 1)"
+    )
+    pace.add_argument(
+        "--paced",
+        action="store_true",
+        help="read standard input: `cycle` runs one and prints its report as one line of JSON, `stop` exits",
+    )
+    parser.add_argument("--cycles", type=_count(1), default=None, metavar="N", help="stop after N cycles")
+    parser.add_argument(
+        "--trade-every", type=_count(0), default=3, metavar="N", help="trade on every N-th cycle (default 3, 0: never)"
+    )
+    parser.add_argument(
+        "--max-idle-s", type=_seconds, default=3600.0, metavar="S", help="with --paced: give up after S silent seconds"
+    )
+    return parser
+
+
+class _count:
+    """Parses a whole number from `least` to a million."""
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+
+    def __call__(self, text: str) -> int:
+        if not (text.isascii() and text.isdigit() and self._least <= int(text[:8]) <= 1_000_000):
+            raise argparse.ArgumentTypeError(f"expected a whole number from {self._least} to 1000000, found {text!r}")
+        return int(text)
+
+
+def _seconds(text: str) -> float:
+    """The seconds in `text`, from 0 to 86400."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0.0 <= found <= 86_400.0:
+        raise argparse.ArgumentTypeError(f"expected seconds from 0 to 86400, found {text!r}")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

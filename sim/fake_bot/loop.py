@@ -1,0 +1,158 @@
+"""One cycle of the bot: look at the clock and the prices, perhaps trade, write what changed, give a sign of life."""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sim.fake_bot import home as paths
+from sim.fake_bot.durable import write_all
+from sim.fake_bot.errors import BotRefused
+from sim.fake_bot.heartbeats import Heartbeat, Heartbeats
+from sim.fake_bot.journal import JournalWriter
+from sim.fake_bot.json_file import decimal_text, utc_text
+from sim.fake_bot.market import market_document
+from sim.fake_bot.portfolio import (
+    Portfolio,
+    Trade,
+    after_trade,
+    parse_portfolio,
+    portfolio_document,
+    starting_portfolio,
+)
+from sim.fake_bot.prices import ASSETS, PriceSource
+from sim.fake_bot.reading import JournalEvent, content_of, read_journal, sha256_of
+from sim.fake_bot.strategy import decide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleReport:
+    """What one cycle left on disk."""
+
+    cycle: int
+    portfolio_sha256: str
+    wrote_portfolio: bool
+
+
+class Bot:
+    """A bot that has taken up its home: knows its portfolio, and the cycle it is in."""
+
+    def __init__(
+        self, *, home: Path, journal: JournalWriter, heartbeats: Heartbeats, prices: PriceSource, trade_every: int
+    ) -> None:
+        """Take up the portfolio on disk, or none. The cycle number goes on from the newest heartbeat that reported it.
+
+        Effects: puts right what a kill left behind (`JournalWriter.recover`).
+
+        Raises: `BotRefused` (`bot/portfolio_damaged`, `bot/portfolio_unexplained`); `JournalDamaged`; `BotBroken`.
+        """
+        self._home = home
+        self._journal = journal
+        self._heartbeats = heartbeats
+        self._prices = prices
+        self._trade_every = trade_every
+        recovered = journal.recover()
+        self._portfolio, self._sha256 = take_up_portfolio(home)
+        self._cycle = 0
+        if self._portfolio is not None and self._sha256 is not None:
+            reported = heartbeats.last_cycle(portfolio_sha256=self._sha256)
+            self._cycle = max(self._portfolio.cycle, reported or 0)
+        at = heartbeats.now()
+        for sentence in recovered:
+            self._log(at, sentence)
+        self._log(at, f"started after cycle {self._cycle} with pid {os.getpid()}")
+
+    def run_cycle(self) -> CycleReport:
+        """Run the next cycle.
+
+        Effects: `live_portfolio.json` if it changed, `state/market_snapshot.json`, a journal line for each, one row in
+        `bot_statuses`, one line in the log; in this order, so that a heartbeat never tells of a file that is not there.
+
+        Raises: `BotRefused` (`bot/portfolio_changed`) if somebody else changed the portfolio; `BotBroken`; `OSError`.
+        """
+        self._require_own_portfolio()
+        at = self._heartbeats.now()
+        cycle = self._cycle + 1
+        quotes = self._prices.quotes(cycle=cycle, today=at.date())
+        before = self._portfolio
+        trade: Trade | None = None
+        if before is None:
+            after = starting_portfolio(cycle=cycle)
+        else:
+            tradable = tuple(asset.symbol for asset in ASSETS)
+            trade = decide(before, quotes, tradable=tradable, cycle=cycle, trade_every=self._trade_every)
+            after = before if trade is None else after_trade(before, trade, cycle=cycle)
+        if after is not before or self._sha256 is None:
+            self._sha256 = self._publish(
+                JournalEvent.PORTFOLIO_WRITE,
+                portfolio_document(after, at=at),
+                previous_sha256=self._sha256,
+                at=at,
+                cycle=cycle,
+            )
+            self._portfolio = after
+        market_sha256 = sha256_of(content_of(self._home / paths.MARKET))
+        self._publish(
+            JournalEvent.MARKET_SNAPSHOT_WRITE,
+            market_document(quotes, at=at),
+            previous_sha256=market_sha256,
+            at=at,
+            cycle=cycle,
+        )
+        self._heartbeats.beat(Heartbeat(pid=os.getpid(), cycle=cycle, portfolio_sha256=self._sha256))
+        self._cycle = cycle
+        report = CycleReport(cycle=cycle, portfolio_sha256=self._sha256, wrote_portfolio=after is not before)
+        self._log(at, _sentence(report, trade))
+        return report
+
+    def _publish(
+        self, event: JournalEvent, content: bytes, *, previous_sha256: str | None, at: datetime, cycle: int
+    ) -> str:
+        return self._journal.publish(event, content, previous_sha256=previous_sha256, at=at, cycle=cycle)
+
+    def _require_own_portfolio(self) -> None:
+        path = self._home / paths.PORTFOLIO
+        found = sha256_of(content_of(path))
+        if found != self._sha256:
+            raise BotRefused(
+                "bot/portfolio_changed",
+                f"{path}: expected the portfolio this bot wrote, sha256 {self._sha256 or 'none'}, found "
+                f"{found or 'no file'}; somebody else changed it: nothing was overwritten, find out who",
+            )
+
+    def _log(self, at: datetime, sentence: str) -> None:
+        """Append to the log, which is for people: not synced, a kill may cost its last line."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(self._home / paths.LOG, flags, 0o644)
+        try:
+            write_all(descriptor, f"{utc_text(at)} {sentence}\n".encode())
+        finally:
+            os.close(descriptor)
+
+
+def take_up_portfolio(home: Path) -> tuple[Portfolio | None, str | None]:
+    """The portfolio on disk and its hash; both None in a home that never had one.
+
+    Raises: `BotRefused` (`bot/portfolio_damaged`) naming path and place; (`bot/portfolio_unexplained`) when it is not
+    what the journal says was written last. Nothing is overwritten either way.
+    """
+    path = home / paths.PORTFOLIO
+    content = content_of(path)
+    portfolio = None if content is None else parse_portfolio(content, name=str(path))
+    lines = read_journal(home).of(JournalEvent.PORTFOLIO_WRITE)
+    expected = lines[-1].sha256 if lines else None
+    found = sha256_of(content)
+    if found != expected:
+        raise BotRefused(
+            "bot/portfolio_unexplained",
+            f"{path}: expected what {paths.JOURNAL} says was written last, sha256 {expected or 'none'}, found "
+            f"{found or 'no file'}; nothing was overwritten, restore the file and its journal together",
+        )
+    return portfolio, found
+
+
+def _sentence(report: CycleReport, trade: Trade | None) -> str:
+    wrote = "wrote" if report.wrote_portfolio else "kept"
+    traded = "" if trade is None else f": {trade.side} {decimal_text(trade.quantity)} {trade.symbol}"
+    priced = "" if trade is None else f" at {decimal_text(trade.price)} USDT"
+    return f"cycle {report.cycle} {wrote} portfolio {report.portfolio_sha256}{traded}{priced}"

@@ -1,0 +1,191 @@
+"""The paper portfolio: cash and positions, conserved to the last digit by every trade.
+
+Source: contract §2. Every sum and product of money is exact: a digit that would be rounded away raises instead. Only
+`average_price`, a figure for people and for the strategy, is rounded, and no money is computed from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, Rounded
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from sim.fake_bot.errors import BotRefused
+from sim.fake_bot.json_file import decimal_of, decimal_text, document, utc_text
+
+SCHEMA_VERSION: Final = 1
+STARTING_CASH_USDT: Final = Decimal(10_000)
+MAX_SYMBOL_CHARACTERS: Final = 32
+
+EXACT = Context(prec=120, traps=[Inexact, Rounded, Clamped, InvalidOperation, DivisionByZero, Overflow])
+"""Twice 18 digits on each side of the point, and room for sums; what does not fit is refused, never rounded."""
+
+AVERAGE = Context(prec=120, traps=[InvalidOperation, DivisionByZero, Overflow])
+AVERAGE_STEP = Decimal("0.00000001")
+
+
+class Side(StrEnum):
+    """Which way a trade goes, seen from the portfolio."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """A fill: `quantity` of an asset at `price` USDT each. No fee is taken."""
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """What is held of one asset, and what it cost on average in USDT, rounded to eight places."""
+
+    quantity: Decimal
+    average_price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portfolio:
+    """Cash in USDT and positions by symbol, as of the cycle that last changed them."""
+
+    cycle: int
+    cash_usdt: Decimal
+    positions: Mapping[str, Position]
+
+    def quantity(self, symbol: str) -> Decimal:
+        """What is held of an asset; zero if nothing."""
+        position = self.positions.get(symbol)
+        return Decimal(0) if position is None else position.quantity
+
+
+def starting_portfolio(*, cycle: int) -> Portfolio:
+    """All cash."""
+    return Portfolio(cycle=cycle, cash_usdt=STARTING_CASH_USDT, positions=MappingProxyType({}))
+
+
+def after_trade(portfolio: Portfolio, trade: Trade, *, cycle: int) -> Portfolio:
+    """The portfolio once `trade` has been filled; cash and positions valued at its price stay the same in sum.
+
+    Raises: `ValueError` for a trade that is not positive, or that cash or position do not cover; `decimal.Inexact`
+    where exact arithmetic would need more than 120 digits.
+    """
+    if trade.quantity <= 0 or trade.price <= 0:
+        raise ValueError(f"expected a positive quantity and price, found {trade}")
+    held = portfolio.quantity(trade.symbol)
+    value = EXACT.multiply(trade.quantity, trade.price)
+    positions = dict(portfolio.positions)
+    if trade.side is Side.BUY:
+        cash = EXACT.subtract(portfolio.cash_usdt, value)
+        quantity = EXACT.add(held, trade.quantity)
+        average = _average_price(positions.get(trade.symbol), trade)
+        positions[trade.symbol] = Position(quantity=quantity, average_price=average)
+    else:
+        cash = EXACT.add(portfolio.cash_usdt, value)
+        quantity = EXACT.subtract(held, trade.quantity)
+        position = positions.pop(trade.symbol, None)
+        if position is not None and quantity > 0:
+            positions[trade.symbol] = replace(position, quantity=quantity)
+    if cash < 0 or quantity < 0:
+        raise ValueError(f"expected a trade covered by cash and position, found {trade} with {cash=} {quantity=} left")
+    return Portfolio(cycle=cycle, cash_usdt=cash, positions=MappingProxyType(dict(sorted(positions.items()))))
+
+
+def _average_price(position: Position | None, trade: Trade) -> Decimal:
+    if position is None:
+        return trade.price
+    cost = AVERAGE.add(
+        AVERAGE.multiply(position.quantity, position.average_price), AVERAGE.multiply(trade.quantity, trade.price)
+    )
+    return AVERAGE.divide(cost, AVERAGE.add(position.quantity, trade.quantity)).quantize(AVERAGE_STEP, context=AVERAGE)
+
+
+def portfolio_document(portfolio: Portfolio, *, at: datetime) -> bytes:
+    """The content of `live_portfolio.json`.
+
+    Shape: `{"schema_version": 1, "cycle", "updated_at", "cash_usdt", "positions": {symbol: {"quantity",
+    "average_price"}}}`, money and quantities as decimal text.
+    """
+    return document(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "cycle": portfolio.cycle,
+            "updated_at": utc_text(at),
+            "cash_usdt": decimal_text(portfolio.cash_usdt),
+            "positions": {
+                symbol: {
+                    "quantity": decimal_text(position.quantity),
+                    "average_price": decimal_text(position.average_price),
+                }
+                for symbol, position in portfolio.positions.items()
+            },
+        }
+    )
+
+
+class _PortfolioFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    schema_version: int
+    cycle: int
+    updated_at: str
+    cash_usdt: str
+    positions: dict[str, Any]
+
+
+class _PositionFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    quantity: str
+    average_price: str
+
+
+def parse_portfolio(content: bytes, *, name: str) -> Portfolio:
+    """The portfolio in `content`, the file called `name`.
+
+    Raises: `BotRefused` (`bot/portfolio_damaged`), naming the file and the place in it.
+    """
+    try:
+        found = msgspec.json.decode(content, type=_PortfolioFile)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _damaged(name, str(error)) from error
+    if found.schema_version != SCHEMA_VERSION:
+        raise _damaged(name, f"schema_version {found.schema_version}, this bot writes {SCHEMA_VERSION}")
+    if found.cycle < 1:
+        raise _damaged(name, f"cycle {found.cycle}, cycles count from 1")
+    positions: dict[str, Position] = {}
+    for symbol, value in sorted(found.positions.items()):
+        place = f"positions.{symbol[:MAX_SYMBOL_CHARACTERS]}"
+        try:
+            position = msgspec.convert(value, type=_PositionFile)
+        except msgspec.ValidationError as error:
+            raise _damaged(name, f"{error}, in {place}") from error
+        quantity = _number(name, f"{place}.quantity", position.quantity)
+        if quantity == 0:
+            raise _damaged(name, f"a quantity of zero at {place}.quantity; a closed position is left out")
+        average = _number(name, f"{place}.average_price", position.average_price)
+        positions[symbol] = Position(quantity=quantity, average_price=average)
+    return Portfolio(
+        cycle=found.cycle,
+        cash_usdt=_number(name, "cash_usdt", found.cash_usdt),
+        positions=MappingProxyType(positions),
+    )
+
+
+def _number(name: str, place: str, text: str) -> Decimal:
+    try:
+        return decimal_of(text)
+    except ValueError as error:
+        raise _damaged(name, f"{error}, at {place}") from error
+
+
+def _damaged(name: str, found: str) -> BotRefused:
+    return BotRefused(
+        "bot/portfolio_damaged",
+        f"{name}: expected a portfolio as the bot writes it, found {found}; nothing was overwritten, "
+        "restore the file from a backup",
+    )

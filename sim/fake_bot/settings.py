@@ -1,0 +1,84 @@
+"""Where the bot's home and database are, and that both the home and the environment say testnet.
+
+Source: contract §4 (names), §9 (`BINANCE_TESTNET` must be exactly `true`). The bot's `.env` is read, never written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from sim.fake_bot import home as paths
+from sim.fake_bot.errors import BotRefused
+
+FLAG: Final = "BINANCE_TESTNET"
+MAX_ENV_BYTES: Final = 65_536
+
+DATABASE_VARIABLES: Final[Mapping[str, str]] = {
+    "GUI_DB_HOST": "host",
+    "GUI_DB_PORT": "port",
+    "GUI_DB_NAME": "dbname",
+    "GUI_DB_USER": "user",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a start of the bot needs. `database` holds libpq keywords, the password among them, and never shows."""
+
+    home: Path
+    database: Mapping[str, str] = field(repr=False)
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings in `environment` and in the `.env` of the home it names.
+
+    Raises: `BotRefused` (`bot/settings`), naming every problem at once; (`bot/not_testnet`) unless both places say that
+    this is testnet.
+    """
+    problems = [f"{name} is not set" for name in (*DATABASE_VARIABLES, "BOT_HOME") if not environment.get(name)]
+    port = environment.get("GUI_DB_PORT") or "1"
+    if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65_535):
+        problems.append(f"GUI_DB_PORT is {port[:20]!r}, expected a port from 1 to 65535")
+    home = Path(environment.get("BOT_HOME") or "/")
+    if not (home.is_absolute() and home.is_dir()):
+        problems.append(f"BOT_HOME is {str(home)!r}, expected the absolute path of a folder")
+    if problems:
+        raise BotRefused("bot/settings", "; ".join(problems) + "; set the variables and start again")
+    _require_testnet(environment, home / paths.ENV)
+    database = {keyword: environment[name] for name, keyword in DATABASE_VARIABLES.items()}
+    password = environment.get("GUI_DB_PASSWORD")
+    return Settings(home=home, database=database | ({"password": password} if password else {}))
+
+
+def _require_testnet(environment: Mapping[str, str], path: Path) -> None:
+    found = environment.get(FLAG)
+    problems = [] if found == "true" else [f"the environment's {FLAG} is {_shown(found)}"]
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_ENV_BYTES + 1)
+    except OSError as error:
+        problems.append(f"{path} cannot be read ({error.strerror})")
+    else:
+        values = flags_in(content)
+        if len(content) > MAX_ENV_BYTES:
+            problems.append(f"{path} is longer than {MAX_ENV_BYTES} bytes")
+        if values != ("true",):
+            shown = ", then ".join(_shown(value) for value in values) or "not set"
+            problems.append(f"{FLAG} in {path} is {shown}")
+    if problems:
+        raise BotRefused(
+            "bot/not_testnet", f"expected {FLAG} to be exactly 'true' in both places; " + "; ".join(problems)
+        )
+
+
+def flags_in(content: bytes) -> tuple[str, ...]:
+    """Every value of `BINANCE_TESTNET` in a `.env` file, to the byte: quotes, spaces, carriage returns belong to it."""
+    prefix = f"{FLAG}=".encode()
+    return tuple(
+        line.removeprefix(prefix).decode(errors="replace") for line in content.split(b"\n") if line.startswith(prefix)
+    )
+
+
+def _shown(value: str | None) -> str:
+    return "not set" if value is None else repr(value[:20])
