@@ -79,7 +79,9 @@ _COLUMNS = f"""
 """
 
 _CLAIM = f"""
-WITH claimed AS (
+WITH lapsed AS (
+    SELECT 1 FROM commands WHERE status IN ('claimed', 'running') AND lease_expires_at <= now() LIMIT 1
+), claimed AS (
     UPDATE commands AS c
     SET status = 'claimed', worker_id = %(worker_id)s, attempts = c.attempts + 1, claimed_at = now(),
         lease_expires_at = now() + interval '60 seconds', updated_at = now()
@@ -99,10 +101,11 @@ WITH claimed AS (
         ORDER BY candidate.created_at, candidate.id
         LIMIT 1
         FOR UPDATE OF candidate SKIP LOCKED)
+      AND NOT EXISTS (SELECT 1 FROM lapsed)
     RETURNING {_COLUMNS}
 )
 SELECT
-    EXISTS (SELECT 1 FROM commands WHERE status IN ('claimed', 'running') AND lease_expires_at <= now()) AS lapsed,
+    EXISTS (SELECT 1 FROM lapsed) AS lapsed,
     EXISTS (SELECT 1 FROM commands WHERE status = 'pending' AND expires_at <= now()) AS overdue,
     claimed.*
 FROM (SELECT 1) AS one LEFT JOIN claimed ON true
@@ -225,7 +228,7 @@ SELECT * FROM taken
 
 
 def claim(connection: Connection, *, worker_id: str) -> Claim:
-    """The oldest command that may run now, claimed for `worker_id`, or none.
+    """The oldest command that may run now, claimed for `worker_id`, or none; none while a lapsed lease waits.
 
     Effects: at most one command `pending` → `claimed` with a 60 s lease and a new fencing number; no audit row.
     Raises: `sqlalchemy.exc.IntegrityError` (23505) when another worker claimed the same subject first; try again.

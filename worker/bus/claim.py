@@ -1,0 +1,66 @@
+"""Takes the next command off the bus, after sweeping what is overdue or abandoned. Source: contract §4."""
+
+import logging
+from dataclasses import dataclass
+
+from sqlalchemy.exc import DBAPIError
+
+from worker.bus.context import BusContext
+from worker.bus.recover import recover_lapsed
+from worker.contracts.errors import Reason, TransientError
+from worker.db import bus_store
+from worker.db.bus_store import Claim, ClaimedCommand, expire_overdue
+from worker.db.session import Failure, classify
+
+LOG = logging.getLogger(__name__)
+
+MAX_CLAIM_TRIES = 16
+"""How often a claimer that loses a subject to another worker tries the next; each loss means another one won."""
+
+MAX_SWEEPS = 16
+"""How many rounds of recovery come before one claim; each takes up to 100 lapsed commands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A command to run. `is_running` says that it was taken over in mid-run, its change already on disk."""
+
+    command: ClaimedCommand
+    is_running: bool
+
+
+def take_next(context: BusContext) -> Taken | None:
+    """The next command for this worker, or None when there is nothing to do.
+
+    Effects: overdue commands become `expired`, lapsed ones go back or fail, and at most one command is claimed.
+    Raises: `TransientError`.
+    """
+    for _ in range(MAX_SWEEPS):
+        found = claim_once(context)
+        if found.has_overdue:
+            LOG.info("%d overdue command(s) expired", expire_overdue(context.connection, worker_id=context.worker_id))
+        if found.command is not None:
+            return Taken(command=found.command, is_running=False)
+        if not found.has_lapsed_lease:
+            return None
+        abandoned = recover_lapsed(context)
+        if abandoned is not None:
+            return Taken(command=abandoned, is_running=True)
+    raise TransientError(Reason.DATABASE_UNAVAILABLE, f"leases kept running out during {MAX_SWEEPS} sweeps; run again")
+
+
+def claim_once(context: BusContext) -> Claim:
+    """What one successful look at the bus found.
+
+    Raises: `TransientError` when every try lost its subject to another worker.
+    """
+    for _ in range(MAX_CLAIM_TRIES):
+        try:
+            return bus_store.claim(context.connection, worker_id=context.worker_id)
+        except DBAPIError as error:
+            if classify(error) is not Failure.UNIQUE_VIOLATION:
+                raise
+    raise TransientError(
+        Reason.DATABASE_UNAVAILABLE,
+        f"lost the claim to other workers {MAX_CLAIM_TRIES} times in a row; run again",
+    )

@@ -1,0 +1,108 @@
+"""What a worker does about commands whose holder went away, and about a change it left half done.
+
+A lapsed command goes back to `pending`, at most three attempts; then it fails. But the files are looked at first: a
+change that is on disk is finished as this worker's own, however late. Source: contract §4 (lease, home lock), §8.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from worker.bus.context import BusContext
+from worker.contracts.commands import spec_for
+from worker.contracts.errors import Reason, Refusal
+from worker.contracts.states import CommandStatus
+from worker.db import bus_store
+from worker.db.bus_store import ClaimedCommand, LapsedLease
+from worker.handlers.outcome import Outcome, refused
+from worker.readers.home import Home
+from worker.writers.home_lock import HomeLock
+from worker.writers.two_files import recover
+
+LOG = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+"""How often a command is begun before recovery fails it."""
+
+
+@contextmanager
+def locked_home(home: Home) -> Iterator[HomeLock]:
+    """The home lock, with any change that a dead attempt left behind finished first.
+
+    Raises: `HomeLocked` when another process keeps the lock; `TwoFileConflict`; `HomeWriteError`.
+    """
+    with HomeLock(home) as lock:
+        recovery = recover(home, lock)
+        if recovery.finished is not None:
+            LOG.warning(
+                "finished the change of both files that command %s, attempt %d, left behind",
+                recovery.finished.command_id,
+                recovery.finished.attempt,
+            )
+        yield lock
+
+
+def recover_lapsed(context: BusContext) -> ClaimedCommand | None:
+    """The first lapsed command whose change is on disk, taken over to be finished now; None when there is none.
+
+    Effects: every lapsed command before it, at most 100, goes back to `pending` or fails.
+    Raises: as `locked_home`.
+    """
+    for lapsed in bus_store.lapsed_leases(context.connection):
+        taken = _recover_one(context, lapsed)
+        if taken is not None:
+            return taken
+    return None
+
+
+def _recover_one(context: BusContext, lapsed: LapsedLease) -> ClaimedCommand | None:
+    """The command if it was taken over; None if it was put back or failed, or moved meanwhile."""
+    command = lapsed.command
+    if lapsed.status is CommandStatus.RUNNING and _may_have_changed_files(context, command):
+        with locked_home(context.home):
+            if _is_applied(context, command):
+                LOG.warning("command %s is on disk; finishing it", command.command_id)
+                return bus_store.take_over(context.connection, lapsed, worker_id=context.worker_id)
+            _return_or_fail(context, lapsed)
+            return None
+    _return_or_fail(context, lapsed)
+    return None
+
+
+def _may_have_changed_files(context: BusContext, command: ClaimedCommand) -> bool:
+    spec = spec_for(command.command_type)
+    return spec is not None and spec.changes_files and spec.command_type in context.handlers
+
+
+def _is_applied(context: BusContext, command: ClaimedCommand) -> bool:
+    spec = spec_for(command.command_type)
+    return spec is not None and context.handlers[spec.command_type].is_applied(context.home, command)
+
+
+def _return_or_fail(context: BusContext, lapsed: LapsedLease) -> None:
+    command = lapsed.command
+    if command.attempt < MAX_ATTEMPTS:
+        if bus_store.put_back(context.connection, lapsed, worker_id=context.worker_id):
+            LOG.warning("lease of command %s, attempt %d, ran out; put back", command.command_id, command.attempt)
+        return
+    outcome = _exhausted(context, command)
+    LOG.error("%s", outcome.error_message)
+    bus_store.give_up(
+        context.connection,
+        lapsed,
+        worker_id=context.worker_id,
+        result=outcome.result,
+        error_message=outcome.error_message or "",
+        audit_rows=outcome.audit_rows,
+    )
+
+
+def _exhausted(context: BusContext, command: ClaimedCommand) -> Outcome:
+    refusal = Refusal(
+        Reason.ATTEMPTS_EXHAUSTED,
+        f"command {command.command_id} was begun {command.attempt} times and never finished; look at the worker's "
+        "log for why, then request it again",
+    )
+    spec = spec_for(command.command_type)
+    handler = context.handlers.get(spec.command_type) if spec is not None else None
+    return handler.failure(refusal) if handler is not None else refused(refusal)

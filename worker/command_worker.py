@@ -1,0 +1,157 @@
+"""`python -m worker.command_worker`: the process that takes commands off the bus and runs them.
+
+Exit codes: 0 done, also when a command was refused or none was there; 1 transient (database or disk), the command
+stays for recovery; 2 refused to start, nothing claimed; 3 a defect, the command is left to its lease.
+Source: contract §4 (CLI).
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from types import FrameType
+
+import psycopg
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from worker import logs
+from worker.bus.context import BusContext
+from worker.bus.loop import run_at_most, run_until_stopped
+from worker.contracts.errors import TransientError
+from worker.db.schema import REVISION
+from worker.db.session import Failure, classify, connect_autocommit, execute, open_engine, unavailable, url_of
+from worker.handlers.registry import HANDLERS
+from worker.settings import StartRefused, WorkerSettings, read_settings
+from worker.writers.pid_file import write_pid_file
+
+LOG = logging.getLogger("worker.command_worker")
+
+EXIT_DONE = 0
+EXIT_TRANSIENT = 1
+EXIT_REFUSED = 2
+EXIT_DEFECT = 3
+
+
+class StopRequest:
+    """Set by SIGTERM or SIGINT; the command in hand is finished first.
+
+    `wake_fd` becomes readable when one of them arrives.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self.wake_fd, self._write_fd = os.pipe()
+        os.set_blocking(self.wake_fd, False)
+        os.set_blocking(self._write_fd, False)
+
+    def is_set(self) -> bool:
+        """True once a stop was asked for."""
+        return self._is_set
+
+    def set(self, signal_number: int, _frame: FrameType | None) -> None:
+        """Signal handler: asks for a stop."""
+        self._is_set = True
+        with suppress(BlockingIOError):
+            os.write(self._write_fd, bytes([signal_number]))
+
+    def close(self) -> None:
+        """Gives the pipe back."""
+        os.close(self.wake_fd)
+        os.close(self._write_fd)
+
+
+def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
+    """The exit code of one worker run; see the module's first lines."""
+    arguments = _parse(argv)
+    environment = os.environ if environ is None else environ
+    logs.configure(environment.get("WORKER_ID", "worker"))
+    try:
+        settings = read_settings(environment)
+    except StartRefused as refused:
+        for problem in refused.problems:
+            LOG.error("refused to start: %s", problem)
+        return EXIT_REFUSED
+    try:
+        return _run(settings, arguments)
+    except StartRefused as refused:
+        LOG.error("refused to start: %s", refused)
+        return EXIT_REFUSED
+    except TransientError as error:
+        LOG.error("%s", error)
+        return EXIT_TRANSIENT
+    except (DBAPIError, psycopg.Error) as error:
+        if classify(error) is Failure.TRANSIENT:
+            LOG.error("%s", unavailable(error))
+            return EXIT_TRANSIENT
+        LOG.exception("defect; the command is left to its lease")
+        return EXIT_DEFECT
+    except Exception:  # here the process ends; the traceback is the report
+        LOG.exception("defect; the command is left to its lease")
+        return EXIT_DEFECT
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m worker.command_worker",
+        description="Claims commands from the GUI database and runs them, on paper and testnet only.",
+    )
+    bound = parser.add_mutually_exclusive_group()
+    bound.add_argument("--once", action="store_true", help="run at most one command, then exit")
+    bound.add_argument("--max-iterations", type=_positive, metavar="N", help="run at most N commands, then exit")
+    return parser.parse_args(argv)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, found {number}")
+    return number
+
+
+def _run(settings: WorkerSettings, arguments: argparse.Namespace) -> int:
+    engine = open_engine(url_of(settings.database), application_name=f"command_worker {settings.worker_id}")
+    with connect_autocommit(engine) as connection, closing(StopRequest()) as stop, _stopping_on_signals(stop):
+        _require_schema(connection)
+        problem = write_pid_file(settings.home)
+        if problem is not None:
+            LOG.warning("%s; going on without it", problem)
+        context = BusContext(connection=connection, worker_id=settings.worker_id, home=settings.home, handlers=HANDLERS)
+        if arguments.once or arguments.max_iterations:
+            run_at_most(context, 1 if arguments.once else arguments.max_iterations, should_stop=stop.is_set)
+        else:
+            run_until_stopped(context, should_stop=stop.is_set, wake_fd=stop.wake_fd)
+    return EXIT_DONE
+
+
+@contextmanager
+def _stopping_on_signals(stop: StopRequest) -> Iterator[None]:
+    """SIGTERM and SIGINT ask for a stop inside the block."""
+    before = {number: signal.signal(number, stop.set) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _require_schema(connection: Connection) -> None:
+    """Nothing when the database is at this code's schema or a later, additive one.
+
+    Raises: `StartRefused` for an older schema, or none.
+    """
+    found: str | None = None
+    if execute(connection, "SELECT to_regclass('alembic_version') IS NOT NULL", {})[0][0]:
+        rows = execute(connection, "SELECT version_num FROM alembic_version", {})
+        found = rows[0][0] if rows else None
+    if found is None or found < REVISION:
+        raise StartRefused(
+            [f"the database is at schema {found or 'none'}, expected {REVISION} or later; run `sim db migrate`"]
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

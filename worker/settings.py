@@ -1,0 +1,150 @@
+"""What a worker process is told by its environment, read once and checked whole.
+
+Source: contract §4 (CLI), §2 (versions file), §9 (worker start).
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from worker.contracts.canonical_json import parse
+from worker.contracts.commands import understood_versions
+from worker.contracts.errors import Refusal
+from worker.guards.network import env_file_problem, testnet_flag_problem
+from worker.readers.home import Home
+
+MAX_VERSIONS_FILE_BYTES = 65_536
+"""The real file has ten short lines."""
+
+
+class StartRefused(Exception):
+    """The worker must not start; the message holds every problem found, one sentence each. Exit code 2."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseTarget:
+    """Where the GUI database is; `host` may be the folder of a Unix socket. The password never shows in `repr`."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """A worker's whole configuration."""
+
+    database: DatabaseTarget
+    worker_id: str
+    home: Home
+
+
+def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
+    """The settings in `environ`, once every guard at the door has agreed.
+
+    Raises: `StartRefused` with all problems of the environment, the home's `.env` and the versions file at once.
+    """
+    problems: list[str] = []
+    flag = environ.get("BINANCE_TESTNET")
+    flag_problem = testnet_flag_problem(flag)
+    if flag_problem is not None:
+        problems.append(flag_problem)
+    values = {name: _required(environ, name, problems) for name in ("GUI_DB_HOST", "GUI_DB_NAME", "GUI_DB_USER")}
+    port = _port(environ.get("GUI_DB_PORT", "5432"), problems)
+    worker_id = environ.get("WORKER_ID") or f"{socket.gethostname()}-{os.getpid()}"
+    if len(worker_id) > 128 or not worker_id.isprintable():
+        problems.append("WORKER_ID must be at most 128 printable characters; shorten it")
+    home = _home(environ, problems)
+    if home is not None:
+        problems += _env_file_problems(home, flag)
+        versions = Path(environ.get("COMMAND_BUS_VERSIONS_PATH") or home.command_bus_versions)
+        problems += _versions_problems(versions)
+    if problems or home is None:
+        raise StartRefused(problems)
+    return WorkerSettings(
+        database=DatabaseTarget(
+            host=values["GUI_DB_HOST"],
+            port=port,
+            name=values["GUI_DB_NAME"],
+            user=values["GUI_DB_USER"],
+            password=environ.get("GUI_DB_PASSWORD", ""),
+        ),
+        worker_id=worker_id,
+        home=home,
+    )
+
+
+def _required(environ: Mapping[str, str], name: str, problems: list[str]) -> str:
+    value = environ.get(name, "")
+    if not value:
+        problems.append(f"{name} is not set; set it")
+    return value
+
+
+def _port(text: str, problems: list[str]) -> int:
+    if text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65_536:
+        return int(text)
+    problems.append(f"GUI_DB_PORT must be a number from 1 to 65535, found {text[:20]!r}")
+    return 0
+
+
+def _home(environ: Mapping[str, str], problems: list[str]) -> Home | None:
+    root = _required(environ, "BOT_HOME", problems)
+    if not root:
+        return None
+    if not Path(root).is_dir():
+        problems.append(f"BOT_HOME must be the bot's folder, found no folder at {root}")
+        return None
+    return Home(Path(root).absolute())
+
+
+def _env_file_problems(home: Home, flag: str | None) -> list[str]:
+    """Nothing when `.env` is absent, or says the same as the environment."""
+    if not os.path.lexists(home.env_file):
+        return []
+    try:
+        text = home.env_file.read_bytes().decode("utf-8")
+    except OSError as error:
+        return [f"{home.env_file} exists but cannot be read ({error.strerror}); make it a readable file"]
+    except UnicodeDecodeError as error:
+        return [f"{home.env_file} is not UTF-8 at byte {error.start}; save it as plain UTF-8"]
+    problem = env_file_problem(text, flag)
+    return [f"{home.env_file}: {problem}"] if problem is not None else []
+
+
+def _versions_problems(path: Path) -> list[str]:
+    """Nothing when the file names every registered type with a version this code understands."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return [f"versions file {path} cannot be read ({error.strerror}); restore it"]
+    if len(content) > MAX_VERSIONS_FILE_BYTES:
+        return [f"versions file {path} has {len(content)} bytes, expected at most {MAX_VERSIONS_FILE_BYTES}"]
+    try:
+        found = parse(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return [f"versions file {path} is not UTF-8 at byte {error.start}; restore it"]
+    except Refusal as refusal:
+        return [f"versions file {path} is malformed: {refusal.message}; restore it"]
+    if not isinstance(found, dict):
+        return [f"versions file {path} must hold one object of type and version, found {type(found).__name__}"]
+    problems = []
+    for command_type, understood in understood_versions().items():
+        version = found.get(command_type)
+        if type(version) is not int or version != understood:
+            stated = "no entry" if command_type not in found else repr(version)[:40]
+            problems.append(f"versions file {path}: {command_type} must be {understood}, found {stated}")
+    problems += [
+        f"versions file {path}: {name[:64]!r} is no registered command type"
+        for name in found
+        if name not in understood_versions()
+    ]
+    return problems
