@@ -5,7 +5,6 @@ audit hook: every attempt, refused ones too), and what the kernel holds open for
 as libpq too, but only what is open at that moment).
 """
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -89,11 +88,11 @@ def open_connections(pid: int) -> tuple[OpenConnection, ...]:
         return ()
     found = []
     for connection in held:
-        remote = connection.raddr
-        if isinstance(remote, tuple) and remote:
+        remote: object = connection.raddr  # an address, the path of a Unix socket, or empty
+        if isinstance(remote, tuple) and len(remote) > 1:
             found.append(OpenConnection(pid=pid, host=remote[0], port=remote[1]))
         elif isinstance(remote, str) and remote:
-            found.append(OpenConnection(pid=pid, host=os.fsdecode(remote), port=None))
+            found.append(OpenConnection(pid=pid, host=remote, port=None))
     return tuple(found)
 
 

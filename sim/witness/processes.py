@@ -11,7 +11,7 @@ _ENVIRONMENT_KEY = "BOT_HOME"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessView:
-    """One process when it was looked at. `created_at` (seconds since 1970) tells it from a later one of the same pid."""
+    """One process when it was looked at. `created_at` (seconds since 1970) tells it from a later one of its pid."""
 
     pid: int
     created_at: float
@@ -74,7 +74,7 @@ def _belongs(process: psutil.Process, home: Path) -> bool:
         if any(_names(word, home) for word in words):
             return True
         named = process.environ().get(_ENVIRONMENT_KEY)
-        return named is not None and _same(named, home) or Path(process.cwd()) == home
+        return (named is not None and _same(named, home)) or Path(process.cwd()) == home
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
 

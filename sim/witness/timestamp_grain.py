@@ -13,6 +13,7 @@ from functools import cache
 
 # Those that set FS_MGTIME in Linux 6.13; any other is taken to be coarse.
 _FINE_GRAINED = frozenset({"ext4", "xfs", "btrfs", "tmpfs", "bcachefs"})
+_WITHOUT_STORAGE = frozenset({"tmpfs", "ramfs", "hugetlbfs"})
 _FINE_SINCE = (6, 13)
 _COARSE_CLOCK = 5  # CLOCK_REALTIME_COARSE of linux/time.h: the clock that stamps files, one step per timer tick
 _MAX_WAIT_S = 0.05  # five ticks of the slowest timer Linux is built with (100 Hz)
@@ -38,7 +39,6 @@ def real_now_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_REALTIME)
 
 
-@cache
 def is_fine_grained(device: int) -> bool:
     """Whether files of this device get a distinct ctime for each change that follows a look at them."""
     release = re.match(r"(\d+)\.(\d+)", os.uname().release)
@@ -47,6 +47,12 @@ def is_fine_grained(device: int) -> bool:
     return _file_system(device) in _FINE_GRAINED
 
 
+def stamps_mapped_writes(device: int) -> bool:
+    """Whether a write through a memory mapping gives a file a new ctime: file systems in memory do not see one."""
+    return sys.platform != "linux" or _file_system(device) not in _WITHOUT_STORAGE
+
+
+@cache
 def _file_system(device: int) -> str:
     """The type of the file system mounted from `device`, or an empty text where the mount table does not say."""
     number = f"{os.major(device)}:{os.minor(device)}"

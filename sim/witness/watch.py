@@ -10,66 +10,17 @@ import select
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
 
 from sim.errors import SimError
 from sim.witness.timestamp_grain import real_now_ns
+from sim.witness.watch_event import Source, WatchEvent, WatchKind
 
 # After the first event of a burst the reader waits this long before it reads, so that it is woken once for many
 # events and the watched process is not slowed by it; also the precision of an event's time.
 _GATHER_S = 0.002
 _STOP_TIMEOUT_S = 5.0
 _MAX_EVENTS = 1_000_000  # a runaway writer, beyond what anyone would read
-
-
-class WatchKind(StrEnum):
-    """Which kernel interface watches."""
-
-    FANOTIFY = "fanotify"
-    INOTIFY = "inotify"
-    NONE = "none"
-
-
-class Happening(StrEnum):
-    """What the kernel saw."""
-
-    CREATED = "created"
-    DELETED = "deleted"
-    MODIFIED = "modified"
-    CLOSED_AFTER_WRITE = "closed-after-write"
-    METADATA = "metadata"
-    MOVED_FROM = "moved-from"
-    MOVED_TO = "moved-to"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatchEvent:
-    """Something that happened to one path. The kernel merges what happens to one path between two reads.
-
-    `at_ns` is when it was read, at most a few milliseconds later. `counterpart` is the other end of a move within the
-    folder. `pid` and `command` are known to fanotify alone, `command` only if the process still lived.
-    """
-
-    at_ns: int
-    path: str
-    what: frozenset[Happening]
-    is_folder: bool = False
-    counterpart: str | None = None
-    pid: int | None = None
-    command: str | None = None
-
-
-class Source(Protocol):
-    """A kernel queue of file events that is open; `read` never blocks and returns nothing where nothing waits."""
-
-    kind: WatchKind
-
-    def fileno(self) -> int: ...
-    def read(self, at_ns: int) -> list[WatchEvent]: ...
-    def close(self) -> None: ...
 
 
 class Watch:

@@ -12,7 +12,7 @@ import struct
 from pathlib import Path
 
 from sim.errors import SimError
-from sim.witness.watch import Happening, WatchEvent, WatchKind
+from sim.witness.watch_event import Happening, WatchEvent, WatchKind
 
 # linux/fanotify.h. There is no Python binding that knows file handles and names.
 _INIT_FLAGS = 0x1 | 0x2 | 0x10  # CLOEXEC, NONBLOCK, UNLIMITED_QUEUE

@@ -9,7 +9,7 @@ from pathlib import Path
 from inotify_simple import INotify, flags, parse_events
 
 from sim.errors import SimError
-from sim.witness.watch import Happening, WatchEvent, WatchKind
+from sim.witness.watch_event import Happening, WatchEvent, WatchKind
 
 _HAPPENINGS = {
     flags.CREATE: Happening.CREATED,
@@ -38,7 +38,7 @@ class InotifySource:
         self._add("")
 
     def fileno(self) -> int:
-        return self._queue.fileno()
+        return int(self._queue.fileno())
 
     def close(self) -> None:
         self._queue.close()
@@ -95,9 +95,7 @@ class InotifySource:
             return []
         found = self._add(f"{path}/")
         created = frozenset({Happening.CREATED})
-        return [
-            WatchEvent(at_ns=at_ns, path=inside, what=created, is_folder=is_folder) for inside, is_folder in found
-        ]
+        return [WatchEvent(at_ns=at_ns, path=inside, what=created, is_folder=is_folder) for inside, is_folder in found]
 
     def _add(self, folder: str) -> list[tuple[str, bool]]:
         """The entries under `folder`, all of whose folders are watched from here on."""

@@ -74,7 +74,7 @@ def _opened(args: tuple[Any, ...]) -> Described | None:
     if isinstance(path, int) or not isinstance(flags, int) or not flags & _WRITING:
         return None
     place = _absolute(path)
-    if place is None or place.startswith("/dev/") and not place.startswith("/dev/shm/"):
+    if place is None or (place.startswith("/dev/") and not place.startswith("/dev/shm/")):
         return None
     return {"what": "file.open", "path": place, "exclusive": bool(flags & os.O_EXCL), "mode": mode}
 

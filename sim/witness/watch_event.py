@@ -1,0 +1,52 @@
+"""What a continuous watch reports, whichever kernel interface it uses."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class WatchKind(StrEnum):
+    """Which kernel interface watches."""
+
+    FANOTIFY = "fanotify"
+    INOTIFY = "inotify"
+    NONE = "none"
+
+
+class Happening(StrEnum):
+    """What the kernel saw."""
+
+    CREATED = "created"
+    DELETED = "deleted"
+    MODIFIED = "modified"
+    CLOSED_AFTER_WRITE = "closed-after-write"
+    METADATA = "metadata"
+    MOVED_FROM = "moved-from"
+    MOVED_TO = "moved-to"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchEvent:
+    """Something that happened to one path. The kernel merges what happens to one path between two reads.
+
+    `at_ns` is when it was read, at most a few milliseconds later. `counterpart` is the other end of a move within the
+    folder. `pid` and `command` are known to fanotify alone, `command` only if the process still lived.
+    """
+
+    at_ns: int
+    path: str
+    what: frozenset[Happening]
+    is_folder: bool = False
+    counterpart: str | None = None
+    pid: int | None = None
+    command: str | None = None
+
+
+class Source(Protocol):
+    """A kernel queue of file events that is open; `read` never blocks and returns nothing where nothing waits."""
+
+    kind: WatchKind
+
+    def fileno(self) -> int: ...
+    def read(self, at_ns: int) -> list[WatchEvent]: ...
+    def close(self) -> None: ...
