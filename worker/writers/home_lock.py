@@ -7,7 +7,7 @@ the holder's pid, is for people only.
 import fcntl
 import os
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -60,7 +60,7 @@ class HomeLock:
                 time.sleep(self._interval_s)
             self._descriptor = _try_lock(self._home.lock)
             if self._descriptor is not None:
-                _write_pid(self._descriptor)
+                self._sign(self._descriptor)
                 return
         raise HomeLocked(
             self._home,
@@ -91,6 +91,13 @@ class HomeLock:
             raise HomeLockNotHeld(
                 f"expected the lock {home.lock} to be held, found that of {self._home.lock} or a deleted lock file"
             )
+
+    def _sign(self, descriptor: int) -> None:
+        # Whoever is interrupted in here never enters its `with`, and so must not keep the lock.
+        with ExitStack() as undo:
+            undo.callback(self.release)
+            _write_pid(descriptor)
+            undo.pop_all()
 
     def __enter__(self) -> Self:
         self.acquire()
