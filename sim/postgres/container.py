@@ -145,8 +145,8 @@ def _start(container: DockerContainer, image: str) -> None:
     except (DockerException, requests.RequestException, OSError) as error:
         raise SimError(
             "postgres/start_failed",
-            f"no container of image {image!r} could be started: {error}; if the clean-up image of testcontainers cannot "
-            "be pulled here, set TESTCONTAINERS_RYUK_DISABLED=true",
+            f"no container of image {image!r} could be started: {error}; if the clean-up image of testcontainers "
+            "cannot be pulled here, set TESTCONTAINERS_RYUK_DISABLED=true",
         ) from error
 
 

@@ -5,7 +5,7 @@ import shutil
 import psycopg
 
 from sim.postgres.binaries import find_binaries
-from sim.postgres.data_folder import BLANK, MIGRATED, copy_kept, kept_data_folders
+from sim.postgres.clusters import BLANK, MIGRATED, copy_kept, kept_clusters
 from sim.postgres.postmaster import Postmaster
 from sim.postgres.run_folder import RunFolder
 from sim.postgres.running import Kind, RunningServer
@@ -21,7 +21,7 @@ class EmbeddedServer:
         Raises: `SimError` (`postgres/no_binaries`, `postgres/initdb_failed`, `postgres/start_failed`).
         """
         binaries = find_binaries(run.account)
-        kept = kept_data_folders(binaries, source, run)
+        kept = kept_clusters(binaries, source, run)
         folder = run.new_folder("server")
         server = Postmaster(binaries=binaries, account=run.account, folder=folder)
 
@@ -30,7 +30,7 @@ class EmbeddedServer:
             shutil.rmtree(folder, ignore_errors=True)
 
         try:
-            copy_kept(kept.shared, server.data_dir, run.account)
+            copy_kept(kept.shared, server.cluster_dir, run.account)
             server.start()
             with psycopg.connect(server.address().conninfo(), autocommit=True) as connection:
                 version = connection.info.parameter_status("server_version") or "unknown"

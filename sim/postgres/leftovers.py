@@ -21,20 +21,20 @@ class PidFile:
     """What `postmaster.pid` says. `shared_memory_id` is None when the server had none yet."""
 
     pid: int
-    data_dir: Path
+    cluster_dir: Path
     started_at_s: int
     shared_memory_id: int | None
     status: str
 
 
-def read_pid_file(data_dir: Path) -> PidFile | None:
+def read_pid_file(cluster_dir: Path) -> PidFile | None:
     """The server that a data folder names, or None when none was started or the file is still being written."""
     try:
-        lines = (data_dir / "postmaster.pid").read_text().splitlines()
+        lines = (cluster_dir / "postmaster.pid").read_text().splitlines()
         memory = lines[6].split() if len(lines) > 6 else []
         return PidFile(
             pid=int(lines[0]),
-            data_dir=Path(lines[1]),
+            cluster_dir=Path(lines[1]),
             started_at_s=int(lines[2]),
             shared_memory_id=int(memory[1]) if len(memory) == 2 else None,
             status=lines[7].strip() if len(lines) > 7 else "",
@@ -116,7 +116,7 @@ def _same_process(named: PidFile) -> psutil.Process | None:
     try:
         process = psutil.Process(named.pid)
         started = abs(process.create_time() - named.started_at_s) <= _MAX_CLOCK_STEP_S
-        same_folder = str(named.data_dir) in process.cmdline()
+        same_folder = str(named.cluster_dir) in process.cmdline()
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
     return process if started and same_folder else None

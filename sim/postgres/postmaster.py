@@ -40,7 +40,7 @@ class Postmaster:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
-    def data_dir(self) -> Path:
+    def cluster_dir(self) -> Path:
         """The data folder."""
         return self.folder / "data"
 
@@ -79,12 +79,12 @@ class Postmaster:
             socket_dir.mkdir(mode=0o700)
             give_to(self.account, socket_dir)
         # A pid file of a killed server would be taken for the new one's.
-        (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
+        (self.cluster_dir / "postmaster.pid").unlink(missing_ok=True)
         settings = {**EMBEDDED, **self.settings, "unix_socket_directories": str(socket_dir), "port": str(PORT)}
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self.binaries.program("postgres")), "-D", str(self.data_dir), *command_line(settings)],
-                cwd=self.data_dir,
+                [str(self.binaries.program("postgres")), "-D", str(self.cluster_dir), *command_line(settings)],
+                cwd=self.cluster_dir,
                 env=server_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -106,7 +106,7 @@ class Postmaster:
         """Effects: the postmaster and all its backends are gone as by `kill -9`, nothing flushed or told."""
         if self._process is None:
             return
-        named = read_pid_file(self.data_dir)
+        named = read_pid_file(self.cluster_dir)
         if self._process.poll() is None:
             kill_family(psutil.Process(self._process.pid))
         self._process.wait(STOP_TIMEOUT_S)
@@ -133,7 +133,7 @@ class Postmaster:
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 break
-            named = read_pid_file(self.data_dir)
+            named = read_pid_file(self.cluster_dir)
             if named is not None and named.pid == process.pid and named.status == "ready":
                 return
             time.sleep(_POLL_S)

@@ -14,7 +14,7 @@ from pathlib import Path
 from sim.postgres.account import server_account
 from sim.postgres.address import DatabaseAddress
 from sim.postgres.binaries import find_binaries
-from sim.postgres.data_folder import PRIVATE_DATABASE, copy_kept, kept_data_folders
+from sim.postgres.clusters import PRIVATE_DATABASE, copy_kept, kept_clusters
 from sim.postgres.postmaster import Postmaster
 from sim.postgres.run_folder import RunFolder
 from sim.postgres.template import TemplateSource
@@ -57,11 +57,11 @@ def private_server(
     account = server_account()
     run = RunFolder(path=run_dir, run_id=run_id, account=account)
     binaries = find_binaries(account)
-    kept = kept_data_folders(binaries, source, run)
+    kept = kept_clusters(binaries, source, run)
     folder = run.new_folder(f"p{os.getpid()}-{next(_numbers)}")
     postmaster = Postmaster(binaries=binaries, account=account, folder=folder, settings=dict(settings or {}))
     try:
-        copy_kept(kept.private, postmaster.data_dir, account)
+        copy_kept(kept.private, postmaster.cluster_dir, account)
         postmaster.start()
         yield PrivateServer(address=postmaster.address(PRIVATE_DATABASE), postmaster=postmaster)
     finally:

@@ -39,14 +39,14 @@ _INITDB = ("--encoding=UTF8", "--locale=C", "--auth=trust", "--no-sync", "--no-i
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataFolders:
+class KeptClusters:
     """The two cuts of one kept data folder."""
 
     shared: Path
     private: Path
 
 
-def kept_data_folders(binaries: Binaries, source: TemplateSource, run: RunFolder) -> DataFolders:
+def kept_clusters(binaries: Binaries, source: TemplateSource, run: RunFolder) -> KeptClusters:
     """The data folders for these binaries and this template, made now unless they are kept.
 
     Two runs at once may both make them; one of the two equal results is kept, and nobody sees half a folder.
@@ -65,7 +65,7 @@ def kept_data_folders(binaries: Binaries, source: TemplateSource, run: RunFolder
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     os.utime(kept)
-    return DataFolders(shared=kept / "shared", private=kept / "private")
+    return KeptClusters(shared=kept / "shared", private=kept / "private")
 
 
 def copy_kept(folder: Path, target: Path, account: Account | None) -> None:
@@ -130,7 +130,7 @@ _SENDFILE = os.uname().sysname == "Linux"  # elsewhere it writes to sockets only
 def _key(binaries: Binaries, source: TemplateSource) -> str:
     digest = hashlib.sha256(f"{binaries.fingerprint}|{source.key}".encode())
     here = Path(__file__).parent
-    for name in ("data_folder.py", "marker.py", "reset.py", "settings.py", "template.py", "sql/simclock.sql"):
+    for name in ("clusters.py", "marker.py", "reset.py", "settings.py", "template.py", "sql/simclock.sql"):
         digest.update((here / name).read_bytes())
     return digest.hexdigest()[:24]
 
@@ -179,13 +179,13 @@ def _build(binaries: Binaries, source: TemplateSource, run: RunFolder, scratch: 
         _drop_databases(server, "template1", "template0", connected_to="postgres")
         server.stop()
         scratch.mkdir(mode=0o700)
-        copy_tree(server.data_dir, scratch / "shared", None)
+        copy_tree(server.cluster_dir, scratch / "shared", None)
         server.start()
         with psycopg.connect(server.address().conninfo(), autocommit=True) as connection:
             copy_database(connection, template=MIGRATED, name=PRIVATE_DATABASE)
         _drop_databases(server, MIGRATED, BLANK, "postgres", connected_to=PRIVATE_DATABASE)
         server.stop()
-        copy_tree(server.data_dir, scratch / "private", None)
+        copy_tree(server.cluster_dir, scratch / "private", None)
         for cut in ("shared", "private"):
             (scratch / cut / "postmaster.opts").unlink(missing_ok=True)
     finally:
@@ -194,13 +194,13 @@ def _build(binaries: Binaries, source: TemplateSource, run: RunFolder, scratch: 
 
 
 def _initdb(server: Postmaster) -> None:
-    server.data_dir.mkdir(mode=0o700)
-    give_to(server.account, server.data_dir)
-    command = [str(server.binaries.program("initdb")), "-D", str(server.data_dir), "-U", SUPERUSER, *_INITDB]
+    server.cluster_dir.mkdir(mode=0o700)
+    give_to(server.account, server.cluster_dir)
+    command = [str(server.binaries.program("initdb")), "-D", str(server.cluster_dir), "-U", SUPERUSER, *_INITDB]
     try:
         subprocess.run(
             command,
-            cwd=server.data_dir,
+            cwd=server.cluster_dir,
             env=server_environment(),
             capture_output=True,
             text=True,
