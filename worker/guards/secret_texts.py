@@ -31,11 +31,18 @@ _ASSIGNMENT = re.compile(
     r"(?<![A-Za-z0-9_])(?P<name>-{0,2}[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99})"
     r"(?P<sep>\\{0,3}[\"'`]?\]?\s{0,8}(?:=>|:=|==?|:|%3[dDaA])\s{0,8}|(?P<option>\s{1,8}))"
 )
-_ESCAPED_QUOTED = re.compile(r"\\{1,3}\"[^\"\\]*\\{1,3}\"")
-_QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`", re.DOTALL)
-_UNCLOSED = re.compile(r"[\"'`][^\n]*")
-_HEADER_VALUE = re.compile(r"(?i)(?:bearer|basic|digest|token|apikey)[ \t]+\S+")
-_BARE = re.compile(r"\S+")
+_VALUES = (
+    re.compile(r"\\{1,3}\"(?P<value>[^\"\\]*)\\{1,3}\""),
+    re.compile(r"\"(?P<value>(?:[^\"\\]|\\.)*)\"", re.DOTALL),
+    re.compile(r"'(?P<value>(?:[^'\\]|\\.)*)'", re.DOTALL),
+    re.compile(r"`(?P<value>[^`]*)`"),
+    re.compile(r"[\"'`](?P<value>[^\n]*)"),
+    re.compile(r"(?P<value>(?i:bearer|basic|digest|token|apikey)[ \t]+\S+)"),
+    re.compile(r"(?P<value>\S+)"),
+)
+"""How a value is written, the first that fits: quoted, opened and never closed, a header's scheme and value, bare."""
+
+_NOTHING = frozenset({"", SCRUBBED, "null", "None"})
 
 # 18 characters are the shortest header and claims a token can have.
 _RUN = re.compile(r"[A-Za-z0-9_\-.+/=]{18,}")
@@ -104,20 +111,21 @@ def _without_assigned(text: str) -> str:
         name = found["name"]
         if (found["option"] and not name.startswith("--")) or not is_secret_name(name):
             continue
-        end = _value_end(text, found.end())
-        if text[found.end() : end] not in ("", "[scrubbed]", '""', "''", "null", "None"):
-            parts += [text[position : found.end()], SCRUBBED]
+        start, end = _value_span(text, found.end())
+        if text[start:end] not in _NOTHING:
+            parts += [text[position:start], SCRUBBED]
             position = end
         search_from = max(end, search_from)
     return "".join([*parts, text[position:]])
 
 
-def _value_end(text: str, start: int) -> int:
-    for pattern in (_ESCAPED_QUOTED, _QUOTED, _UNCLOSED, _HEADER_VALUE, _BARE):
+def _value_span(text: str, start: int) -> tuple[int, int]:
+    """Where the value that begins at `start` stands, without its quotes, so that JSON stays JSON."""
+    for pattern in _VALUES:
         found = pattern.match(text, start)
         if found:
-            return found.end()
-    return start
+            return found.span("value")
+    return start, start
 
 
 def _basic(found: re.Match[str]) -> str:

@@ -5,6 +5,7 @@ a look elsewhere, a stored key costs the account. Every pattern runs in linear t
 Source: contract §6.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -25,6 +26,7 @@ MAX_PLACE_CHARS = 200
 
 _NAME_FIELDS = frozenset({"name", "key", "header", "field", "param", "parameter", "variable"})
 _VALUE_FIELDS = frozenset({"value", "values", "val", "content", "text"})
+_NAME = re.compile(r"[\w.\-]{1,64}")
 
 
 def scrub(value: Any) -> Any:
@@ -91,7 +93,7 @@ class _Walk:
 
     def _array(self, items: list[Any], place: str, name: str, depth: int) -> list[Any]:
         # Headers and parameters are often written as [name, value].
-        pair = len(items) == 2 and isinstance(items[0], str) and is_secret_name(items[0])
+        pair = len(items) == 2 and _tells_secret(items[0])
         cleaned = []
         for index, item in enumerate(items):
             if self._left <= 0:
@@ -109,9 +111,14 @@ class _Walk:
 def _told_name(value: Mapping[Any, Any]) -> str:
     """The secret's name in an object such as `{"name": "password", "value": …}`, else an empty string."""
     for key, item in value.items():
-        if isinstance(key, str) and key.casefold() in _NAME_FIELDS and isinstance(item, str) and is_secret_name(item):
-            return item
+        if isinstance(key, str) and key.casefold() in _NAME_FIELDS and _tells_secret(item):
+            return str(item)
     return ""
+
+
+def _tells_secret(value: Any) -> bool:
+    """True for a string that is a secret's name; a sentence with such a word in it is none."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None and is_secret_name(value)
 
 
 def _unused(key: str, taken: Mapping[str, Any]) -> str:
