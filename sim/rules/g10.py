@@ -1,0 +1,177 @@
+"""The eight stop rules of G10-3c. Source: contract §10."""
+
+from collections.abc import Sequence
+
+from sim.rules.breach import Breach, last, moment, table
+from sim.timeline import Timeline
+from worker.guards.network import names_mainnet
+
+
+def bot_pid_changes(timeline: Timeline) -> Sequence[Breach]:
+    """Only a bot that the story started has a heartbeat, and it keeps its process until the story stops it."""
+    started = {event.subject for event in timeline.of_kind("bot.started")}
+    breaches = [
+        Breach(
+            rule="bot_pid_changes",
+            actor=f"process {row['pid']}",
+            subject=f"bot_statuses {row['id']}",
+            before=f"bot started as {', '.join(sorted(started)) or 'nobody'}",
+            after=f"a heartbeat of process {row['pid']}",
+            at=moment(row["created_at"]),
+        )
+        for row in table(timeline, "bot_statuses")
+        if str(row["pid"]) not in started
+    ]
+    stopped = {event.subject for event in timeline.of_kind("bot.stopped")}
+    at_end = last(timeline, "processes.at_end")
+    alive = set(at_end.detail["bots"]) if at_end is not None else set()
+    breaches += [
+        Breach(
+            rule="bot_pid_changes",
+            actor="somebody",
+            subject=f"bot process {pid}",
+            before="running",
+            after="gone, and the story did not stop it",
+        )
+        for pid in sorted(started - stopped - {str(pid) for pid in alive})
+    ]
+    return breaches
+
+
+def portfolio_drift_unexplained(timeline: Timeline) -> Sequence[Breach]:
+    """A portfolio whose hash changed is explained by the bot's own journal."""
+    return [
+        Breach(
+            rule="portfolio_drift_unexplained",
+            actor=event.detail["last_writer"],
+            subject="live_portfolio.json",
+            before=str(event.detail["before"]),
+            after=str(event.detail["after"]),
+        )
+        for event in timeline.of_kind("portfolio.read")
+        if not event.detail["explained"]
+    ]
+
+
+def runtime_config_appears(timeline: Timeline) -> Sequence[Breach]:
+    """`runtime_config.json` never comes into being, not even for a moment."""
+    return _touched(timeline, "runtime_config_appears", "runtime_config.json")
+
+
+def env_file_changes(timeline: Timeline) -> Sequence[Breach]:
+    """Content and times of `.env` stay as they are."""
+    return _touched(timeline, "env_file_changes", ".env")
+
+
+def once_handled_more_than_one(timeline: Timeline) -> Sequence[Breach]:
+    """A worker run with `--once` handles at most one command."""
+    runs = timeline.of_kind("worker.run")
+    started = [
+        row for row in table(timeline, "command_audit_log") if row["event_type"] in ("started", "lease_taken_over")
+    ]
+    breaches = []
+    for place, run in enumerate(runs):
+        later = [other for other in runs[place + 1 :] if other.subject == run.subject]
+        all_started = sum(1 for row in started if row["worker_id"] == run.subject)
+        handled = (later[0].detail["handled_before"] if later else all_started) - run.detail["handled_before"]
+        if "--once" in run.detail["argv"] and handled > 1:
+            breaches.append(
+                Breach(
+                    rule="once_handled_more_than_one",
+                    actor=run.actor,
+                    subject=f"run {run.ordinal} with --once",
+                    before="at most 1 command",
+                    after=f"{handled} commands",
+                    at=run.at,
+                )
+            )
+    return breaches
+
+
+def unexpected_failure_reason(timeline: Timeline) -> Sequence[Breach]:
+    """Every command that failed did so with a reason the story expects, and every expected reason occurred."""
+    expected = {event.subject for event in timeline.of_kind("scenario.expects")}
+    failed = [row for row in table(timeline, "commands") if row["status"] == "failed"]
+    breaches = [
+        Breach(
+            rule="unexpected_failure_reason",
+            actor=str(row["worker_id"]),
+            subject=f"command {row['command_id']} ({row['command_type']})",
+            before=f"expected {', '.join(sorted(expected)) or 'no failure'}",
+            after=f"failed: {row['error_message']}",
+            at=moment(row["finished_at"]),
+        )
+        for row in failed
+        if _reason_of(row) not in expected
+    ]
+    never = expected - {_reason_of(row) for row in failed}
+    return breaches + [
+        Breach(
+            rule="unexpected_failure_reason",
+            actor="scenario",
+            subject=reason,
+            before="expected to occur",
+            after="no command failed with it",
+        )
+        for reason in sorted(never)
+    ]
+
+
+def order_or_exchange_call_from_worker(timeline: Timeline) -> Sequence[Breach]:
+    """A worker, and a service, reaches for nothing but Postgres."""
+    return [
+        Breach(
+            rule="order_or_exchange_call_from_worker",
+            actor=event.actor,
+            subject=event.subject,
+            before="connections to Postgres only",
+            after=f"{event.detail['what']} from {event.detail['source'] or 'an unnamed line'}",
+            at=event.at,
+        )
+        for event in timeline.of_kind("network.attempt")
+        if not event.detail["allowed"] and event.actor.partition(":")[0] in ("worker", "operator")
+    ]
+
+
+def mainnet_path_visible(timeline: Timeline) -> Sequence[Breach]:
+    """No setting, file, payload or trail names a production host of the exchange."""
+    found = [(event, names_mainnet(event.detail["text"])) for event in timeline.of_kind("text.seen")]
+    return [
+        Breach(
+            rule="mainnet_path_visible",
+            actor=event.actor,
+            subject=event.subject,
+            before="testnet and loopback hosts only",
+            after=f"names {host}",
+            at=event.at,
+        )
+        for event, host in found
+        if host is not None
+    ]
+
+
+def _touched(timeline: Timeline, rule: str, path: str) -> list[Breach]:
+    """Whatever any sensor says was done to `path`: a lasting change, or an act that left no trace."""
+    audited = [event for event in timeline.of_kind("file.audited") if event.subject == path]
+    changed = [event for event in timeline.of_kind("file.changed", "file.watched") if event.subject == path]
+    evidence = changed or audited
+    if not evidence:
+        return []
+    who = next((f"{event.actor} at {event.detail['source']}" for event in audited), evidence[0].actor)
+    return [
+        Breach(
+            rule=rule,
+            actor=who,
+            subject=path,
+            before=str(evidence[0].detail.get("before", "untouched")),
+            after=str(evidence[0].detail.get("after", evidence[0].detail.get("what"))),
+            at=evidence[0].at,
+        )
+    ]
+
+
+def _reason_of(row: dict[str, object]) -> str:
+    result = row["result_json"]
+    if isinstance(result, dict) and "reason" in result:
+        return str(result["reason"])
+    return str(row["error_message"]).split(":", 1)[0]

@@ -1,0 +1,261 @@
+"""Rules that hold in every scenario beside the named stop rules. Source: contract §3, §4, §6, §10."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sim.rules.breach import Breach, last, moment, table
+from sim.timeline import Timeline
+from worker.contracts.commands import spec_for
+from worker.contracts.states import COMMAND_MOVES, CommandStatus
+from worker.guards.secrets import secret_problems
+
+_DRY_RUN = "apply_profile_testnet"
+_ENVELOPE_REASONS = (
+    "validation/payload_not_object",
+    "validation/payload_malformed",
+    "validation/payload_too_large",
+)
+
+
+def command_without_requested_event(timeline: Timeline) -> Sequence[Breach]:
+    """Every command has its `…_requested` audit event, and every such event its command."""
+    deleted = {event.subject for event in timeline.of_kind("bus.deleted")}
+    commands = {row["command_id"]: row for row in table(timeline, "commands")}
+    events = table(timeline, "audit_events")
+    requested = {
+        row["command_id"]: row for row in events if row["command_id"] and row["event_type"].endswith("_requested")
+    }
+    breaches = [
+        Breach(
+            rule="command_without_requested_event",
+            actor="a service",
+            subject=f"command {command_id} ({row['command_type']})",
+            before=f"expected {_requested_event(row)}",
+            after=f"found {requested[command_id]['event_type'] if command_id in requested else 'no event'}",
+            at=moment(row["created_at"]),
+        )
+        for command_id, row in commands.items()
+        if command_id not in requested or requested[command_id]["event_type"] != _requested_event(row)
+    ]
+    return breaches + [
+        Breach(
+            rule="command_without_requested_event",
+            actor="a service",
+            subject=f"audit event {row['id']} ({row['event_type']})",
+            before=f"expected command {command_id}",
+            after="found no such command",
+            at=moment(row["created_at"]),
+        )
+        for command_id, row in requested.items()
+        if command_id not in commands and command_id not in deleted
+    ]
+
+
+def illegal_status_move(timeline: Timeline) -> Sequence[Breach]:
+    """The log of each command is a chain of allowed moves that ends in the command's status."""
+    breaches = []
+    for command_id, rows in _logs(timeline).items():
+        status = CommandStatus.PENDING
+        for row in rows:
+            before, after = CommandStatus(row["status_from"]), CommandStatus(row["status_to"])
+            # A claim leaves no row, so a step may begin one move later than the one before it ended.
+            claimed = status is CommandStatus.PENDING and before is CommandStatus.CLAIMED
+            stays = before is after is CommandStatus.RUNNING
+            if (before is not status and not claimed) or not (stays or (before, after) in COMMAND_MOVES):
+                breaches.append(_move(command_id, row, f"{status} before", f"{before} to {after}"))
+            status = after
+        found = _status_of(timeline, command_id)
+        if found is not None and found is not status and not _is_claimed_since(status, found):
+            breaches.append(_move(command_id, rows[-1], f"the log ends in {status}", f"the row says {found}"))
+    return breaches
+
+
+def dry_run_row_count(timeline: Timeline) -> Sequence[Breach]:
+    """A finished dry run leaves exactly four log rows, refused ones too; a broken envelope or unknown type two."""
+    breaches = []
+    for row in table(timeline, "commands"):
+        if row["status"] not in ("succeeded", "failed"):
+            continue
+        log = [entry["event_type"] for entry in _logs(timeline).get(row["command_id"], [])]
+        result = row["result_json"] if isinstance(row["result_json"], dict) else {}
+        reason = result.get("reason")
+        if reason in _ENVELOPE_REASONS or spec_for(row["command_type"]) is None:
+            wanted = ["started", "result_written"]
+        elif row["command_type"] == _DRY_RUN and reason != "recovery/attempts_exhausted":
+            ending = "dry_run_succeeded" if row["status"] == "succeeded" else "dry_run_rejected"
+            wanted = ["started", f"{_DRY_RUN}.dry_run_started", f"{_DRY_RUN}.{ending}", "result_written"]
+        else:
+            continue
+        if _last_attempt(log) != wanted:
+            breaches.append(
+                Breach(
+                    rule="dry_run_row_count",
+                    actor=str(row["worker_id"]),
+                    subject=f"command {row['command_id']} ({row['command_type']})",
+                    before=f"expected {', '.join(wanted)}",
+                    after=f"found {', '.join(log) or 'no row'}",
+                    at=moment(row["finished_at"]),
+                )
+            )
+    return breaches
+
+
+def two_winners_for_one_decision(timeline: Timeline) -> Sequence[Breach]:
+    """One click, one decision: an idempotency key has one command and one request event, however often it was sent."""
+    clicked: dict[str, set[str]] = {}
+    for event in timeline.of_kind("operator.clicked"):
+        if event.detail.get("created") and "click_id" in event.detail:
+            clicked.setdefault(event.detail["click_id"], set()).add(event.detail["command_id"])
+    breaches = [
+        Breach(
+            rule="two_winners_for_one_decision",
+            actor="operator",
+            subject=f"click {click}",
+            before="one command",
+            after=f"commands {', '.join(sorted(commands))}",
+        )
+        for click, commands in clicked.items()
+        if len(commands) > 1
+    ]
+    finished: dict[str, int] = {}
+    for row in table(timeline, "command_audit_log"):
+        if row["event_type"] == "result_written":
+            finished[row["command_id"]] = finished.get(row["command_id"], 0) + 1
+    return breaches + [
+        Breach(
+            rule="two_winners_for_one_decision",
+            actor="workers",
+            subject=f"command {command_id}",
+            before="one result",
+            after=f"{count} results",
+        )
+        for command_id, count in finished.items()
+        if count > 1
+    ]
+
+
+def cache_disagrees_with_files(timeline: Timeline) -> Sequence[Breach]:
+    """At rest the baseline cache holds what the file holds, both files are one generation, and nothing is half done."""
+    rest = last(timeline, "home.at_rest")
+    if rest is None or rest.detail["is_damaged"]:
+        return []
+    active = [row for row in table(timeline, "commands") if row["status"] in ("claimed", "running", "pending")]
+    file, cache = rest.detail["baseline"], rest.detail["cache"]
+    breaches = []
+    if not active and file != cache:
+        breaches.append(_rest_breach("baseline_holdings", f"the file holds {file}", f"the cache holds {cache}"))
+    if rest.detail["generations"][0] != rest.detail["generations"][1]:
+        breaches.append(_rest_breach("state/", "one generation", f"generations {rest.detail['generations']}"))
+    if not active and rest.detail["leftovers"]:
+        breaches.append(_rest_breach("state/", "no temporary file, no intent", ", ".join(rest.detail["leftovers"])))
+    return breaches
+
+
+def worker_left_running(timeline: Timeline) -> Sequence[Breach]:
+    """No worker process outlives the story."""
+    at_end = last(timeline, "processes.at_end")
+    return [
+        Breach(
+            rule="worker_left_running",
+            actor=name,
+            subject="worker process",
+            before="ended with the story",
+            after="still running",
+        )
+        for name in (at_end.detail["workers"] if at_end is not None else [])
+    ]
+
+
+def service_writes_state_files(timeline: Timeline) -> Sequence[Breach]:
+    """SR-1: a service touches no file of the home."""
+    return [
+        Breach(
+            rule="service_writes_state_files",
+            actor=event.actor,
+            subject=event.subject,
+            before="untouched by services",
+            after=f"{event.detail['what']} at {event.detail['source']}",
+            at=event.at,
+        )
+        for event in timeline.of_kind("file.audited")
+        if event.actor.startswith("operator:")
+    ]
+
+
+def service_starts_worker(timeline: Timeline) -> Sequence[Breach]:
+    """SR-2: a service starts no process."""
+    return [
+        Breach(
+            rule="service_starts_worker",
+            actor=event.actor,
+            subject=event.subject,
+            before="no process started by services",
+            after=f"started at {event.detail['source']}",
+            at=event.at,
+        )
+        for event in timeline.of_kind("process.spawned")
+        if event.actor.startswith("operator:")
+    ]
+
+
+def secret_in_the_trail(timeline: Timeline) -> Sequence[Breach]:
+    """No token, key, password or DSN reaches the database's trail or a worker's log."""
+    breaches = []
+    for name, column in (("audit_events", "metadata"), ("command_audit_log", "detail"), ("commands", "result_json")):
+        for row in table(timeline, name):
+            places = secret_problems(row[column])
+            if places:
+                breaches.append(_secret(f"{name} {row['id']}", places))
+    for event in timeline.of_kind("process.ended"):
+        places = secret_problems({"stderr": event.detail["stderr"]})
+        if places:
+            breaches.append(_secret(f"log of {event.actor}", places))
+    return breaches
+
+
+def _secret(subject: str, places: Sequence[str]) -> Breach:
+    return Breach(
+        rule="secret_in_the_trail", actor="scrubber", subject=subject, before="no secret", after="; ".join(places[:3])
+    )
+
+
+def _requested_event(row: dict[str, Any]) -> str:
+    spec = spec_for(row["command_type"])
+    return f"unknown.{row['command_type']}_requested" if spec is None else spec.requested_event
+
+
+def _logs(timeline: Timeline) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in table(timeline, "command_audit_log"):
+        found.setdefault(row["command_id"], []).append(row)
+    return found
+
+
+def _last_attempt(log: list[str]) -> list[str]:
+    """The rows since the command was last begun; earlier attempts that were put back are not counted."""
+    begun = max((place for place, name in enumerate(log) if name == "started"), default=0)
+    return log[begun:]
+
+
+def _status_of(timeline: Timeline, command_id: str) -> CommandStatus | None:
+    rows = [row for row in table(timeline, "commands") if row["command_id"] == command_id]
+    return CommandStatus(rows[0]["status"]) if rows else None
+
+
+def _is_claimed_since(logged: CommandStatus, found: CommandStatus) -> bool:
+    return logged is CommandStatus.PENDING and found is CommandStatus.CLAIMED
+
+
+def _move(command_id: str, row: dict[str, Any], before: str, after: str) -> Breach:
+    return Breach(
+        rule="illegal_status_move",
+        actor=str(row["worker_id"]),
+        subject=f"command {command_id}, log row {row['id']} ({row['event_type']})",
+        before=before,
+        after=after,
+        at=moment(row["created_at"]),
+    )
+
+
+def _rest_breach(subject: str, before: str, after: str) -> Breach:
+    return Breach(rule="cache_disagrees_with_files", actor="worker", subject=subject, before=before, after=after)

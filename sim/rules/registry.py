@@ -1,0 +1,41 @@
+"""Every rule by its id, worst first: what moves money or mainnet, then data, then bookkeeping."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sim.rules import g10, general
+from sim.rules.breach import Breach, Rule
+from sim.timeline import Timeline
+
+_RULES: tuple[Rule, ...] = (
+    g10.order_or_exchange_call_from_worker,
+    g10.mainnet_path_visible,
+    g10.env_file_changes,
+    g10.runtime_config_appears,
+    g10.portfolio_drift_unexplained,
+    g10.bot_pid_changes,
+    g10.once_handled_more_than_one,
+    g10.unexpected_failure_reason,
+    general.secret_in_the_trail,
+    general.two_winners_for_one_decision,
+    general.cache_disagrees_with_files,
+    general.illegal_status_move,
+    general.command_without_requested_event,
+    general.dry_run_row_count,
+    general.service_writes_state_files,
+    general.service_starts_worker,
+    general.worker_left_running,
+)
+
+RULES: Mapping[str, Rule] = MappingProxyType({rule.__name__: rule for rule in _RULES})
+"""The rules by id, in the order breaches are told."""
+
+
+def judge(timeline: Timeline) -> tuple[Breach, ...]:
+    """Every breach of every rule, worst rule first."""
+    return tuple(breach for rule in RULES.values() for breach in rule(timeline))
+
+
+def sentence(rule_id: str) -> str:
+    """What the rule demands, as its docstring says it."""
+    return (RULES[rule_id].__doc__ or rule_id).strip().splitlines()[0]

@@ -1,0 +1,107 @@
+"""The paper bot of one stack: its own process, stepped cycle by cycle so that a scenario decides when it writes."""
+
+import json
+import os
+import select
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sim.errors import SimError
+from sim.stack.child import Child, Ended
+from sim.stack.launcher import Launcher
+from sim.timeline import Timeline
+
+MODULE = "sim.fake_bot"
+ACTOR = "bot"
+_CYCLE_TIMEOUT_S = 20.0
+
+
+@dataclass(slots=True)
+class BotActor:
+    """Starts, steps, stops and kills the bot. One bot per stack."""
+
+    launcher: Launcher
+    timeline: Timeline
+    environment: Mapping[str, str]
+    child: Child | None = None
+    _stdin: int = field(default=-1, repr=False)
+    _read: int = field(default=0, repr=False)
+
+    def start(self, *, seed: int = 1, trade_every: int = 3) -> Child:
+        """The bot's process, waiting for `cycle`. Same seed, same cycles: the same portfolio to the byte."""
+        if self.child is not None and self.child.is_running():
+            raise SimError("stage/bot_running", f"the bot already runs as pid {self.child.pid}; stop it first")
+        read_fd, self._stdin = os.pipe()
+        try:
+            argv = ["--paper", "--paced", "--seed", str(seed), "--trade-every", str(trade_every)]
+            self.child = self.launcher.warm(
+                MODULE, argv, actor=ACTOR, environment=dict(self.environment), stdin=read_fd
+            )
+        finally:
+            os.close(read_fd)
+        self._read = 0
+        self.timeline.record(actor=ACTOR, kind="bot.started", subject=str(self.child.pid), seed=seed)
+        return self.child
+
+    def cycle(self) -> dict[str, Any]:
+        """The report of one cycle: `cycle`, `portfolio_sha256`, `wrote_portfolio`.
+
+        Raises: `SimError` (`stage/bot_ended`) when the bot ended instead; its last words are in the message.
+        """
+        child = self._running()
+        os.write(self._stdin, b"cycle\n")
+        report = self._next_line(child)
+        self.timeline.record(actor=ACTOR, kind="bot.cycled", subject=str(child.pid), **report)
+        return report
+
+    def stop(self) -> Ended:
+        """How the bot ended when told to."""
+        child = self._running()
+        os.write(self._stdin, b"stop\n")
+        return self._gone(child.wait())
+
+    def kill(self) -> Ended:
+        """How the bot ended after SIGKILL."""
+        return self._gone(self._running().kill())
+
+    def terminate(self) -> Ended:
+        """How the bot ended after SIGTERM."""
+        child = self._running()
+        child.send(signal.SIGTERM)
+        return self._gone(child.wait())
+
+    @property
+    def pid(self) -> int:
+        """The running bot's process id."""
+        return self._running().pid
+
+    def close(self) -> None:
+        """Effects: a bot that still runs is told to stop."""
+        if self.child is not None and self.child.is_running():
+            self.stop()
+
+    def _running(self) -> Child:
+        if self.child is None or not self.child.is_running():
+            raise SimError("stage/bot_not_running", "the bot is not running; start it first")
+        return self.child
+
+    def _gone(self, ended: Ended) -> Ended:
+        os.close(self._stdin)
+        self.timeline.record(actor=ACTOR, kind="bot.stopped", subject=str(ended.pid), exit_code=ended.exit_code)
+        return ended
+
+    def _next_line(self, child: Child) -> dict[str, Any]:
+        """The next line of the bot's output, which goes to a file, so it is looked at until it is whole."""
+        for _ in range(int(_CYCLE_TIMEOUT_S / 0.001)):
+            text = child.stdout_file.read_text()[self._read :]
+            line, newline, _ = text.partition("\n")
+            if newline:
+                self._read += len(line) + 1
+                found: dict[str, Any] = json.loads(line)
+                return found
+            if not child.is_running():
+                raise SimError("stage/bot_ended", f"the bot ended in mid-cycle: {child.wait().stderr.strip()[-500:]}")
+            select.select([], [], [], 0.001)
+        raise SimError("stage/bot_silent", f"the bot reported no cycle within {_CYCLE_TIMEOUT_S:g} s")

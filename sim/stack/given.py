@@ -1,0 +1,129 @@
+"""Starting facts: what stands in the database and the home before the story begins. Source: contract §5, §11."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg.types.json import Json
+
+from sim.postgres.address import DatabaseAddress
+from sim.stack.operator_actor import Operator
+from sim.stack.worker_actor import WorkerActor
+from sim.timeline import Timeline
+from worker.contracts.states import ProfileStatus
+from worker.services.submission import CreatedCommand
+
+REFERENCE_PROFILE = UUID("b4033597-0f90-4c6a-9b55-2a31648f10d5")
+REFERENCE_CONFIG: Mapping[str, str] = MappingProxyType({"log_level": "info", "decision_log_verbosity": "full"})
+REFERENCE_RISK: Mapping[str, str] = MappingProxyType(
+    {
+        "max_risk_per_trade_pct": "0.005",
+        "max_total_exposure_pct": "0.20",
+        "max_open_positions": "4",
+        "daily_loss_limit_pct": "0.02",
+        "weekly_loss_limit_pct": "0.05",
+        "tier_low_allocation_pct": "0.01",
+        "tier_mid_allocation_pct": "0.03",
+        "tier_high_allocation_pct": "0.05",
+        "cash_reserve_pct": "0.10",
+        "fee_buffer_pct": "0.002",
+        "min_position_value_usdt": "10",
+    }
+)
+
+CAST: Mapping[str, tuple[int, str]] = MappingProxyType(
+    {"day": (23, "admin"), "night": (24, "admin"), "viewer": (25, "viewer")}
+)
+"""Who can sign in: name, user id, role. User 23 made the reference run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Writes starting facts as an installation would have left them, and records each on the timeline."""
+
+    address: DatabaseAddress
+    timeline: Timeline
+    worker: WorkerActor
+    day: Operator
+
+    def profile(
+        self,
+        *,
+        config: Mapping[str, Any] = REFERENCE_CONFIG,
+        risk: Mapping[str, str] = REFERENCE_RISK,
+        status: ProfileStatus = ProfileStatus.ACTIVE,
+        version: int = 1,
+        profile_id: UUID | None = None,
+    ) -> UUID:
+        """The id of a profile with these settings and its `profile.created` event; risk values are decimal text."""
+        profile_id = profile_id or uuid4()
+        with psycopg.connect(self.address.conninfo(), application_name="sim-given") as connection:
+            connection.execute(
+                "INSERT INTO config_profiles (profile_id, name, version, status, config) VALUES (%s, %s, %s, %s, %s)",
+                (profile_id, "testnet", version, status.value, Json(dict(config))),
+            )
+            with connection.cursor() as cursor:
+                cursor.executemany(
+                    "INSERT INTO risk_settings (profile_id, key, value) VALUES (%s, %s, %s)",
+                    [(profile_id, key, Decimal(value)) for key, value in risk.items()],
+                )
+            connection.execute(
+                "INSERT INTO audit_events (event_type, user_id, metadata) VALUES ('profile.created', %s, %s)",
+                (self.day.user_id, Json({"profile_id": str(profile_id), "version": version})),
+            )
+        self.timeline.record(actor="given", kind="given.profile", subject=str(profile_id), version=version)
+        return profile_id
+
+    def reference_profile(self) -> UUID:
+        """The id of the reference run's profile, version 1, active."""
+        return self.profile(profile_id=REFERENCE_PROFILE)
+
+    def profile_is_now(self, profile_id: UUID, *, version: int, status: ProfileStatus = ProfileStatus.ACTIVE) -> None:
+        """Effects: the profile has been edited since: another version or status."""
+        with psycopg.connect(self.address.conninfo(), application_name="sim-given") as connection:
+            connection.execute(
+                "UPDATE config_profiles SET version = %s, status = %s WHERE profile_id = %s",
+                (version, status.value, profile_id),
+            )
+        self.timeline.record(actor="given", kind="given.profile", subject=str(profile_id), version=version)
+
+    def finished_dry_run(self, profile_id: UUID) -> CreatedCommand:
+        """A dry-run command that a worker has already finished, with its four log rows."""
+        command = self.day.apply_profile(profile_id)
+        self.worker.run_once("earlier-worker")
+        return command
+
+    def applied_baseline(self, holdings: Mapping[str, str]) -> CreatedCommand:
+        """A baseline that a worker has already applied: both files, snapshot and cache; quantities as decimal text."""
+        command = self.day.apply_baseline(holdings)
+        self.worker.run_once("earlier-worker")
+        return command
+
+
+def seat_cast(connection: psycopg.Connection[Any]) -> None:
+    """Effects: the users of `CAST` exist. `connection` is in autocommit."""
+    rows = [(user_id, name, f"{name}@example.org", role) for name, (user_id, role) in CAST.items()]
+    with connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO users (id, name, email, role) VALUES (%s, %s, %s, %s)", rows)
+
+
+def reference_payload(profile_id: UUID, **changed: Any) -> dict[str, Any]:
+    """The reference run's payload for `profile_id`, unsealed, with fields replaced; None as a value stays None.
+
+    A field given as `...` is left out.
+    """
+    fields: dict[str, Any] = {
+        "profile_id": str(profile_id),
+        "profile_version": 1,
+        "requested_by": CAST["day"][0],
+        "dry_run": True,
+        "environment": "testnet",
+        "exchange_connection_id": None,
+        "config_summary": dict(REFERENCE_CONFIG),
+        "risk_settings": {key: Decimal(value) for key, value in REFERENCE_RISK.items()},
+    }
+    return {key: value for key, value in {**fields, **changed}.items() if value is not ...}

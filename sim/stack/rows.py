@@ -1,0 +1,165 @@
+"""The database as the stage reads it: from outside, by plain SQL, over a connection of its own. It never writes."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from sim.postgres.address import DatabaseAddress
+from worker.contracts.errors import Reason
+from worker.contracts.states import CommandStatus
+
+TABLES = (
+    "users",
+    "commands",
+    "command_audit_log",
+    "audit_events",
+    "config_profiles",
+    "risk_settings",
+    "bot_statuses",
+    "baseline_holdings",
+)
+
+_ORDER = {"config_profiles": "profile_id", "risk_settings": "profile_id, key", "baseline_holdings": "asset"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandView:
+    """One command as it stands. `reason` is the code it failed with, None unless it failed."""
+
+    command_id: UUID
+    command_type: str
+    status: CommandStatus
+    reason: str | None
+    error_message: str | None
+    result: dict[str, Any] | None
+    attempts: int
+    worker_id: str | None
+    lease_expires_at: datetime | None
+    expires_at: datetime | None
+    finished_at: datetime | None
+
+
+class Rows:
+    """Reads one stack's database."""
+
+    def __init__(self, address: DatabaseAddress) -> None:
+        self._address = address
+        self._connection: psycopg.Connection[dict[str, Any]] | None = None
+
+    def query(self, statement: LiteralString, *parameters: Any) -> list[dict[str, Any]]:
+        """The rows of one statement."""
+        return self._open().execute(statement, parameters).fetchall()
+
+    def scalar(self, statement: LiteralString, *parameters: Any) -> Any:
+        """The first value of the first row."""
+        rows = self.query(statement, *parameters)
+        return next(iter(rows[0].values()))
+
+    def count(self, table: str) -> int:
+        """How many rows `table` holds."""
+        query = sql.SQL("SELECT count(*) AS n FROM {}").format(sql.Identifier(table))
+        row = self._open().execute(query).fetchone()
+        return int(row["n"]) if row else 0
+
+    def dump(self, table: str) -> list[dict[str, Any]]:
+        """Every row of `table` in its own order, values as JSON knows them (text for all that has no JSON form)."""
+        order = sql.SQL(_ORDER.get(table, "id"))
+        query = sql.SQL("SELECT to_jsonb(t) AS row FROM (SELECT * FROM {} ORDER BY {}) AS t").format(
+            sql.Identifier(table), order
+        )
+        return [row["row"] for row in self._open().execute(query).fetchall()]
+
+    def command(self, command_id: UUID) -> CommandView:
+        """The command with `command_id`.
+
+        Raises: `LookupError` when there is none.
+        """
+        rows = self.query("SELECT * FROM commands WHERE command_id = %s", command_id)
+        if not rows:
+            raise LookupError(f"no command {command_id}")
+        row = rows[0]
+        result = row["result_json"]
+        reason = result.get("reason") if isinstance(result, dict) else None
+        if reason is None and row["error_message"] and row["status"] in ("failed", "expired"):
+            reason = row["error_message"].split(":", 1)[0]
+        return CommandView(
+            command_id=row["command_id"],
+            command_type=row["command_type"],
+            status=CommandStatus(row["status"]),
+            reason=_reason(reason),
+            error_message=row["error_message"],
+            result=result,
+            attempts=row["attempts"],
+            worker_id=row["worker_id"],
+            lease_expires_at=row["lease_expires_at"],
+            expires_at=row["expires_at"],
+            finished_at=row["finished_at"],
+        )
+
+    def log_of(self, command_id: UUID) -> list[str]:
+        """The event types in the command's log, in order."""
+        rows = self.query("SELECT event_type FROM command_audit_log WHERE command_id = %s ORDER BY id", command_id)
+        return [row["event_type"] for row in rows]
+
+    def audit_of(self, command_id: UUID) -> list[str]:
+        """The audit event types about the command, in order."""
+        rows = self.query("SELECT event_type FROM audit_events WHERE command_id = %s ORDER BY id", command_id)
+        return [row["event_type"] for row in rows]
+
+    def started_by(self, worker_id: str) -> int:
+        """How many commands a worker with this id has started or taken over so far."""
+        found = self.scalar(
+            "SELECT count(*) FROM command_audit_log "
+            "WHERE worker_id = %s AND event_type IN ('started', 'lease_taken_over')",
+            worker_id,
+        )
+        return int(found)
+
+    def blocked_backends(self) -> int:
+        """How many connections to this database wait for a lock that another holds."""
+        found = self.scalar(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
+        )
+        return int(found)
+
+    @contextmanager
+    def holding(self, statement: LiteralString) -> Iterator[None]:
+        """Inside the block another session holds the locks that `statement` takes; they are released by rollback."""
+        with psycopg.connect(self._address.conninfo(), application_name="sim-holder") as holder:
+            holder.execute(statement)
+            yield
+            holder.rollback()
+
+    def close(self) -> None:
+        """Effects: the reading connection is closed."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> "psycopg.Connection[dict[str, Any]]":
+        if self._connection is None or self._connection.closed or self._connection.broken:
+            self._connection = psycopg.connect(
+                self._address.conninfo(), autocommit=True, row_factory=dict_row, application_name="sim-rows"
+            )
+        return self._connection
+
+
+def _reason(code: str | None) -> str | None:
+    """`code` as the enum's member where it is one of ours: a foreign worker may have reasons of its own."""
+    try:
+        return None if code is None else Reason(code)
+    except ValueError:
+        return code
+
+
+def columns(rows: Sequence[dict[str, Any]], name: str) -> list[Any]:
+    """One column of `rows`."""
+    return [row[name] for row in rows]

@@ -1,0 +1,132 @@
+"""The worker as a scenario calls it: a real process by default, in this process, or somebody else's executable."""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, field
+from io import StringIO
+
+from sim.stack.child import DEFAULT_TIMEOUT_S, Child, Ended, wait_until
+from sim.stack.launcher import Launcher
+from sim.stack.rows import Rows
+from sim.timeline import Timeline
+from sim.witness.audit import acting_as
+from worker.command_worker import main as worker_main
+
+MODULE = "worker.command_worker"
+DEFAULT_WORKER = "w1"
+
+
+@dataclass(slots=True)
+class WorkerActor:
+    """Runs workers for one stack.
+
+    `command` is the foreign executable of `--worker-command`, or None for our own worker. `environment` is what a
+    worker process of this stack is told; a scenario changes it per call.
+    """
+
+    launcher: Launcher
+    rows: Rows
+    timeline: Timeline
+    environment: Mapping[str, str]
+    command: Sequence[str] | None = None
+    running: list[Child] = field(default_factory=list)
+
+    def run_once(
+        self,
+        worker_id: str = DEFAULT_WORKER,
+        *,
+        environment: Mapping[str, str | None] | None = None,
+        cold: bool = False,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> Ended:
+        """How a worker process with `--once` ended. `environment` overrides settings; None unsets one."""
+        return self.start(["--once"], worker_id, environment=environment, cold=cold).wait(timeout_s)
+
+    def run_until_idle(self, max_commands: int, worker_id: str = DEFAULT_WORKER) -> Ended:
+        """How a worker process with `--max-iterations` ended; it stops early when the bus is empty."""
+        return self.start(["--max-iterations", str(max_commands)], worker_id).wait()
+
+    def start(
+        self,
+        argv: Sequence[str] = (),
+        worker_id: str = DEFAULT_WORKER,
+        *,
+        environment: Mapping[str, str | None] | None = None,
+        cold: bool = False,
+    ) -> Child:
+        """A worker process in the background: with `--once`, `--max-iterations N`, or in its loop.
+
+        `cold` starts a new Python instead of forking a warm one.
+        """
+        settings = {**self.environment, "WORKER_ID": worker_id}
+        for name, value in (environment or {}).items():
+            if value is None:
+                settings.pop(name, None)
+            else:
+                settings[name] = value
+        actor = f"worker:{worker_id}"
+        self.timeline.record(
+            actor=actor, kind="worker.run", subject=worker_id, argv=list(argv), handled_before=self._handled(worker_id)
+        )
+        if self.command is None and not cold:
+            child = self.launcher.warm(MODULE, argv, actor=actor, environment=settings)
+        else:
+            command = [*(self.command or (sys.executable, "-m", MODULE)), *argv]
+            child = self.launcher.cold(command, actor=actor, environment=settings)
+        self.running.append(child)
+        return child
+
+    def run_once_in_process(self, worker_id: str = DEFAULT_WORKER, argv: Sequence[str] = ("--once",)) -> Ended:
+        """How the same `main` ended in this very process; its log is the `stderr`."""
+        settings = {**self.environment, "WORKER_ID": worker_id}
+        actor = f"worker:{worker_id}"
+        self.timeline.record(
+            actor=actor, kind="worker.run", subject=worker_id, argv=list(argv), handled_before=self._handled(worker_id)
+        )
+        errors = StringIO()
+        with acting_as(actor), redirect_stderr(errors), _own_logging():
+            exit_code = worker_main(list(argv), settings)
+        ended = Ended(pid=os.getpid(), exit_code=exit_code, stdout="", stderr=errors.getvalue())
+        self.timeline.record(
+            actor=actor, kind="process.ended", subject=str(ended.pid), exit_code=exit_code, stderr=ended.stderr[-4000:]
+        )
+        return ended
+
+    def wait_until_blocked(self, child: Child) -> None:
+        """Returns once the worker's statement waits for a lock that somebody holds.
+
+        Raises: `SimError` (`stage/wait_too_long`).
+        """
+        wait_until(
+            lambda: not child.is_running() or self.rows.blocked_backends() > 0, f"{child.actor} waiting for a lock"
+        )
+        if not child.is_running():
+            raise AssertionError(f"{child.actor} ended without waiting for the lock: {child.wait().stderr}")
+
+    @contextmanager
+    def stopped(self, child: Child) -> Iterator[None]:
+        """Inside the block the process stands still (SIGSTOP), as a host that froze would."""
+        child.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            child.send(signal.SIGCONT)
+
+    def _handled(self, worker_id: str) -> int:
+        return self.rows.started_by(worker_id)
+
+
+@contextmanager
+def _own_logging() -> Iterator[None]:
+    """The worker sets up the root logger; it is put back afterwards."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)

@@ -1,0 +1,192 @@
+"""A warm, single-threaded process that forks the real worker and the real bot on request.
+
+A cold Python that imports SQLAlchemy and psycopg takes a third of a second; a fork of a warm one about ten
+milliseconds. The child runs the very same `main` with its own environment, files, signals and exit code. One true cold
+start per command family stays as proof that both behave alike (`sim/scenarios/bus`).
+
+Requests are JSON on a Unix socket with the child's standard streams and a pipe for its exit code as descriptors.
+"""
+
+import gc
+import importlib
+import io
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sim.errors import SimError
+
+ENTRIES: Mapping[str, str] = {
+    "worker.command_worker": "main",
+    "sim.fake_bot": "sim.fake_bot.__main__:main",
+}
+"""What can be forked: a module that `python -m` takes, and where its `main` is."""
+
+MAX_REQUEST_BYTES = 262_144
+_SENSORS = "sim.witness.inject.sitecustomize"
+_READY = b"ready"
+_START_TIMEOUT_S = 60.0
+_DESCRIPTORS = 4  # standard input, output, error, and the pipe for the exit code
+
+
+class Zygote:
+    """The client's side: starts the warm process once and asks it for children."""
+
+    def __init__(self, *, warm_up: Mapping[str, str]) -> None:
+        """`warm_up` is the environment of one `--once` run on an empty bus, made inside the zygote before it forks.
+
+        Raises: `SimError` (`process/zygote`) when the warm process does not come up.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket = ours
+        command = [sys.executable, "-m", "sim.stack.zygote", str(theirs.fileno())]
+        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        theirs.close()
+        ours.settimeout(_START_TIMEOUT_S)
+        ours.send(json.dumps({"warm_up": dict(warm_up)}).encode())
+        if ours.recv(64) != _READY:
+            raise SimError("process/zygote", "the warm process did not come up; its error stands above")
+
+    def fork(
+        self,
+        module: str,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        streams: tuple[int, int, int],
+    ) -> tuple[int, int]:
+        """The pid of a child running `module`, and a descriptor that will tell its exit code.
+
+        Raises: `SimError` (`process/zygote`) when the warm process has gone.
+        """
+        if module not in ENTRIES:
+            raise SimError("process/zygote", f"expected one of {', '.join(ENTRIES)}, found {module!r}")
+        read_fd, write_fd = os.pipe()
+        request = {"module": module, "argv": list(argv), "environment": dict(environment), "folder": str(folder)}
+        try:
+            socket.send_fds(self._socket, [json.dumps(request).encode()], [*streams, write_fd])
+            answer = self._socket.recv(64)
+        except OSError as error:
+            os.close(read_fd)
+            raise SimError("process/zygote", f"the warm process does not answer ({error}); run again") from error
+        finally:
+            os.close(write_fd)
+        if not answer:
+            os.close(read_fd)
+            raise SimError("process/zygote", "the warm process has ended; its error stands above")
+        return int(answer), read_fd
+
+    def close(self) -> None:
+        """Effects: the warm process ends, and with it every child that still runs."""
+        self._socket.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(5.0)
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+def serve(descriptor: int) -> None:
+    """The warm process: imports, one dry run, then a fork per request until the socket closes."""
+    channel = socket.socket(fileno=descriptor)
+    request = json.loads(channel.recv(MAX_REQUEST_BYTES))
+    mains = {module: _load(entry if ":" in entry else f"{module}:{entry}") for module, entry in ENTRIES.items()}
+    importlib.import_module(_SENSORS)
+    mains["worker.command_worker"](["--once"], request["warm_up"])
+    gc.collect()
+    gc.freeze()
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_read, False)
+    os.set_blocking(wake_write, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake_write)
+    channel.send(_READY)
+    children: dict[int, int] = {}
+    selector = selectors.DefaultSelector()
+    selector.register(channel, selectors.EVENT_READ)
+    selector.register(wake_read, selectors.EVENT_READ)
+    # Unbounded by design: the loop ends when the client closes the socket, also by dying.
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is channel:
+                message, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST_BYTES, _DESCRIPTORS)
+                if not message:
+                    _end_all(children)
+                    return
+                pid = os.fork()
+                if pid == 0:
+                    _become(json.loads(message), descriptors, mains, close=[channel.fileno(), *children.values()])
+                children[pid] = descriptors.pop()
+                for open_descriptor in descriptors:
+                    os.close(open_descriptor)
+                channel.send(str(pid).encode())
+            else:
+                with suppress(BlockingIOError):
+                    os.read(wake_read, 4096)
+            _reap(children)
+
+
+def _reap(children: dict[int, int]) -> None:
+    """Tell the exit code of every child that has ended."""
+    while children:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        write_fd = children.pop(pid, None)
+        if write_fd is not None:
+            with suppress(BrokenPipeError):
+                os.write(write_fd, json.dumps(os.waitstatus_to_exitcode(status)).encode())
+            os.close(write_fd)
+
+
+def _end_all(children: dict[int, int]) -> None:
+    for pid in children:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _become(request: dict[str, Any], descriptors: list[int], mains: dict[str, Any], *, close: list[int]) -> None:
+    """In the child: take on the request's streams, environment and folder, run its `main`, and end."""
+    exit_code = 70
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for stream in range(3):
+            os.dup2(descriptors[stream], stream)
+        for descriptor in (*descriptors, *close):
+            with suppress(OSError):
+                os.close(descriptor)
+        sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        os.chdir(request["folder"])
+        importlib.import_module(_SENSORS).install(os.environ)
+        exit_code = int(mains[request["module"]](request["argv"]))
+    except SystemExit as stopped:
+        exit_code = stopped.code if isinstance(stopped.code, int) else 1
+    except BaseException:  # noqa: BLE001 - here the process ends
+        traceback.print_exc()
+    finally:
+        with suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(exit_code)
+
+
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))
