@@ -121,7 +121,7 @@ def _parse(line: bytes, path: Path) -> AuditEvent:
             virtual_at=None if virtual_at is None else datetime.fromisoformat(virtual_at),
             detail=fields,
         )
-    except (ValueError, KeyError, AttributeError) as problem:
+    except (ValueError, KeyError, AttributeError, TypeError) as problem:
         message = f"a line of {path} is no audit event ({problem}); nothing but the child's hook may write there"
         raise SimError("witness/log_damaged", message) from problem
 

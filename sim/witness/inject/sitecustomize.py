@@ -86,7 +86,7 @@ def install(environ: Mapping[str, str]) -> tuple[str, ...]:
         if environ.get("SIM_LANDLOCK"):
             _restrict(json.loads(environ["SIM_LANDLOCK"]))
             names.append("landlock")
-    except (OSError, ValueError, ImportError) as problem:
+    except Exception as problem:  # noqa: BLE001 - the process ends here; site would only print it and go on
         _refuse(problem)
     return tuple(names)
 
