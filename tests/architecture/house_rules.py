@@ -24,7 +24,14 @@ PYTHON_CLOCKS = frozenset(
     {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.time_ns"}
 )
 # The only modules in which a process ends, and so the only ones that may catch everything.
-PROCESS_ENDS = frozenset({"worker/command_worker.py", "sim/cli.py", "sim/fake_bot/__main__.py"})
+PROCESS_ENDS = frozenset(
+    {
+        "worker/command_worker.py",
+        "sim/cli.py",
+        "sim/fake_bot/__main__.py",
+        "sim/witness/inject/sitecustomize.py",  # a sensor that cannot be installed ends the process it is in
+    }
+)
 # Joined here, so that this file does not hold what it forbids.
 REGISTRY_HOSTS = tuple(
     ".".join(parts)
