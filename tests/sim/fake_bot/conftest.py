@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from sim.fake_bot import home as paths
+from sim.fake_bot.reading import content_of, sha256_of
 from sim.postgres.leases import Lease, LeasePool
 from sim.postgres.run_folder import RunFolder, open_run
 from sim.postgres.server import Kind, start_server
@@ -68,6 +71,11 @@ def environment_of(home: Path, database: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **database, "BOT_HOME": str(home), "BINANCE_TESTNET": "true"}
 
 
+@pytest.fixture
+def environment(home: Path, database: Lease) -> dict[str, str]:
+    return environment_of(home, database.address.environment())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """How a run of the bot ended."""
@@ -91,8 +99,13 @@ class WarmBot:
         paper: bool = True,
         kill_at: int | None = None,
         halfway: bool = False,
+        max_file_bytes: int | None = None,
     ) -> Ended:
-        """How it ended; `kill_at` is the number of the file operation before which it is killed."""
+        """How it ended.
+
+        `kill_at` is the number of the file operation before which it is killed, with `halfway` once a write is half
+        done; no file may grow beyond `max_file_bytes`.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         request = {
@@ -100,6 +113,7 @@ class WarmBot:
             "environment": dict(environment),
             "kill_at": kill_at,
             "halfway": halfway,
+            "max_file_bytes": max_file_bytes,
             "errors": str(self._errors),
         }
         self._process.stdin.write(json.dumps(request) + "\n")
@@ -179,3 +193,23 @@ def start_bot() -> Iterator[StartBot]:
             return bot
 
         yield start
+
+
+def heartbeats(database: Lease) -> list[tuple[Any, ...]]:
+    return database.connection.execute(
+        "SELECT pid, mode, cycle, portfolio_sha256, created_at::text FROM bot_statuses ORDER BY id"
+    ).fetchall()
+
+
+def portfolio_sha256(home: Path) -> str | None:
+    return sha256_of(content_of(home / paths.PORTFOLIO))
+
+
+def wait_until(connection: psycopg.Connection[tuple[Any, ...]], condition: str) -> None:
+    """Wait in the server, at most ten seconds, until the SQL `condition` holds."""
+    for _ in range(1000):
+        row = connection.execute(f"SELECT {condition}").fetchone()
+        if row is not None and row[0]:
+            return
+        connection.execute("SELECT pg_sleep(0.01)")
+    raise AssertionError(f"{condition} did not come true")

@@ -1,12 +1,14 @@
 """Forks the bot from a warm process, counts its file operations and kills it at one of them.
 
 Run as a program. One JSON request per line on standard input: `argv`, `environment`, `kill_at` (null, or the number of
-the operation before which the bot kills itself), `halfway` (a write is done by half before the kill), `errors` (a file
-for standard error). One JSON answer per line: `exit_code` (-9 when killed) and `operations`, in order.
+the operation before which the bot kills itself), `halfway` (a write is done by half before the kill), `max_file_bytes`
+(null, or where a write meets a full disk), `errors` (a file for standard error). One JSON answer per line: `exit_code`
+(-9 when killed) and `operations`, in order.
 """
 
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -64,6 +66,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             os.dup2(errors.fileno(), 2)
         os.environ.clear()
         os.environ.update(request["environment"])
+        limit = request["max_file_bytes"] or resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         Hooks(report=report, kill_at=request["kill_at"], halfway=request["halfway"]).install()
         exit_code = run_bot(request["argv"])
         sys.stderr.flush()
