@@ -29,6 +29,7 @@ PROCESS_ENDS = frozenset(
         "worker/command_worker.py",
         "sim/cli.py",
         "sim/fake_bot/__main__.py",
+        "sim/stack/zygote.py",  # where a forked child ends
         "sim/witness/inject/sitecustomize.py",  # a sensor that cannot be installed ends the process it is in
     }
 )
