@@ -6,7 +6,7 @@ Source: contract §5; RFC 8785 (JSON Canonicalization Scheme).
 import hashlib
 import json
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 import rfc8785
@@ -70,7 +70,10 @@ def checksum(payload: Mapping[str, Any]) -> str:
 
 
 def _decimal(text: str) -> Decimal:
-    return Decimal(text)
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise _malformed("a number's exponent goes beyond what any number here needs") from error
 
 
 def _integer(text: str) -> int | Decimal:
@@ -96,8 +99,10 @@ def _check(value: Any, *, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise _malformed(f"nesting goes deeper than {MAX_DEPTH} levels")
     match value:
-        case None | bool() | str():
+        case None | bool():
             pass
+        case str():
+            _check_text(value)
         case int():
             _check_digits(Decimal(value))
         case Decimal():
@@ -108,12 +113,22 @@ def _check(value: Any, *, depth: int) -> None:
             for key, item in value.items():
                 if not isinstance(key, str):
                     raise _malformed(f"object keys are strings, found {type(key).__name__}")
+                _check_text(key)
                 _check(item, depth=depth + 1)
         case list() | tuple():
             for item in value:
                 _check(item, depth=depth + 1)
         case _:
             raise _malformed(f"JSON has no form for {type(value).__name__}")
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _malformed(
+            f"half a surrogate pair at character {error.start} is no text; send whole characters"
+        ) from error
 
 
 def _check_digits(number: Decimal) -> None:
@@ -132,6 +147,9 @@ def _as_doubles(value: Any) -> Any:
     match value:
         case Decimal():
             return int(value) if value == value.to_integral_value() and abs(value) < 2**53 else float(value)
+        case int() if abs(value) >= 2**53:
+            # Up to 15 significant digits, so the double is this very number.
+            return float(value)
         case dict():
             return {key: _as_doubles(item) for key, item in value.items()}
         case list() | tuple():
