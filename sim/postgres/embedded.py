@@ -1,6 +1,8 @@
 """A server of our own, started from a kept data folder: no Docker, no installed Postgres, root or not."""
 
+import secrets
 import shutil
+from collections.abc import Mapping
 
 import psycopg
 
@@ -13,7 +15,10 @@ from sim.postgres.template import TemplateSource
 
 
 class EmbeddedServer:
-    """`--postgres=embedded`."""
+    """`--postgres=embedded`. `settings` are added to those every test server runs with."""
+
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+        self._settings = dict(settings or {})
 
     def start(self, run: RunFolder, source: TemplateSource) -> RunningServer:
         """A server whose files lie in the run folder; `stop()` removes them.
@@ -22,8 +27,8 @@ class EmbeddedServer:
         """
         binaries = find_binaries(run.account)
         kept = kept_clusters(binaries, source, run)
-        folder = run.new_folder("server")
-        server = Postmaster(binaries=binaries, account=run.account, folder=folder)
+        folder = run.new_folder(f"server-{secrets.token_hex(2)}")
+        server = Postmaster(binaries=binaries, account=run.account, folder=folder, settings=self._settings)
 
         def stop() -> None:
             server.discard()

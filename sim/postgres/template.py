@@ -102,10 +102,9 @@ def dress(connection: psycopg.Connection, name: str, words: tuple[str, ...] = ()
 
 
 def _vacuum(address: DatabaseAddress) -> None:
-    """Effects: copies of the database are small, planned well at once, and leave autovacuum nothing to do."""
+    """Effects: copies of the database are planned well at once and leave autovacuum nothing to do."""
     with psycopg.connect(address.conninfo(), autocommit=True) as connection:
-        connection.execute("VACUUM (FULL, FREEZE)")
-        connection.execute("ANALYZE")
+        connection.execute("VACUUM (FREEZE, ANALYZE)")
 
 
 def _migrate(address: DatabaseAddress) -> None:
