@@ -104,13 +104,13 @@ def two_winners_for_one_decision(timeline: Timeline) -> Sequence[Breach]:
     """One click, one decision: an idempotency key has one command and one request event, however often it was sent."""
     clicked: dict[str, set[str]] = {}
     for event in timeline.of_kind("operator.clicked"):
-        if event.detail.get("created") and "click_id" in event.detail:
-            clicked.setdefault(event.detail["click_id"], set()).add(event.detail["command_id"])
+        if event.detail["created"] and event.detail["key"] is not None:
+            clicked.setdefault(event.detail["key"], set()).add(event.detail["command_id"])
     breaches = [
         Breach(
             rule="two_winners_for_one_decision",
             actor="operator",
-            subject=f"click {click}",
+            subject=f"idempotency key {click}",
             before="one command",
             after=f"commands {', '.join(sorted(commands))}",
         )

@@ -4,6 +4,7 @@ import json
 import os
 import select
 import signal
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,16 +30,21 @@ class BotActor:
     _stdin: int = field(default=-1, repr=False)
     _read: int = field(default=0, repr=False)
 
-    def start(self, *, seed: int = 1, trade_every: int = 3) -> Child:
-        """The bot's process, waiting for `cycle`. Same seed, same cycles: the same portfolio to the byte."""
+    def start(self, *, seed: int = 1, trade_every: int = 3, cold: bool = False) -> Child:
+        """The bot's process, waiting for `cycle`. Same seed, same cycles: the same portfolio to the byte.
+
+        `cold` starts a new Python instead of forking a warm one.
+        """
         if self.child is not None and self.child.is_running():
             raise SimError("stage/bot_running", f"the bot already runs as pid {self.child.pid}; stop it first")
         read_fd, self._stdin = os.pipe()
         try:
             argv = ["--paper", "--paced", "--seed", str(seed), "--trade-every", str(trade_every)]
-            self.child = self.launcher.warm(
-                MODULE, argv, actor=ACTOR, environment=dict(self.environment), stdin=read_fd
-            )
+            if cold:
+                command = [sys.executable, "-m", MODULE, *argv]
+                self.child = self.launcher.cold(command, actor=ACTOR, environment=self.environment, stdin=read_fd)
+            else:
+                self.child = self.launcher.warm(MODULE, argv, actor=ACTOR, environment=self.environment, stdin=read_fd)
         finally:
             os.close(read_fd)
         self._read = 0

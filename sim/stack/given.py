@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
@@ -46,6 +47,7 @@ class Given:
     """Writes starting facts as an installation would have left them, and records each on the timeline."""
 
     address: DatabaseAddress
+    home: Path
     timeline: Timeline
     worker: WorkerActor
     day: Operator
@@ -92,9 +94,10 @@ class Given:
         self.timeline.record(actor="given", kind="given.profile", subject=str(profile_id), version=version)
 
     def finished_dry_run(self, profile_id: UUID) -> CreatedCommand:
-        """A dry-run command that a worker has already finished, with its four log rows."""
+        """A dry-run command that a worker finished earlier, with its four log rows and no pid file left."""
         command = self.day.apply_profile(profile_id)
         self.worker.run_once("earlier-worker")
+        (self.home / "logs" / "command_worker.pid").unlink(missing_ok=True)
         return command
 
     def applied_baseline(self, holdings: Mapping[str, str]) -> CreatedCommand:

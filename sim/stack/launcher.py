@@ -58,17 +58,13 @@ class Launcher:
         return self._started(pid, actor, stdout_file, stderr_file, PipeEnding(ending), argv=[module, *argv], full=full)
 
     def cold(
-        self,
-        command: Sequence[str],
-        *,
-        actor: str,
-        environment: Mapping[str, str],
+        self, command: Sequence[str], *, actor: str, environment: Mapping[str, str], stdin: int | None = None
     ) -> Child:
         """A child started from scratch, any executable. Raises: `SimError` (`process/cannot_start`)."""
         full = self._environment(actor, environment) | {"PYTHONPATH": f"{INJECTED}{os.pathsep}{REPOSITORY}"}
         stdout_file, stderr_file = self._files(actor)
         with stdout_file.open("wb") as stdout, stderr_file.open("wb") as stderr:
-            process = _spawn(command, full, stdout, stderr)
+            process = _spawn(command, full, stdin, stdout, stderr)
         return self._started(
             process.pid, actor, stdout_file, stderr_file, PopenEnding(process), argv=list(command), full=full
         )
@@ -153,6 +149,7 @@ def _shown(environment: Mapping[str, str]) -> dict[str, str]:
 def _spawn(
     command: Sequence[str],
     environment: Mapping[str, str],
+    stdin: int | None,
     stdout: IO[bytes],
     stderr: IO[bytes],
 ) -> "subprocess.Popen[bytes]":
@@ -160,7 +157,7 @@ def _spawn(
         return subprocess.Popen(
             command,
             env=dict(environment),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=stdout,
             stderr=stderr,
             cwd=REPOSITORY,

@@ -67,5 +67,6 @@ class Operator:
             button=button,
             command_id=str(command.command_id),
             created=getattr(command, "created", True),
+            key=getattr(command, "idempotency_key", None),
         )
         return command

@@ -1,0 +1,211 @@
+"""What pytest needs to play scenarios: the server of the run, the stack of a scenario, the rules after it.
+
+Options: `--postgres=embedded|container|dsn`, `--worker-command 'CMD'`. Fixture: `stack`.
+"""
+
+import os
+from collections.abc import Generator, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.errors import SimError
+from sim.postgres.leases import LeasePool
+from sim.postgres.run_folder import RunFolder, open_run
+from sim.postgres.server import Kind, RunningServer, start_server
+from sim.postgres.template import stack_template
+from sim.report.text import tell
+from sim.stack.home import make_home
+from sim.stack.launcher import worker_command
+from sim.stack.stack import Stack, open_stack
+from sim.stack.zygote import Zygote
+
+OWN_WORKER_ONLY = "own_worker_only"
+
+_server_key = pytest.StashKey[RunningServer]()
+_run_key = pytest.StashKey[RunFolder]()
+_left_out_key = pytest.StashKey[list[tuple[str, str]]]()
+
+
+class StopRuleBreached(AssertionError):
+    """A rule was broken in a scenario whose own assertions may all have passed."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Effects: the options of the harness."""
+    group = parser.getgroup("sim", "trading stack simulation")
+    group.addoption(
+        "--postgres",
+        choices=[kind.value for kind in Kind],
+        default=Kind.EMBEDDED.value,
+        help="which Postgres: packaged binaries (default), a container (SIM_POSTGRES_IMAGE), or SIM_DATABASE_URL",
+    )
+    group.addoption(
+        "--worker-command",
+        metavar="CMD",
+        help="play every scenario that uses a worker process against this executable; {python} is this interpreter",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Effects: the marker; in the controller, the server of the run is told to the workers."""
+    config.addinivalue_line(
+        "markers", f"{OWN_WORKER_ONLY}(reason): cannot be played against a foreign worker; listed, never passed"
+    )
+    config.stash[_left_out_key] = []
+
+
+def pytest_configure_node(node: Any) -> None:
+    """Effects: an xdist worker learns of the controller's server."""
+    node.workerinput["sim_server"] = _server(node.config).to_plain()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Effects: with a foreign worker, scenarios that only our own can play are taken out and listed."""
+    if config.getoption("--worker-command") is None:
+        return
+    left_out = [item for item in items if item.get_closest_marker(OWN_WORKER_ONLY) is not None]
+    for item in left_out:
+        marker = item.get_closest_marker(OWN_WORKER_ONLY)
+        reason = str(marker.args[0]) if marker is not None and marker.args else "no reason given"
+        config.stash[_left_out_key].append((item.nodeid, reason))
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Effects: names what was cleaned and what could not be played."""
+    run = config.stash.get(_run_key, None)
+    if run is not None and run.cleaned:
+        terminalreporter.section("left by earlier runs, cleaned")
+        for what in run.cleaned:
+            terminalreporter.line(what)
+    left_out = config.stash[_left_out_key]
+    if left_out:
+        terminalreporter.section("not playable against --worker-command")
+        for nodeid, reason in left_out:
+            terminalreporter.line(f"{nodeid}: {reason}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Effects: in the process that started it, the server stops and its folder goes."""
+    server = config.stash.get(_server_key, None)
+    if server is not None:
+        server.stop()
+    run = config.stash.get(_run_key, None)
+    if run is not None:
+        run.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """The test's own result, unless a rule was broken; then the breach fails it in its own right."""
+    try:
+        result = yield
+    except BaseException as failure:
+        stack = _stack_of(item)
+        if stack is not None:
+            breaches = stack.finish()
+            item.add_report_section("call", "sim", tell(breaches, stack.timeline))
+            failure.add_note(f"evidence: {stack.keep(breaches)}")
+        raise
+    stack = _stack_of(item)
+    if stack is not None:
+        breaches = stack.finish()
+        if breaches:
+            folder = stack.keep(breaches)
+            raise StopRuleBreached(f"{tell(breaches, stack.timeline)}\nEVIDENCE {folder}")
+    return result
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest) -> RunningServer:
+    """The server that all scenarios of the run share."""
+    return _server(request.config)
+
+
+@pytest.fixture(scope="session")
+def lease_pool(postgres_server: RunningServer) -> Iterator[LeasePool]:
+    """This process's databases."""
+    pool = LeasePool(postgres_server, label=os.environ.get("PYTEST_XDIST_WORKER", "main"))
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="session")
+def zygote(lease_pool: LeasePool, tmp_path_factory: pytest.TempPathFactory) -> Iterator["_LazyZygote"]:
+    """The warm process, started when first asked for."""
+    lazy = _LazyZygote(lease_pool, tmp_path_factory)
+    yield lazy
+    lazy.close()
+
+
+@pytest.fixture
+def stack(
+    request: pytest.FixtureRequest, tmp_path: Path, lease_pool: LeasePool, zygote: "_LazyZygote"
+) -> Iterator[Stack]:
+    """One isolated stack; the rules judge it when the test's own body has passed."""
+    text = request.config.getoption("--worker-command")
+    command = None if text is None else worker_command(text)
+    with lease_pool.acquire() as lease, open_stack(lease, tmp_path, zygote=zygote.get, worker_command=command) as made:
+        yield made
+
+
+class _LazyZygote:
+    """Starts the warm process at first use, warmed by one run on an empty bus."""
+
+    def __init__(self, pool: LeasePool, folders: pytest.TempPathFactory) -> None:
+        self._pool = pool
+        self._folders = folders
+        self._zygote: Zygote | None = None
+
+    def get(self) -> Zygote:
+        if self._zygote is None:
+            home = make_home(self._folders.mktemp("warm-up") / "home")
+            with self._pool.acquire() as lease:
+                self._zygote = Zygote(
+                    warm_up={
+                        **lease.address.environment(),
+                        "BOT_HOME": str(home),
+                        "BINANCE_TESTNET": "true",
+                        "WORKER_ID": "warm-up",
+                    }
+                )
+        return self._zygote
+
+    def close(self) -> None:
+        if self._zygote is not None:
+            self._zygote.close()
+
+
+def _stack_of(item: pytest.Item) -> Stack | None:
+    found = getattr(item, "funcargs", {}).get("stack")
+    return found if isinstance(found, Stack) else None
+
+
+def _server(config: pytest.Config) -> RunningServer:
+    """The run's server: the controller's where there is one, else started here once."""
+    if config.stash.get(_server_key, None) is None:
+        plain = getattr(config, "workerinput", {}).get("sim_server")
+        if plain is not None:
+            config.stash[_server_key] = RunningServer.from_plain(plain)
+        else:
+            config.stash[_server_key] = _started(config)
+    return config.stash[_server_key]
+
+
+def _started(config: pytest.Config) -> RunningServer:
+    os.environ.setdefault("BINANCE_TESTNET", "true")
+    try:
+        run = _open_run()
+        config.stash[_run_key] = run
+        return start_server(Kind(config.getoption("--postgres")), run, stack_template())
+    except SimError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+@cache
+def _open_run() -> RunFolder:
+    return open_run()

@@ -1,0 +1,38 @@
+"""Breaches as text: what broke, who and when, before and after, and the story up to there."""
+
+from collections.abc import Sequence
+
+from sim.rules.breach import Breach
+from sim.rules.registry import sentence
+from sim.timeline import Event, Timeline
+
+MAX_SHOWN = 10
+_STORY = ("given.", "operator.", "worker.", "bot.", "bus.", "process.ended", "scenario.", "clock.")
+
+
+def tell(breaches: Sequence[Breach], timeline: Timeline) -> str:
+    """All that a reader needs first, worst rule first; at most ten breaches in full."""
+    lines: list[str] = []
+    for breach in breaches[:MAX_SHOWN]:
+        lines += [
+            f"BREACH {breach.rule}",
+            f"  demands  {sentence(breach.rule)}",
+            f"  object   {breach.subject}",
+            f"  actor    {breach.actor}",
+            f"  before   {breach.before}",
+            f"  after    {breach.after}",
+        ]
+        if breach.at is not None:
+            lines.append(f"  at       {breach.at.isoformat()} (virtual)")
+    if len(breaches) > MAX_SHOWN:
+        lines.append(f"and {len(breaches) - MAX_SHOWN} more")
+    lines.append("THE STORY")
+    lines += [f"  {_step(event)}" for event in timeline if event.kind.startswith(_STORY)]
+    return "\n".join(lines)
+
+
+def _step(event: Event) -> str:
+    told = {name: value for name, value in event.detail.items() if name in ("button", "command_id", "reason", "argv")}
+    told |= {name: value for name, value in event.detail.items() if name in ("exit_code", "cycle", "created")}
+    shown = " ".join(f"{name}={value}" for name, value in told.items())
+    return f"{event.ordinal:4}  {event.actor:20} {event.kind:22} {event.subject} {shown}".rstrip()

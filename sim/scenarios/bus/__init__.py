@@ -1,0 +1,1 @@
+"""Scenarios about commands on their way from click to result."""

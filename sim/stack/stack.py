@@ -1,0 +1,186 @@
+"""One isolated stack: a home, a database, a clock and the actors, watched from the first moment to the last."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import LiteralString
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from sim.clock import VirtualClock
+from sim.postgres.leases import Lease
+from sim.report.forensics import keep_evidence
+from sim.rules.breach import Breach
+from sim.rules.registry import judge
+from sim.stack import evidence
+from sim.stack.bot_actor import BotActor
+from sim.stack.bus_actor import BusActor
+from sim.stack.given import CAST, Given, seat_cast
+from sim.stack.home import make_home
+from sim.stack.launcher import Launcher
+from sim.stack.operator_actor import Operator
+from sim.stack.outside import Measured, measure
+from sim.stack.rows import CommandView, Rows
+from sim.stack.worker_actor import WorkerActor
+from sim.stack.zygote import Zygote
+from sim.timeline import Timeline
+from sim.witness.audit import AuditEvent, listening, read_log
+from sim.witness.files import FileSnapshot, snapshot
+from sim.witness.no_mutation import Sensors, no_mutation
+from sim.witness.watch import Watch, open_watch
+from sim.witness.watch_event import WatchKind
+from worker.contracts.errors import Reason
+from worker.db.session import open_engine, url_of
+from worker.services.commands import CancelledCommand
+from worker.services.submission import CreatedCommand
+
+STORY_BEGINS = "2026-05-12T09:00:00Z"
+"""When every story begins, unless it says otherwise: the clock stands still there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """The witness as a story calls it."""
+
+    home: Path
+    timeline: Timeline
+    sensors: Sensors
+
+    @contextmanager
+    def no_mutation(self, *, allow: "list[str] | tuple[str, ...]" = ()) -> Iterator[None]:
+        """Inside the block nothing of the home changes but `logs/`, the lock, the bot's own writes and `allow`.
+
+        Raises: `MutationFound`; `SimError` (`witness/vacuous`) when nobody acted inside.
+        """
+        with no_mutation(self.home, self.timeline, allow=allow, sensors=self.sensors):
+            yield
+
+
+@dataclass(slots=True)
+class Stack:
+    """What a scenario is given. Made by `open_stack`."""
+
+    home: Path
+    lease: Lease
+    timeline: Timeline
+    clock: VirtualClock
+    rows: Rows
+    engine: Engine
+    launcher: Launcher
+    worker: WorkerActor
+    bot: BotActor
+    bus: BusActor
+    given: Given
+    witness: Watching
+    evidence: Path
+    _before: FileSnapshot = field(repr=False)
+    _watch: Watch = field(repr=False)
+    _said: list[AuditEvent] = field(repr=False)
+
+    def operator(self, name: str = "day") -> Operator:
+        """The person of that name; see `CAST`."""
+        return Operator(name=name, user_id=CAST[name][0], engine=self.engine, timeline=self.timeline)
+
+    def command(self, command: UUID | CreatedCommand | CancelledCommand) -> CommandView:
+        """The command as it stands in the database now."""
+        return self.rows.command(command if isinstance(command, UUID) else command.command_id)
+
+    def log_of(self, command: UUID | CreatedCommand | CancelledCommand) -> list[str]:
+        """The event types in the command's log, in order."""
+        return self.rows.log_of(command if isinstance(command, UUID) else command.command_id)
+
+    def audit_of(self, command: UUID | CreatedCommand | CancelledCommand) -> list[str]:
+        """The audit event types about the command, in order."""
+        return self.rows.audit_of(command if isinstance(command, UUID) else command.command_id)
+
+    def expects(self, *reasons: Reason) -> None:
+        """Commands of this story fail with exactly these reasons; one that never occurs is a breach too."""
+        for reason in reasons:
+            self.timeline.record(actor="scenario", kind="scenario.expects", subject=reason.value)
+
+    @contextmanager
+    def holding(self, statement: LiteralString) -> Iterator[None]:
+        """Inside the block another session holds the locks that `statement` takes."""
+        with self.rows.holding(statement):
+            yield
+
+    def measure(self) -> Measured:
+        """The reference run's twelve metrics, read from outside now."""
+        return measure(self.rows, self.home)
+
+    def finish(self) -> tuple[Breach, ...]:
+        """Every breach of every rule, once the story is over.
+
+        Effects: processes are ended, and all evidence is on the timeline.
+        """
+        workers = [child.actor for child in self.launcher.children if child.is_running() and child.actor != "bot"]
+        bots = [child.pid for child in self.launcher.children if child.is_running() and child.actor == "bot"]
+        self.timeline.record(actor="witness", kind="processes.at_end", subject="processes", workers=workers, bots=bots)
+        self.bot.close()
+        self.launcher.end_all()
+        after = snapshot(self.home, self._before)
+        said = [*self._said, *read_log(self.launcher.witness_log)[0]]
+        evidence.read_files(self.timeline, self._before, after, self._watch.drain())
+        own = (str(self.lease.address.host),)
+        evidence.read_audit(self.timeline, self.home, said, self.lease.address, own)
+        evidence.read_portfolio(self.timeline, self.home, self._before, after)
+        evidence.read_tables(self.timeline, self.rows, self.clock.now())
+        evidence.read_rest(self.timeline, self.home, self.rows)
+        evidence.read_texts(self.timeline, self.home)
+        return judge(self.timeline)
+
+    def keep(self, breaches: tuple[Breach, ...]) -> Path:
+        """The forensics folder, written now and left for people."""
+        return keep_evidence(self.evidence / "forensics", self.timeline, self.home, breaches)
+
+
+@contextmanager
+def open_stack(
+    lease: Lease, folder: Path, *, zygote: Callable[[], Zygote], worker_command: list[str] | None = None
+) -> Iterator[Stack]:
+    """A stack in `folder` on a clean database, its clock standing at `STORY_BEGINS`; gone with its processes after."""
+    home = make_home(folder / "home")
+    kept = folder / "evidence"
+    kept.mkdir()
+    timeline = Timeline()
+    clock_file, witness_log = kept / "clock.json", kept / "witness.jsonl"
+    seat_cast(lease.connection)
+    with ExitStack() as closing:
+        clock = closing.enter_context(VirtualClock(lease.address, clock_file=clock_file, connection=lease.connection))
+        clock.freeze_at(STORY_BEGINS)
+        rows = Rows(lease.address)
+        closing.callback(rows.close)
+        engine = open_engine(url_of(lease.address), application_name="gui")
+        closing.callback(engine.dispose)
+        environment = {**lease.address.environment(), "BOT_HOME": str(home), "BINANCE_TESTNET": "true"}
+        launcher = Launcher(
+            evidence=kept, timeline=timeline, zygote=zygote, clock_file=clock_file, witness_log=witness_log
+        )
+        closing.callback(launcher.end_all)
+        worker = WorkerActor(
+            launcher=launcher, rows=rows, timeline=timeline, environment=environment, command=worker_command
+        )
+        said: list[AuditEvent] = []
+        closing.enter_context(listening(said.append))
+        watch = closing.enter_context(open_watch(home, WatchKind.INOTIFY))
+        day = Operator(name="day", user_id=CAST["day"][0], engine=engine, timeline=timeline)
+        yield Stack(
+            home=home,
+            lease=lease,
+            timeline=timeline,
+            clock=clock,
+            rows=rows,
+            engine=engine,
+            launcher=launcher,
+            worker=worker,
+            bot=BotActor(launcher=launcher, timeline=timeline, environment=environment),
+            bus=BusActor(address=lease.address, timeline=timeline),
+            given=Given(address=lease.address, home=home, timeline=timeline, worker=worker, day=day),
+            witness=Watching(home=home, timeline=timeline, sensors=Sensors(logs=(witness_log,))),
+            evidence=kept,
+            _before=snapshot(home),
+            _watch=watch,
+            _said=said,
+        )

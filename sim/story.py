@@ -1,0 +1,33 @@
+"""The words a scenario may use. Re-exports only; see each for what it means."""
+
+from sim.clock import hours, microseconds, minutes, seconds
+from sim.stack.child import Child, Ended
+from sim.stack.given import (
+    REFERENCE_CONFIG,
+    REFERENCE_PROFILE,
+    REFERENCE_RISK,
+    reference_payload,
+)
+from sim.stack.operator_actor import Operator
+from sim.stack.outside import METRICS, Measured, before_and_after
+from sim.stack.rows import CommandView
+from sim.stack.stack import Stack
+
+__all__ = [
+    "METRICS",
+    "REFERENCE_CONFIG",
+    "REFERENCE_PROFILE",
+    "REFERENCE_RISK",
+    "Child",
+    "CommandView",
+    "Ended",
+    "Measured",
+    "Operator",
+    "Stack",
+    "before_and_after",
+    "hours",
+    "microseconds",
+    "minutes",
+    "reference_payload",
+    "seconds",
+]
