@@ -92,11 +92,11 @@ def read_pair(home: Home) -> Pair:
 
     Raises: `PairUnsettled` for an intent or two generations; `DamagedFile`; `UnreadableFile`.
     """
-    _refuse_intent(home)
+    # One look is enough: a change that begins after it shows as two generations, or not at all.
+    if exists(home.intent):
+        raise PairUnsettled(home, f"{home.intent.name} says that a change of both is under way")
     baseline_content = read_bytes(home.baseline_holdings)
     managed_content = read_bytes(home.managed_state)
-    # A change that began after the first look has its intent there now, or is over: then the generations differ.
-    _refuse_intent(home)
     pair = decode_pair(home, baseline_content=baseline_content, managed_content=managed_content)
     managed_generation = 0 if pair.managed_state is None else pair.managed_state.generation
     if pair.generation != managed_generation:
@@ -124,8 +124,3 @@ def decode_pair(home: Home, *, baseline_content: bytes | None, managed_content: 
 def sha256_or_absent(content: bytes | None) -> str:
     """The sha256 (64 hex digits) of `content`, or `absent`."""
     return ABSENT if content is None else hashlib.sha256(content).hexdigest()
-
-
-def _refuse_intent(home: Home) -> None:
-    if exists(home.intent):
-        raise PairUnsettled(home, f"{home.intent.name} says that a change of both is under way")

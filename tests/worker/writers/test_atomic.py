@@ -81,6 +81,16 @@ def test_creating_a_file_that_is_there_leaves_it_and_says_so(tmp_path: Path) -> 
     assert {found.name: found.read_bytes() for found in tmp_path.iterdir()} == {"a.json": b"first"}
 
 
+def test_creating_a_file_that_is_there_needs_no_space_and_makes_it_durable(tmp_path: Path) -> None:
+    create_file(tmp_path / "a.json", b"first", owner="one")
+    steps = FileSteps()
+
+    with steps.installed():
+        create_file(tmp_path / "a.json", b"second", owner="two")
+
+    assert [step.operation for step in steps.steps] == ["sync folder"]
+
+
 def test_creating_a_file_that_appears_meanwhile_leaves_it_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
 

@@ -37,14 +37,17 @@ def put(home: Home, lock: HomeLock, *, before: Pair, generation: int, managed_ge
     )
 
 
-def die_before_the_second_rename(ordinal: int, step: FileStep) -> None:
-    if step.target is not None and step.target.name == "managed_state.json":
-        raise Dead
+def die_before_renaming(name: str) -> Callable[[int, FileStep], None]:
+    def before_step(ordinal: int, step: FileStep) -> None:
+        if step.target is not None and step.target.name == name:
+            raise Dead
+
+    return before_step
 
 
-def die_with_the_intent_standing(home: Home) -> None:
-    """Effects: the first of the two renames is done, the second is not."""
-    with pytest.raises(Dead), FileSteps(die_before_the_second_rename).installed():
+def die_with_the_intent_standing(home: Home, *, before_renaming: str = "managed_state.json") -> None:
+    """Effects: the intent stands; unless told otherwise the first of the two renames is done, the second is not."""
+    with pytest.raises(Dead), FileSteps(die_before_renaming(before_renaming)).installed():
         put_next_pair(home)
 
 
@@ -103,10 +106,13 @@ def test_change_of_a_file_that_moved_since_it_was_read_is_a_conflict(home: Home,
     assert contents(home.root) == before
 
 
-def test_change_over_a_standing_intent_is_a_conflict(home: Home) -> None:
+@pytest.mark.parametrize("name", ["baseline_holdings.json", "managed_state.json"])
+def test_change_over_a_standing_intent_is_a_conflict(home: Home, name: str) -> None:
     put_next_pair(home)
     pair = read_pair(home)
-    die_with_the_intent_standing(home)
+    die_with_the_intent_standing(home, before_renaming=name)
+    for stray in home.state.glob(".*.worker-tmp"):
+        stray.unlink()
     before = contents(home.root)
 
     with HomeLock(home) as lock, pytest.raises(TwoFileConflict):

@@ -58,11 +58,6 @@ def start(home: Home) -> Home:
     return home
 
 
-@pytest.fixture
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("disks")
-
-
 def steps_of(action: Callable[[Home], object], home: Home, *, dead_at: int | None = None) -> list[FileStep]:
     """The steps `action` took in `home`; with `dead_at`, those before it."""
     steps = FileSteps() if dead_at is None else FileSteps(play_dead_at(dead_at))
@@ -106,6 +101,33 @@ def test_power_cut_at_every_step_of_a_recovery_is_all_old_or_all_new(start: Home
         finished += contents(wreck.root) == new
 
     assert 0 < finished < len(planned) + 1
+
+
+def test_power_cut_in_a_recovery_that_follows_a_killed_one_is_all_new(start: Home, scratch: Path) -> None:
+    intent_alone = disk_with_only_an_intent(start)
+    finished = Home(scratch / "finished")
+    write_disk(intent_alone, old_state=start.state, new_state=finished.state)
+    planned = steps_of(recover_home, finished)
+    new = contents(finished.root)
+
+    for ordinal in range(1, len(planned) + 2):
+        wreck = Home(scratch / f"wreck-{ordinal}")
+        write_disk(intent_alone, old_state=start.state, new_state=wreck.state)
+        durable = read_disk(wreck.state)
+        taken = steps_of(recover_home, wreck, dead_at=ordinal) + steps_of(recover_home, wreck)
+        verdicts = Verdicts(wreck, scratch / f"disks-{ordinal}")
+
+        outcomes = verdicts.at_every_cut(durable, inside(wreck.state, taken))
+        assert [outcome for outcome in outcomes if outcome != new] == []
+
+
+def disk_with_only_an_intent(start: Home) -> Disk:
+    """Both files old, the intent standing, and the temporary files of its attempt lost."""
+    disk = read_disk(start.state)
+    steps = inside(start.state, steps_of(put_next_pair, start))
+    synced = 1 + next(position for position, step in enumerate(steps) if step.operation == "sync folder")
+    (left,) = possible_disks(disk, steps[:synced])
+    return {path: content for path, content in left.items() if not path.name.endswith(".worker-tmp")}
 
 
 def test_every_sync_but_the_last_is_needed(start: Home, scratch: Path) -> None:
