@@ -1,7 +1,7 @@
 """The testnet guard: payload, flag, `.env` file, named hosts. Each refusal stands beside its accepted twin."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -140,7 +140,7 @@ def test_payload_that_is_no_dry_run_is_refused(dry_run: object) -> None:
     assert refusal.value.reason is Reason.DRY_RUN_REQUIRED
 
 
-@pytest.mark.parametrize("connection", ["", "abc", 0, False, uuid4(), [], {}], ids=repr)
+@pytest.mark.parametrize("connection", ["", "abc", 0, False, UUID(int=1), [], {}], ids=repr)
 def test_payload_with_an_exchange_connection_is_refused(connection: object) -> None:
     with pytest.raises(Refusal) as refusal:
         network.require_testnet_payload({**TESTNET_FIELDS, "exchange_connection_id": connection})
