@@ -4,9 +4,10 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import requests
@@ -32,10 +33,13 @@ _LOG_CHARACTERS_SHOWN = 1500
 
 
 class ContainerServer:
-    """`--postgres=container`. `environment` stands in for the process environment."""
+    """`--postgres=container`. `environment` stands in for the process environment, `settings` are added to ours."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, environment: Mapping[str, str] | None = None, *, settings: Mapping[str, str] | None = None
+    ) -> None:
         self._environment = os.environ if environment is None else environment
+        self._settings = {**SHARED, "listen_addresses": "*", **(settings or {})}
 
     def start(self, run: RunFolder, source: TemplateSource) -> RunningServer:
         """A container of `SIM_POSTGRES_IMAGE` with the templates in it; `stop()` removes it.
@@ -48,7 +52,7 @@ class ContainerServer:
         _demand_image(image)
         password = secrets.token_hex(8)
         try:
-            container = _described(image, run, password)
+            container = _described(image, run, password, self._settings)
         except DockerException as error:
             raise _no_docker(error) from error
 
@@ -85,23 +89,35 @@ def remove_leftover_containers() -> list[str]:
     Raises: `SimError` (`postgres/no_docker`).
     """
     removed: list[str] = []
-    try:
-        client = DockerClient().client
-        try:
-            labels = [RUN_LABEL, f"{HOST_LABEL}={socket.gethostname()}"]
-            for container in client.containers.list(all=True, filters={"label": labels}):
-                if not run_is_alive(Path(container.labels[RUN_LABEL])):
-                    with suppress(NotFound):
-                        container.remove(force=True, v=True)
-                    removed.append(str(container.name))
-        finally:
-            client.close()
-    except DockerException as error:
-        raise _no_docker(error) from error
+    labels = [RUN_LABEL, f"{HOST_LABEL}={socket.gethostname()}"]
+    with _docker() as client:
+        for container in client.containers.list(all=True, filters={"label": labels}):
+            if not run_is_alive(Path(container.labels[RUN_LABEL])):
+                with suppress(NotFound):
+                    container.remove(force=True, v=True)
+                removed.append(str(container.name))
     return removed
 
 
-def _described(image: str, run: RunFolder, password: str) -> DockerContainer:
+@contextmanager
+def _docker() -> Iterator[Any]:
+    """A client of the Docker daemon.
+
+    Raises: `SimError` (`postgres/no_docker`) when the daemon does not answer.
+    """
+    try:
+        client = DockerClient().client
+    except DockerException as error:
+        raise _no_docker(error) from error
+    try:
+        yield client
+    except DockerException as error:
+        raise _no_docker(error) from error
+    finally:
+        client.close()
+
+
+def _described(image: str, run: RunFolder, password: str, settings: dict[str, str]) -> DockerContainer:
     """The container to start. Its files lie in memory and go with it."""
     return (
         DockerContainer(image)
@@ -112,7 +128,7 @@ def _described(image: str, run: RunFolder, password: str) -> DockerContainer:
         )
         .with_exposed_ports(PORT)
         .with_tmpfs_mount(_DATA)
-        .with_command(["postgres", *command_line({**SHARED, "listen_addresses": "*"})])
+        .with_command(["postgres", *command_line(settings)])
         .with_kwargs(labels={RUN_LABEL: str(run.path), HOST_LABEL: socket.gethostname()})
     )
 
@@ -122,21 +138,18 @@ def _demand_image(image: str) -> None:
 
     Raises: `SimError` (`postgres/no_docker`, `postgres/no_image`).
     """
-    try:
-        images = DockerClient().client.images
-    except DockerException as error:
-        raise _no_docker(error) from error
-    try:
-        images.get(image)
-    except ImageNotFound:
+    with _docker() as client:
         try:
-            images.pull(image)
-        except DockerException as error:
-            raise SimError(
-                "postgres/no_image",
-                f"there is no image {image!r} here, and it could not be pulled: {error}; build one with "
-                "scripts/make_postgres_image, or name another in SIM_POSTGRES_IMAGE",
-            ) from error
+            client.images.get(image)
+        except ImageNotFound:
+            try:
+                client.images.pull(image)
+            except DockerException as error:
+                raise SimError(
+                    "postgres/no_image",
+                    f"there is no image {image!r} here, and it could not be pulled: {error}; build one with "
+                    "scripts/make_postgres_image, or name another in SIM_POSTGRES_IMAGE",
+                ) from error
 
 
 def _start(container: DockerContainer, image: str) -> None:
@@ -169,7 +182,7 @@ def _wait_until_ready(container: DockerContainer, password: str) -> DatabaseAddr
             )
             psycopg.connect(address.conninfo(), connect_timeout=2).close()
             return address
-        except (psycopg.OperationalError, DockerException, ConnectionError) as error:
+        except (psycopg.OperationalError, DockerException, OSError) as error:
             last = str(error).strip()
         time.sleep(_POLL_S)
     logs = b"".join(container.get_logs()).decode(errors="replace")[-_LOG_CHARACTERS_SHOWN:]
