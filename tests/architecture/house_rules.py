@@ -110,12 +110,17 @@ def short_functions(path: PurePosixPath, text: str) -> Iterator[str]:
 
 
 def telling_names(path: PurePosixPath, text: str) -> Iterator[str]:
-    """Breaches in module, folder, class and public function names; a name that says nothing hides a second thing."""
+    """Breaches in module, folder, class and public function names; a name that says nothing hides a second thing.
+
+    The name of a test is a sentence and may use any word.
+    """
     if not _is_python(path):
         return
     names = [*path.with_suffix("").parts]
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith(
+            ("_", "test_")
+        ):
             names.append(node.name)
     for name in names:
         words = {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}

@@ -29,6 +29,12 @@ PLANTED = [
     ("telling_names", "worker/a.py", "def load_data() -> None: ...", "def load_holdings() -> None: ..."),
     ("telling_names", "worker/a.py", "class LockManager: ...", "class Lock: ..."),
     ("telling_names", "worker/a.py", "def portfolio_info() -> None: ...", "def database_metadata() -> None: ..."),
+    (
+        "telling_names",
+        "worker/a.py",
+        "def common_field() -> None: ...",
+        "def test_field_common_to_all_is_refused() -> None: ...",
+    ),
     ("redirectable_sql_time", "worker/a.py", "SQL = 'SELECT current_timestamp'", "SQL = 'SELECT now()'"),
     ("redirectable_sql_time", "worker/a.py", "t = func.localtime()", "t = func.transaction_timestamp()"),
     ("redirectable_sql_time", "worker/a.py", "SQL = \"SELECT 'now'::timestamptz\"", '"""Not CURRENT_TIMESTAMP."""'),
