@@ -9,6 +9,7 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
+from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
 
 ENVIRONMENT = "environment=testnet"
@@ -28,11 +29,20 @@ def read_marker(connection: psycopg.Connection) -> frozenset[str]:
 def init_database(address: DatabaseAddress, *, test: bool) -> str:
     """The comment the database now has: `environment=testnet`, and with `test` also `purpose=test`.
 
-    Words that are there already stay, but for those of the same two names.
+    Words that are there already stay.
+    Raises: `SimError` (`postgres/other_environment`) for a database that is marked as any other environment.
     Effects: the comment of the database at `address`.
     """
     with psycopg.connect(address.conninfo(), autocommit=True) as connection:
-        kept = {word for word in read_marker(connection) if not word.startswith(("environment=", "purpose="))}
+        found = read_marker(connection)
+        other = sorted(word for word in found if word.startswith("environment=") and word != ENVIRONMENT)
+        if other:
+            raise SimError(
+                "postgres/other_environment",
+                f"database {address.name} is marked {other[0]!r}, expected {ENVIRONMENT!r} or no mark; "
+                "choose a testnet database, this one is left as it is",
+            )
+        kept = found - {ENVIRONMENT, PURPOSE} | (found & {PURPOSE} if not test else set())
         words = [ENVIRONMENT, *([PURPOSE] if test else []), *sorted(kept)]
         write_marker(connection, address.name, words)
     return " ".join(words)

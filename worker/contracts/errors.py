@@ -27,6 +27,7 @@ class Reason(StrEnum):
     CROSS_FIELD_VIOLATION = "validation/cross_field_violation"
     SECRET_FOUND = "validation/secret_found"
     HOLDINGS_MALFORMED = "validation/holdings_malformed"
+    UNKNOWN_REVISION = "validation/unknown_revision"
     USER_NOT_ALLOWED = "validation/user_not_allowed"
 
     ENVIRONMENT_NOT_TESTNET = "guard/environment_not_testnet"

@@ -231,7 +231,7 @@ def claim(connection: Connection, *, worker_id: str) -> Claim:
     """The oldest command that may run now, claimed for `worker_id`, or none; none while a lapsed lease waits.
 
     Effects: at most one command `pending` → `claimed` with a 60 s lease and a new fencing number; no audit row.
-    Raises: `sqlalchemy.exc.IntegrityError` (23505) when another worker claimed the same subject first; try again.
+    Raises: `psycopg.errors.UniqueViolation` when another worker claimed the same subject first; try again.
     """
     lapsed, overdue, *columns = execute(connection, _CLAIM, {"worker_id": worker_id})[0]
     return Claim(

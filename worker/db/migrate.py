@@ -25,8 +25,10 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 def upgrade(url: str, revision: str = "head") -> None:
     """Bring the database at `url` up to `revision` in one transaction.
 
-    Raises: `Refusal` (`guard/…`) for a database without the testnet marker, or without `BINANCE_TESTNET=true`.
+    Raises: `Refusal` (`guard/…`) for a database without the testnet marker, or without `BINANCE_TESTNET=true`;
+    (`validation/unknown_revision`).
     """
+    _require_known(revision)
     with _guarded(url) as connection, connection.begin():
         command.upgrade(_config(connection), revision)
 
@@ -36,12 +38,14 @@ def downgrade(url: str, revision: str) -> None:
 
     Raises: as `upgrade`.
     """
+    _require_known(revision)
     with _guarded(url) as connection, connection.begin():
         command.downgrade(_config(connection), revision)
 
 
 def preview(url: str, revision: str = "head") -> str:
     """The SQL that `upgrade` would run, from the revision the database is at; nothing is run."""
+    _require_known(revision)
     with _guarded(url) as connection:
         at = current_revision(connection)
     output = io.StringIO()
@@ -49,6 +53,20 @@ def preview(url: str, revision: str = "head") -> str:
     config.attributes["output"] = output
     command.upgrade(config, f"{at or 'base'}:{revision}", sql=True)
     return output.getvalue()
+
+
+def revision_of(url: str) -> str | None:
+    """The revision the database at `url` is at, or None before the first migration."""
+    with create_engine(make_url(url), poolclass=NullPool).connect() as connection:
+        return current_revision(connection)
+
+
+def require_testnet(url: str) -> None:
+    """Nothing when the database at `url` may be migrated.
+
+    Raises: `Refusal` (`guard/…`), as `upgrade` would.
+    """
+    _guarded(url).close()
 
 
 def current_revision(connection: Connection) -> str | None:
@@ -74,6 +92,15 @@ def database_comment(connection: Connection) -> str:
         "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
     ).scalar_one()
     return comment or ""
+
+
+def _require_known(revision: str) -> None:
+    known = [script.revision for script in ScriptDirectory.from_config(_bare_config()).walk_revisions()]
+    if revision not in ("head", "base", *known):
+        raise Refusal(
+            Reason.UNKNOWN_REVISION,
+            f"expected head, base or one of {', '.join(sorted(known))}, found {revision[:40]!r}",
+        )
 
 
 def _guarded(url: str) -> Connection:

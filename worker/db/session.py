@@ -104,9 +104,15 @@ def transaction(connection: Connection) -> Iterator[None]:
 
 
 def execute(connection: Connection, statement: str, parameters: Mapping[str, Any]) -> Sequence[Any]:
-    """The rows that `statement` (psycopg placeholders, `%(name)s`) returns; empty where it returns none."""
-    result = connection.exec_driver_sql(statement, dict(parameters))
-    return result.all() if result.returns_rows else ()
+    """The rows that `statement` (psycopg placeholders, `%(name)s`) returns; empty where it returns none.
+
+    It goes straight to the driver: the statement is text already, and SQLAlchemy's handling of an unknown result took
+    as long as the server took to run it.
+
+    Raises: `psycopg.Error`; `classify` says what it means.
+    """
+    cursor = driver(connection).execute(statement.encode(), parameters)
+    return cursor.fetchall() if cursor.rownumber is not None else ()
 
 
 def json_text(value: Any) -> str | None:

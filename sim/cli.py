@@ -1,0 +1,182 @@
+"""`sim`: the harness on the command line. `sim --help` explains itself."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
+from sim.errors import SimError
+from sim.postgres.address import DatabaseAddress
+from sim.postgres.backup import back_up, holds_rows
+from sim.postgres.marker import init_database, read_marker
+from sim.postgres.template import sqlalchemy_url
+from sim.rules.registry import RULES, sentence
+from worker.contracts.errors import StackError
+
+_REFERENCE_RUN = "sim/scenarios/bus/test_reference_run.py::test_reference_run_changes_only_the_expected_rows"
+
+
+class _Clear(click.Group):
+    """Every expected failure is one sentence and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """The command's own result."""
+        try:
+            return super().invoke(ctx)
+        except (SimError, StackError) as error:
+            raise click.ClickException(str(error)) from error
+        except (psycopg.OperationalError, DBAPIError) as error:
+            words = str(getattr(error, "orig", error)).strip().splitlines()[0]
+            raise click.ClickException(
+                f"the database did not answer: {words}; check GUI_DB_HOST, GUI_DB_PORT, GUI_DB_NAME and GUI_DB_USER"
+            ) from error
+
+
+@click.group(cls=_Clear, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="trading-stack-sim")
+def main() -> None:
+    """Plays scenarios around the real command worker of a paper-trading stack.
+
+    Scenarios run under pytest: `pytest -n auto sim/scenarios`. The commands here prepare a database and show what the
+    harness checks. Nothing here ever touches mainnet.
+    """
+
+
+@main.group()
+def db() -> None:
+    """Prepare the GUI database: mark, migrate, back up.
+
+    The database is the one of GUI_DB_HOST, GUI_DB_PORT, GUI_DB_NAME, GUI_DB_USER and GUI_DB_PASSWORD.
+    """
+
+
+def _database(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which database."""
+    options = [
+        click.option("--host", envvar="GUI_DB_HOST", required=True, help="host, or folder of a Unix socket"),
+        click.option("--port", envvar="GUI_DB_PORT", default=5432, show_default=True, type=click.IntRange(1, 65535)),
+        click.option("--name", envvar="GUI_DB_NAME", default="tradingbot_gui", show_default=True),
+        click.option("--user", envvar="GUI_DB_USER", required=True),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _address(host: str, port: int, name: str, user: str) -> DatabaseAddress:
+    """The address; the password comes from the environment only, never from the process table."""
+    password = os.environ.get("GUI_DB_PASSWORD", "")
+    return DatabaseAddress(host=host, port=port, name=name, user=user, password=password)
+
+
+@db.command("init")
+@_database
+@click.option("--test", is_flag=True, help="also mark it as a test database: the harness may use its server")
+def db_init(host: str, port: int, name: str, user: str, test: bool) -> None:
+    """Mark the database as a testnet database. Nothing is migrated without the mark."""
+    marker = init_database(_address(host, port, name, user), test=test)
+    click.echo(f"database {name} is marked: {marker}")
+
+
+@db.command("status")
+@_database
+def db_status(host: str, port: int, name: str, user: str) -> None:
+    """Show the mark and the schema revision."""
+    from worker.db import migrate  # Alembic is slow to import
+
+    address = _address(host, port, name, user)
+    with psycopg.connect(address.conninfo(), autocommit=True) as connection:
+        marker = " ".join(sorted(read_marker(connection)))
+    click.echo(f"marked: {marker or 'no'}")
+    click.echo(f"schema: {migrate.revision_of(sqlalchemy_url(address)) or 'none'} of {migrate.newest_revision()}")
+
+
+@db.command("migrate")
+@_database
+@click.option("--to", "revision", default="head", show_default=True, help="revision to go up to")
+@click.option("--preview", is_flag=True, help="print the SQL, run nothing")
+@click.option("--backup", type=click.Path(path_type=Path), help="back up to this new file first (pg_dump -Fc)")
+@click.option("--no-backup", is_flag=True, help="migrate rows without a backup")
+def db_migrate(
+    host: str, port: int, name: str, user: str, revision: str, preview: bool, backup: Path | None, no_backup: bool
+) -> None:
+    """Bring the schema up. A database that holds rows is backed up first, unless told otherwise."""
+    from worker.db import migrate  # Alembic is slow to import
+
+    address = _address(host, port, name, user)
+    if preview:
+        click.echo(migrate.preview(sqlalchemy_url(address), revision))
+        return
+    migrate.require_testnet(sqlalchemy_url(address))
+    if backup is None and not no_backup and holds_rows(address):
+        backup = _offer_backup(name)
+    if backup is not None:
+        size = back_up(address, backup)
+        click.echo(f"backed up to {backup} ({size} bytes)")
+    migrate.upgrade(sqlalchemy_url(address), revision)
+    click.echo(f"schema: {migrate.revision_of(sqlalchemy_url(address))}")
+
+
+@db.command("downgrade")
+@_database
+@click.argument("revision")
+@click.option("--yes", is_flag=True, help="do not ask; the rows of dropped tables are lost")
+def db_downgrade(host: str, port: int, name: str, user: str, revision: str, yes: bool) -> None:
+    """Take the schema down to REVISION (`base` for none). Rows of dropped tables are lost."""
+    from worker.db import migrate  # Alembic is slow to import
+
+    address = _address(host, port, name, user)
+    if not yes and holds_rows(address):
+        click.confirm(f"database {name} holds rows that will be lost; go on?", abort=True)
+    migrate.downgrade(sqlalchemy_url(address), revision)
+    click.echo(f"schema: {migrate.revision_of(sqlalchemy_url(address)) or 'none'}")
+
+
+@db.command("backup")
+@_database
+@click.argument("target", type=click.Path(path_type=Path))
+def db_backup(host: str, port: int, name: str, user: str, target: Path) -> None:
+    """Back the database up to the new file TARGET (pg_dump -Fc)."""
+    size = back_up(_address(host, port, name, user), target)
+    click.echo(f"backed up to {target} ({size} bytes)")
+
+
+@main.command("rules")
+def rules() -> None:
+    """List the rules that judge every scenario, worst first."""
+    width = max(map(len, RULES))
+    for rule_id in RULES:
+        click.echo(f"{rule_id:{width}}  {sentence(rule_id)}")
+
+
+@main.command("reference-run")
+def reference_run() -> None:
+    """Play the reference run (G10-3c) and print its twelve-row table."""
+    folder = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-s", _REFERENCE_RUN], cwd=folder, check=False)
+    raise SystemExit(done.returncode)
+
+
+def _offer_backup(name: str) -> Path | None:
+    """Where to back up to, asked of the person at the terminal; None when they decline.
+
+    Raises: `SimError` (`postgres/backup_undecided`) when nobody can be asked.
+    """
+    if not sys.stdin.isatty():
+        raise SimError(
+            "postgres/backup_undecided",
+            f"database {name} holds rows; say --backup FILE to back it up first, or --no-backup to go without",
+        )
+    if not click.confirm(f"database {name} holds rows; back it up first?", default=True):
+        return None
+    return Path(click.prompt("backup file", default=f"{name}.dump"))
+
+
+if __name__ == "__main__":
+    main()
