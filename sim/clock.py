@@ -113,9 +113,11 @@ class ClockReading:
         try:
             found = json.loads(text)
             return ClockReading(
-                virtual_at=moment(found["virtual_at"]), real_at=moment(found["real_at"]), running=found["running"]
+                virtual_at=moment(str(found["virtual_at"])),
+                real_at=moment(str(found["real_at"])),
+                running=bool(found["running"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, SimError) as error:
             raise SimError("clock/malformed_file", f"expected the object that a clock file holds: {error}") from error
 
 

@@ -33,6 +33,7 @@ def another_run(root: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, A
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.sim.postgres.killed_run", str(root)],
         cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
