@@ -113,7 +113,7 @@ def db_migrate(
     if preview:
         click.echo(migrate.preview(sqlalchemy_url(address), revision))
         return
-    migrate.require_testnet(sqlalchemy_url(address))
+    migrate.require_migratable(sqlalchemy_url(address), revision)
     if backup is None and not no_backup and holds_rows(address):
         backup = _offer_backup(name)
     if backup is not None:

@@ -5,6 +5,7 @@ click id, so that two clicks on the same button are one request.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Engine
@@ -24,10 +25,13 @@ class ProfilePage:
     profile_id: UUID
     click_id: UUID = field(default_factory=uuid4)
 
-    def click_dry_run(self) -> CreatedCommand:
-        """The command that the click made, or made before. Raises: as `ApplyProfileService`."""
+    def click_dry_run(self, **smuggled: Any) -> CreatedCommand:
+        """The command that the click made, or made before. `smuggled` is what a forged request adds.
+
+        Raises: as `ApplyProfileService`.
+        """
         return ApplyProfileService(self.engine).create_dry_run_command(
-            self.profile_id, self.user_id, click_id=self.click_id
+            self.profile_id, self.user_id, click_id=self.click_id, **smuggled
         )
 
 

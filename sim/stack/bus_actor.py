@@ -1,15 +1,18 @@
 """The bus as somebody with SQL access can reach it, past every service: broken producers and emergency deletes."""
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+from psycopg import sql
 
 from sim.postgres.address import DatabaseAddress
 from sim.timeline import Timeline
-from worker.contracts.canonical_json import checksum, dumps_canonical
+from worker.contracts.canonical_json import checksum, dumps_canonical, parse
 from worker.contracts.commands import CommandType, spec_for
 
 ACTOR = "producer"
@@ -69,6 +72,35 @@ class BusActor:
         )
         return command_id
 
+    def tamper(self, command_id: UUID, **fields: Any) -> None:
+        """Effects: fields of a pending command's payload are replaced, its checksum stays as it was."""
+        with psycopg.connect(self.address.conninfo(), application_name="sim-psql") as connection:
+            payload = parse(_payload_of(connection, command_id))
+            text = dumps_canonical({**payload, **fields}).decode()
+            connection.execute("UPDATE commands SET payload = %s::json WHERE command_id = %s", (text, command_id))
+        self.timeline.record(actor=ACTOR, kind="bus.tampered", subject=str(command_id), fields=sorted(fields))
+
+    def respell(self, command_id: UUID) -> None:
+        """Effects: the payload says the same in other words: other key order, spaces, and `0.200` for `0.2`."""
+        with psycopg.connect(self.address.conninfo(), application_name="sim-psql") as connection:
+            payload = parse(_payload_of(connection, command_id))
+            text = _respelled(payload)
+            connection.execute("UPDATE commands SET payload = %s::json WHERE command_id = %s", (text, command_id))
+        self.timeline.record(actor=ACTOR, kind="bus.respelled", subject=str(command_id))
+
+    def change_row(self, command_id: UUID, **columns: Any) -> None:
+        """Effects: columns of a command's row are replaced past every service; its payload stays.
+
+        Raises: `psycopg.errors.CheckViolation` where the database itself refuses.
+        """
+        changes = sql.SQL(", ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in columns.items()
+        )
+        statement = sql.SQL("UPDATE commands SET {} WHERE command_id = {}").format(changes, sql.Literal(command_id))
+        with psycopg.connect(self.address.conninfo(), application_name="sim-psql") as connection:
+            connection.execute(statement)
+        self.timeline.record(actor=ACTOR, kind="bus.row_changed", subject=str(command_id), columns=sorted(columns))
+
     def delete(self, command_id: UUID) -> None:
         """Effects: the command is gone, and its log with it; the audit trail stays. The emergency path."""
         with psycopg.connect(self.address.conninfo(), application_name="sim-psql") as connection:
@@ -79,6 +111,25 @@ class BusActor:
 def sealed(fields: dict[str, Any]) -> dict[str, Any]:
     """`fields` with the checksum of their content."""
     return {**fields, "checksum": checksum(fields)}
+
+
+def _payload_of(connection: "psycopg.Connection[Any]", command_id: UUID) -> str:
+    row = connection.execute("SELECT payload::text FROM commands WHERE command_id = %s", (command_id,)).fetchone()
+    if row is None:
+        raise LookupError(f"no command {command_id}")
+    return str(row[0])
+
+
+def _respelled(value: Any) -> str:
+    """`value` as other JSON text of the same content."""
+    match value:
+        case dict():
+            items = sorted(value.items(), reverse=True)
+            return "{ " + " , ".join(f"{json.dumps(key)} : {_respelled(item)}" for key, item in items) + " }"
+        case Decimal():
+            return f"{value:f}00"
+        case _:
+            return json.dumps(value)
 
 
 def _text(payload: Any, expires_at: Any, *, seal: bool) -> str:

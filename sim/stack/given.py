@@ -93,6 +93,16 @@ class Given:
             )
         self.timeline.record(actor="given", kind="given.profile", subject=str(profile_id), version=version)
 
+    def risk_is_now(self, profile_id: UUID, **values: str) -> None:
+        """Effects: risk settings of the profile hold other values (decimal text), put there past every service."""
+        with psycopg.connect(self.address.conninfo(), application_name="sim-given") as connection:
+            for key, value in values.items():
+                connection.execute(
+                    "UPDATE risk_settings SET value = %s WHERE profile_id = %s AND key = %s",
+                    (Decimal(value), profile_id, key),
+                )
+        self.timeline.record(actor="given", kind="given.risk", subject=str(profile_id), keys=sorted(values))
+
     def finished_dry_run(self, profile_id: UUID) -> CreatedCommand:
         """A dry-run command that a worker finished earlier, with its four log rows and no pid file left."""
         command = self.day.apply_profile(profile_id)

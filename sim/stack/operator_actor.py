@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -35,9 +35,13 @@ class Operator:
         """The dry-run command of the page's one click id, however often it is clicked."""
         return self._act("dry run", str(page.profile_id), page.click_dry_run)
 
-    def apply_profile(self, profile_id: UUID) -> CreatedCommand:
-        """The command of a fresh page's dry-run click."""
-        return self.click_dry_run(self.open_profile(profile_id))
+    def apply_profile(self, profile_id: UUID, **smuggled: Any) -> CreatedCommand:
+        """The command of a fresh page's dry-run click.
+
+        `smuggled` are arguments that no page sends, passed to the service as a hand-made request would.
+        """
+        page = self.open_profile(profile_id)
+        return self._act("dry run", str(profile_id), lambda: page.click_dry_run(**smuggled))
 
     def apply_baseline(self, holdings: Mapping[str, str]) -> CreatedCommand:
         """The command of a fresh baseline page's click; quantities are decimal text, in units of each asset."""

@@ -61,11 +61,12 @@ def revision_of(url: str) -> str | None:
         return current_revision(connection)
 
 
-def require_testnet(url: str) -> None:
-    """Nothing when the database at `url` may be migrated.
+def require_migratable(url: str, revision: str = "head") -> None:
+    """Nothing when the database at `url` may be migrated to `revision`.
 
-    Raises: `Refusal` (`guard/…`), as `upgrade` would.
+    Raises: `Refusal`, as `upgrade` would.
     """
+    _require_known(revision)
     _guarded(url).close()
 
 

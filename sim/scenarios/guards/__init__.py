@@ -1,0 +1,1 @@
+"""Scenarios about commands and workers that must be refused, each beside its accepted twin."""
