@@ -1,8 +1,10 @@
 """What all sensors together say about each path, and what of it nobody expected."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,7 @@ def collect(
 ) -> dict[str, Evidence]:
     """What is known by relative path; audit events elsewhere or about other things are left out."""
     found: dict[str, Evidence] = {}
+    relative = _relative_to(home)
     for change in changes:
         _at(found, change.path).change = change
     for happening in seen:
@@ -78,7 +81,7 @@ def collect(
     for event in said:
         if event.what.startswith(_FILE_EVENTS):
             for place in (event.path, event.to):
-                path = _relative(home, place)
+                path = None if place is None else relative(place)
                 if path is not None:
                     _at(found, path).said.append(event)
     return found
@@ -110,16 +113,26 @@ def _at(found: dict[str, Evidence], path: str) -> Evidence:
     return found.setdefault(path, Evidence(path=path))
 
 
-def _relative(home: Path, place: str | None) -> str | None:
-    if place is None:
+def _relative_to(home: Path) -> Callable[[str], str | None]:
+    """From absolute places to paths under `home`, or None; each place and folder is looked at once only."""
+    root = str(home)
+
+    @cache
+    def real_folder(folder: str) -> str:
+        return os.path.realpath(folder)
+
+    @cache
+    def relative(place: str) -> str | None:
+        folder, _, name = place.rpartition("/")
+        # The name itself may be a symlink, and then the symlink is meant; the folders on the way are followed.
+        for candidate in (place, f"{real_folder(folder or '/')}/{name}"):
+            if candidate == root:
+                return "."
+            if candidate.startswith(f"{root}/"):
+                return candidate[len(root) + 1 :]
         return None
-    path = Path(place)
-    for candidate in (path, path.parent.resolve() / path.name):  # the name itself may be a symlink, and is meant
-        if candidate == home:
-            return "."
-        if candidate.is_relative_to(home):
-            return candidate.relative_to(home).as_posix()
-    return None
+
+    return relative
 
 
 def _had_effect(one: Evidence, before: FileSnapshot) -> bool:

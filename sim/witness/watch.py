@@ -18,7 +18,7 @@ from sim.witness.watch_event import Source, WatchEvent, WatchKind
 
 # After the first event of a burst the reader waits this long before it reads, so that it is woken once for many
 # events and the watched process is not slowed by it; also the precision of an event's time.
-_GATHER_S = 0.002
+_GATHER_S = 0.005
 _STOP_TIMEOUT_S = 5.0
 _MAX_EVENTS = 1_000_000  # a runaway writer, beyond what anyone would read
 
@@ -41,7 +41,8 @@ class Watch:
     def drain(self) -> tuple[WatchEvent, ...]:
         """What happened since the last call, oldest first.
 
-        Raises: SimError `witness/watch_overflow` if the kernel or this process had to drop events.
+        Raises: SimError `witness/watch_overflow` if the kernel or this process had to drop events,
+        `witness/watch_failed` if it could not go on (a new folder that it may not watch).
         """
         self._pump()
         with self._reading:
@@ -95,6 +96,10 @@ class Watch:
                 found = self._source.read(real_now_ns())
             except SimError as failure:
                 self._failure = failure  # kept for `drain`: an exception in the reader's thread would be lost
+                return
+            except OSError as problem:
+                message = f"{self.kind} stopped: {problem}; what happened since is unknown"
+                self._failure = SimError("witness/watch_failed", message)
                 return
             if len(self._events) + len(found) > _MAX_EVENTS:
                 message = f"over {_MAX_EVENTS} file events since the last look; something writes without end"

@@ -3,26 +3,34 @@
 It does not see a write through a hard link from outside the folder.
 """
 
+import ctypes
+import errno
 import os
+import struct
 from pathlib import Path
-
-from inotify_simple import INotify, flags, parse_events
 
 from sim.errors import SimError
 from sim.witness.watch_event import Happening, WatchEvent, WatchKind
 
+# linux/inotify.h. The wrappers on offer look for the C library by starting a compiler or `ldconfig` at first use, which
+# costs more than the snapshot and shows up among the very events under watch; two calls and a struct do not need one.
 _HAPPENINGS = {
-    flags.CREATE: Happening.CREATED,
-    flags.DELETE: Happening.DELETED,
-    flags.MODIFY: Happening.MODIFIED,
-    flags.CLOSE_WRITE: Happening.CLOSED_AFTER_WRITE,
-    flags.ATTRIB: Happening.METADATA,
-    flags.MOVED_FROM: Happening.MOVED_FROM,
-    flags.MOVED_TO: Happening.MOVED_TO,
+    0x2: Happening.MODIFIED,
+    0x4: Happening.METADATA,
+    0x8: Happening.CLOSED_AFTER_WRITE,
+    0x40: Happening.MOVED_FROM,
+    0x80: Happening.MOVED_TO,
+    0x100: Happening.CREATED,
+    0x200: Happening.DELETED,
 }
-_MASK = sum(_HAPPENINGS) | flags.ONLYDIR | flags.DONT_FOLLOW
+_OVERFLOW, _IGNORED, _IS_FOLDER = 0x4000, 0x8000, 0x40000000
+_ONLY_FOLDERS, _NO_SYMLINK = 0x01000000, 0x02000000
+_MASK = sum(_HAPPENINGS) | _ONLY_FOLDERS | _NO_SYMLINK
+_EVENT = struct.Struct("iIII")
 _MAX_READS = 64  # of 256 KiB each per call: a writer that never stops must not hold the reader for ever
 _BUFFER = 1 << 18
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class InotifySource:
@@ -32,16 +40,20 @@ class InotifySource:
 
     def __init__(self, root: Path) -> None:
         self._root = str(root)
-        self._queue = INotify(nonblocking=True)
+        self._fd = _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")
         self._folders: dict[int, str] = {}
         self._departures: dict[int, str] = {}
-        self._add("")
+        try:
+            self._add("")
+        except BaseException:
+            os.close(self._fd)
+            raise
 
     def fileno(self) -> int:
-        return int(self._queue.fileno())
+        return self._fd
 
     def close(self) -> None:
-        self._queue.close()
+        os.close(self._fd)
 
     def read(self, at_ns: int) -> list[WatchEvent]:
         """What waits in the queue.
@@ -51,18 +63,22 @@ class InotifySource:
         found: list[WatchEvent] = []
         for _ in range(_MAX_READS):
             try:
-                content = os.read(self._queue.fileno(), _BUFFER)
+                content = os.read(self._fd, _BUFFER)
             except BlockingIOError:
                 break
-            for event in parse_events(content):
-                found += self._interpret(event.wd, event.mask, event.cookie, event.name, at_ns)
+            position = 0
+            while position < len(content):
+                watch, mask, cookie, length = _EVENT.unpack_from(content, position)
+                position += _EVENT.size + length
+                name = os.fsdecode(content[position - length : position].rstrip(b"\0"))
+                found += self._interpret(watch, mask, cookie, name, at_ns)
         return found
 
     def _interpret(self, watch: int, mask: int, cookie: int, name: str, at_ns: int) -> list[WatchEvent]:
-        if mask & flags.Q_OVERFLOW:
+        if mask & _OVERFLOW:
             message = "the kernel dropped file events; raise fs.inotify.max_queued_events or watch a smaller folder"
             raise SimError("witness/watch_overflow", message)
-        if mask & flags.IGNORED:
+        if mask & _IGNORED:
             self._folders.pop(watch, None)
             return []
         folder = self._folders.get(watch)
@@ -70,7 +86,7 @@ class InotifySource:
         if folder is None or not what:
             return []
         path = f"{folder}{name}" if name else folder.rstrip("/") or "."
-        is_folder = bool(mask & flags.ISDIR)
+        is_folder = bool(mask & _IS_FOLDER)
         # A folder's own event also arrives at its parent's watch, with a name; the nameless twin matters for the root.
         if not name and path != ".":
             return []
@@ -106,7 +122,8 @@ class InotifySource:
             place = f"{self._root}/{folder}"
             try:
                 # Watch first, list second: what is made in between shows twice rather than never.
-                self._folders[self._queue.add_watch(place, _MASK)] = folder
+                watch = _libc.inotify_add_watch(self._fd, os.fsencode(place), ctypes.c_uint32(_MASK))
+                self._folders[_checked(watch, "inotify_add_watch")] = folder
                 with os.scandir(place) as listing:
                     names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in listing]
             except (FileNotFoundError, NotADirectoryError):
@@ -114,3 +131,11 @@ class InotifySource:
             entries += [(f"{folder}{name}", is_folder) for name, is_folder in names]
             waiting += [f"{folder}{name}/" for name, is_folder in names if is_folder]
         return entries
+
+
+def _checked(result: int, call: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        hint = "; raise fs.inotify.max_user_watches" if number == errno.ENOSPC else ""
+        raise OSError(number, f"{call}: {os.strerror(number)}{hint}")
+    return result

@@ -31,6 +31,7 @@ _log: "_Log | None" = None
 _clock: Any = None
 _hook_added = False
 _inside = threading.local()
+_encode = json.JSONEncoder(separators=(",", ":"), default=str, check_circular=False).encode
 
 
 class _Log:
@@ -42,7 +43,7 @@ class _Log:
         self._open()
 
     def append(self, line: dict[str, Any]) -> None:
-        content = (json.dumps(line, separators=(",", ":"), default=str) + "\n").encode()
+        content = (_encode(line) + "\n").encode()
         if not self._still_ours():
             self._open()
         os.write(self._fd, content)
