@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from sqlalchemy.exc import DBAPIError
+import psycopg
 
 from worker.bus.context import BusContext
 from worker.bus.recover import recover_lapsed
@@ -57,7 +57,7 @@ def claim_once(context: BusContext) -> Claim:
     for _ in range(MAX_CLAIM_TRIES):
         try:
             return bus_store.claim(context.connection, worker_id=context.worker_id)
-        except DBAPIError as error:
+        except psycopg.Error as error:
             if classify(error) is not Failure.UNIQUE_VIOLATION:
                 raise
     raise TransientError(

@@ -104,7 +104,8 @@ def _check(value: Any, *, depth: int) -> None:
         case str():
             _check_text(value)
         case int():
-            _check_digits(Decimal(value))
+            if abs(value) >= 10**MAX_SIGNIFICANT_DIGITS:
+                _check_digits(Decimal(value))
         case Decimal():
             _check_digits(value)
         case float():
@@ -123,6 +124,8 @@ def _check(value: Any, *, depth: int) -> None:
 
 
 def _check_text(text: str) -> None:
+    if text.isascii():
+        return
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 MAX_NAME_CHARS = 200
 """A longer name is read to here only."""
@@ -52,8 +53,12 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATOR = re.compile(r"[^a-z0-9]+")
 
 
+@lru_cache(maxsize=1024)
 def is_secret_name(name: str) -> bool:
-    """True when what stands under `name` is to be taken for a secret."""
+    """True when what stands under `name` is to be taken for a secret.
+
+    Remembered: each line of the log has the same few words in it, and they were half the time of writing it.
+    """
     words = _words(name)
     compact = "".join(words)
     if compact in _OUR_WORDS:

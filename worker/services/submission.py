@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -97,7 +98,7 @@ def one_transaction(engine: Engine, connection: Connection | None) -> Iterator[C
         else:
             with engine.connect() as own, own.execution_options(isolation_level="READ COMMITTED").begin():
                 yield own
-    except DBAPIError as error:
+    except (DBAPIError, psycopg.Error) as error:
         if classify(error) is Failure.TRANSIENT:
             raise unavailable(error) from error
         raise
