@@ -97,7 +97,7 @@ def test_disk_that_is_full_ends_the_bot_with_one_sentence_and_a_restart_goes_on(
     before = content_of(home / paths.PORTFOLIO)
     size = (home / paths.JOURNAL).stat().st_size
     assert size > (home / paths.MARKET).stat().st_size + 100
-    ended = warm_bot.run(environment, "--cycles", "10", max_file_bytes=size + 100)
+    ended = warm_bot.run(environment, "--cycles", "10", "--trade-every", "1", max_file_bytes=size + 100)
     assert (ended.exit_code, ended.errors.count("\n")) == (1, 1)
     assert "bot/disk" in ended.errors
     assert read_journal(home).torn_bytes == 100

@@ -144,7 +144,7 @@ def test_cycle_without_a_trade_leaves_the_portfolio_alone(rig: Rig, home: Path) 
 
 # Trades fall on even cycles. The cycles after a kill are chosen so that the last one is odd if the killed one counted
 # and even if not: the same trades either way.
-@pytest.mark.parametrize(("cycles_before", "cycles_after"), [(0, 2), (3, 3)], ids=["first start", "trading cycle"])
+@pytest.mark.parametrize(("cycles_before", "cycles_after"), [(0, 2), (1, 1)], ids=["first start", "trading cycle"])
 def test_bot_killed_at_any_file_operation_loses_nothing_and_goes_on(
     rig: Rig, home: Path, cycles_before: int, cycles_after: int
 ) -> None:
@@ -167,7 +167,7 @@ def test_bot_killed_at_any_file_operation_loses_nothing_and_goes_on(
 @pytest.mark.parametrize(
     ("operation", "halfway", "cycles_after"),
     [
-        ("write bot_journal.jsonl", True, 3),
+        ("write bot_journal.jsonl", True, 1),
         ("replace .live_portfolio.json.staged", False, 2),
     ],
     ids=["announcement torn", "announced and not renamed"],
@@ -175,10 +175,10 @@ def test_bot_killed_at_any_file_operation_loses_nothing_and_goes_on(
 def test_bot_killed_again_while_it_recovers_loses_nothing_and_goes_on(
     rig: Rig, home: Path, operation: str, halfway: bool, cycles_after: int
 ) -> None:
-    rig.run(home, cycles=3)
+    rig.run(home, cycles=1)
     start = rig.remember(home)
     never_killed = rig.copy_of(start)
-    operations = rig.run(never_killed, cycles=4)
+    operations = rig.run(never_killed, cycles=cycles_after + 1)
     killed_once = rig.copy_of(start)
     rig.run(killed_once, cycles=1, kill_at=operations.index(operation) + 1, halfway=halfway)
 
@@ -203,6 +203,23 @@ def test_write_that_was_announced_is_completed_by_the_next_start(rig: Rig, home:
     rig.run(home, cycles=1)
     assert explain_portfolio(home) == announced
     assert "completed the write of live_portfolio.json" in (home / paths.LOG).read_text()
+
+
+def test_staged_file_that_was_never_announced_is_removed_by_the_next_start(rig: Rig, home: Path) -> None:
+    rig.run(home, cycles=3)
+    before = content_of(home / paths.PORTFOLIO)
+    start = rig.remember(home)
+    operations = rig.run(rig.copy_of(start), cycles=1)
+    home = rig.copy_of(start)
+    rig.run(home, cycles=1, kill_at=operations.index("write bot_journal.jsonl") + 1)
+    staged = paths.staged(home / paths.PORTFOLIO)
+    assert staged.exists()
+
+    # Killed before the cycle, so that nothing but the recovery can have removed it.
+    recovering = rig.run(rig.copy_of(rig.remember(home)), cycles=1)
+    rig.run(home, cycles=1, kill_at=recovering.index("open .live_portfolio.json.staged") + 1)
+    assert not staged.exists()
+    assert content_of(home / paths.PORTFOLIO) == before
 
 
 def test_line_that_was_torn_is_truncated_by_the_next_start(rig: Rig, home: Path) -> None:

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
@@ -56,8 +57,9 @@ def covering(portfolio: Portfolio, trade: Trade) -> Portfolio:
     return replace(portfolio, cash_usdt=cash, positions={**portfolio.positions, trade.symbol: held})
 
 
-def value_at(portfolio: Portfolio, symbol: str, price: Decimal) -> Decimal:
-    return EXACT.add(portfolio.cash_usdt, EXACT.multiply(portfolio.quantity(symbol), price))
+def value_at(portfolio: Portfolio, symbol: str, price: Decimal) -> Fraction:
+    """Cash and one position, in an arithmetic that has no digits to lose."""
+    return Fraction(portfolio.cash_usdt) + Fraction(portfolio.quantity(symbol)) * Fraction(price)
 
 
 @settings(max_examples=60, deadline=None)
@@ -67,7 +69,8 @@ def test_covered_trade_conserves_cash_and_positions_to_the_last_digit(portfolio:
     after = after_trade(before, trade, cycle=7)
     assert after.cycle == 7
     assert value_at(after, trade.symbol, trade.price) == value_at(before, trade.symbol, trade.price)
-    assert abs(EXACT.subtract(after.quantity(trade.symbol), before.quantity(trade.symbol))) == trade.quantity
+    moved = Fraction(after.quantity(trade.symbol)) - Fraction(before.quantity(trade.symbol))
+    assert abs(moved) == Fraction(trade.quantity)
     others = [other for other in SYMBOLS if other != trade.symbol]
     assert [after.positions.get(other) for other in others] == [before.positions.get(other) for other in others]
 
@@ -134,13 +137,20 @@ def test_document_spells_money_plainly_and_times_in_utc() -> None:
         cash_usdt=Decimal("1E+3"),
         positions=MappingProxyType({"BTC": Position(quantity=Decimal("0.500"), average_price=Decimal("60000.00"))}),
     )
-    assert json.loads(portfolio_document(portfolio, at=AT)) == {
-        "schema_version": 1,
-        "cycle": 4,
-        "updated_at": "2026-05-12T09:00:00Z",
-        "cash_usdt": "1000",
-        "positions": {"BTC": {"quantity": "0.5", "average_price": "60000"}},
-    }
+    assert portfolio_document(portfolio, at=AT).decode().splitlines(keepends=True) == [
+        "{\n",
+        '  "cash_usdt": "1000",\n',
+        '  "cycle": 4,\n',
+        '  "positions": {\n',
+        '    "BTC": {\n',
+        '      "average_price": "60000",\n',
+        '      "quantity": "0.5"\n',
+        "    }\n",
+        "  },\n",
+        '  "schema_version": 1,\n',
+        '  "updated_at": "2026-05-12T09:00:00Z"\n',
+        "}\n",
+    ]
 
 
 def whole(**changed: Any) -> dict[str, Any]:

@@ -45,6 +45,13 @@ def test_close_of_a_day_never_changes_as_days_pass(today: date) -> None:
         assert first.daily_closes[1:] == second.daily_closes[:-1]
 
 
+def test_walk_that_lives_through_midnight_moves_on_to_the_next_day() -> None:
+    walk = PriceWalk(seed=1)
+    walk.quotes(cycle=1, today=TODAY)
+    tomorrow = TODAY + timedelta(days=1)
+    assert walk.quotes(cycle=2, today=tomorrow) == PriceWalk(seed=1).quotes(cycle=2, today=tomorrow)
+
+
 def test_closes_are_of_the_complete_days_before_today() -> None:
     for quote in PriceWalk(seed=1).quotes(cycle=1, today=TODAY).values():
         expected = [TODAY - timedelta(days=back) for back in range(DAILY_CLOSES, 0, -1)]
