@@ -3,6 +3,7 @@
 Options: `--postgres=embedded|container|dsn`, `--worker-command 'CMD'`. Fixture: `stack`.
 """
 
+import json
 import os
 from collections.abc import Generator, Iterator
 from functools import cache
@@ -23,6 +24,9 @@ from sim.stack.stack import Stack, open_stack
 from sim.stack.zygote import Zygote
 
 OWN_WORKER_ONLY = "own_worker_only"
+
+SHARED_SERVER = "SIM_SHARED_SERVER"
+"""Environment of a run within a run: the server of the outer one, as `RunningServer.to_plain` writes it."""
 
 _server_key = pytest.StashKey[RunningServer]()
 _run_key = pytest.StashKey[RunFolder]()
@@ -57,6 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_left_out_key] = []
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Effects: an xdist worker learns of the controller's server."""
     node.workerinput["sim_server"] = _server(node.config).to_plain()
@@ -109,7 +114,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         if stack is not None:
             breaches = stack.finish()
             item.add_report_section("call", "sim", tell(breaches, stack.timeline))
-            failure.add_note(f"evidence: {stack.keep(breaches)}")
+            broken = ", ".join(dict.fromkeys(breach.rule for breach in breaches)) or "none"
+            failure.add_note(f"rules broken: {broken}; evidence: {stack.keep(breaches)}")
         raise
     stack = _stack_of(item)
     if stack is not None:
@@ -129,7 +135,7 @@ def postgres_server(request: pytest.FixtureRequest) -> RunningServer:
 @pytest.fixture(scope="session")
 def lease_pool(postgres_server: RunningServer) -> Iterator[LeasePool]:
     """This process's databases."""
-    pool = LeasePool(postgres_server, label=os.environ.get("PYTEST_XDIST_WORKER", "main"))
+    pool = LeasePool(postgres_server, label=f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}")
     yield pool
     pool.close()
 
@@ -188,7 +194,8 @@ def _stack_of(item: pytest.Item) -> Stack | None:
 def _server(config: pytest.Config) -> RunningServer:
     """The run's server: the controller's where there is one, else started here once."""
     if config.stash.get(_server_key, None) is None:
-        plain = getattr(config, "workerinput", {}).get("sim_server")
+        shared = os.environ.get(SHARED_SERVER)
+        plain = getattr(config, "workerinput", {}).get("sim_server") or (json.loads(shared) if shared else None)
         if plain is not None:
             config.stash[_server_key] = RunningServer.from_plain(plain)
         else:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+
+import psutil
 
 from sim.errors import SimError
 from sim.stack.child import Child, Ended, PipeEnding
@@ -68,6 +71,18 @@ class Launcher:
         return self._started(
             process.pid, actor, stdout_file, stderr_file, PopenEnding(process), argv=list(command), full=full
         )
+
+    def left_behind(self) -> list[str]:
+        """Processes that a child started and that outlived it: `actor: pid` each. Effects: they are killed."""
+        actors = {child.pid: child.actor for child in self.children}
+        found = []
+        for pid in psutil.pids():
+            with suppress(ProcessLookupError, PermissionError):
+                session = os.getsid(pid)
+                if session in actors and pid != session:
+                    found.append(f"{actors[session]}: process {pid}")
+                    os.kill(pid, signal.SIGKILL)
+        return found
 
     def end_all(self) -> list[Child]:
         """The children that still ran, killed now."""
@@ -161,6 +176,7 @@ def _spawn(
             stdout=stdout,
             stderr=stderr,
             cwd=REPOSITORY,
+            start_new_session=True,
         )
     except OSError as error:
         raise SimError(

@@ -159,6 +159,8 @@ def _become(request: dict[str, Any], descriptors: list[int], mains: dict[str, An
     """In the child: take on the request's streams, environment and folder, run its `main`, and end."""
     exit_code = 70
     try:
+        # A session of its own: whatever the child leaves behind can be told by it.
+        os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for stream in range(3):
