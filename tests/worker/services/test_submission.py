@@ -9,10 +9,12 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.pool import NullPool
 
 from sim.postgres.leases import Lease
+from sim.postgres.template import sqlalchemy_url
 from tests.worker.services.conftest import ADMIN, REFERENCE_PROFILE, Outside
 from worker.contracts.commands import CommandId, CommandType, UserId
 from worker.contracts.errors import AlreadyDecided, Reason, Refusal, TransientError
@@ -287,20 +289,16 @@ def test_callers_connection_at_another_isolation_level_is_refused(engine: Engine
             pytest.fail("entered")
 
 
-def test_own_transaction_is_read_committed_whatever_the_default(lease: Lease, outside: Outside) -> None:
-    outside.rows("ALTER ROLE CURRENT_USER SET default_transaction_isolation = 'serializable'")
-    try:
-        engine = open_engine(
-            f"postgresql+psycopg://{lease.address.user}@/{lease.address.name}"
-            f"?host={lease.address.host}&port={lease.address.port}&password={lease.address.password}",
-            application_name="services-test",
-        )
-        with engine.connect() as plain:
-            assert plain.execute(text("SHOW transaction_isolation")).scalar_one() == "serializable"
-        with one_transaction(engine, None) as connection:
-            assert connection.execute(text("SHOW transaction_isolation")).scalar_one() == "read committed"
-    finally:
-        outside.rows("ALTER ROLE CURRENT_USER RESET default_transaction_isolation")
+def test_own_transaction_is_read_committed_whatever_the_default(lease: Lease) -> None:
+    serializable = create_engine(
+        sqlalchemy_url(lease.address),
+        poolclass=NullPool,
+        connect_args={"options": "-c default_transaction_isolation=serializable"},
+    )
+    with serializable.connect() as plain:
+        assert plain.execute(text("SHOW transaction_isolation")).scalar_one() == "serializable"
+    with one_transaction(serializable, None) as connection:
+        assert connection.execute(text("SHOW transaction_isolation")).scalar_one() == "read committed"
 
 
 def test_database_that_cannot_be_reached_is_transient_and_shows_no_password() -> None:
