@@ -18,29 +18,10 @@ import pytest
 from sim.fake_bot import home as paths
 from sim.fake_bot.reading import content_of, sha256_of
 from sim.postgres.leases import Lease, LeasePool
-from sim.postgres.run_folder import RunFolder, open_run
-from sim.postgres.server import Kind, start_server
-from sim.postgres.template import stack_template
 
 ROOT = Path(__file__).parents[3]
 ANSWER_TIMEOUT_S = 20.0
 EPOCH = "2026-05-12T09:00:00Z"
-
-
-@pytest.fixture(scope="session")
-def run_folder() -> Iterator[RunFolder]:
-    run = open_run()
-    yield run
-    run.close()
-
-
-@pytest.fixture(scope="session")
-def lease_pool(run_folder: RunFolder) -> Iterator[LeasePool]:
-    server = start_server(Kind.EMBEDDED, run_folder, stack_template())
-    pool = LeasePool(server)
-    yield pool
-    pool.close()
-    server.stop()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from sim.fake_bot.reading import (
 )
 from sim.postgres.leases import Lease
 from sim.postgres.private import private_server
-from sim.postgres.run_folder import RunFolder
+from sim.postgres.server import RunningServer
 from sim.postgres.template import stack_template
 from tests.sim.fake_bot.conftest import (
     StartBot,
@@ -57,9 +57,9 @@ def test_connection_cut_between_cycles_is_made_again(
 
 
 def test_server_killed_between_cycles_ends_the_bot_and_a_restart_goes_on(
-    start_bot: StartBot, run_folder: RunFolder, home: Path
+    start_bot: StartBot, postgres_server: RunningServer, home: Path
 ) -> None:
-    with private_server(run_folder.run_id, run_folder.path, stack_template()) as server:
+    with private_server(postgres_server.run_id, postgres_server.run_dir, stack_template()) as server:
         environment = environment_of(home, server.address.environment())
         bot = start_bot(environment, "--paced", "--trade-every", "1")
         bot.cycle()
