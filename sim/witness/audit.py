@@ -5,7 +5,6 @@ nobody listens. Listeners belong to the process and not to a context, because a 
 has a context of its own; who acts is a context variable.
 """
 
-import json
 import os
 import sys
 import threading
@@ -16,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from sim.errors import SimError
 from sim.witness.inject import events
@@ -49,6 +50,7 @@ class AuditEvent:
 Sink = Callable[[AuditEvent], None]
 
 _actor: ContextVar[str] = ContextVar("sim_witness_actor", default=DEFAULT_ACTOR)
+_decoder = msgspec.json.Decoder()
 _sinks: tuple[Sink, ...] = ()
 _hook_added = False
 _inside = threading.local()
@@ -103,27 +105,26 @@ def read_log(path: Path, offset: int = 0) -> tuple[tuple[AuditEvent, ...], int]:
     if len(content) > _MAX_LOG_BYTES:
         raise SimError("witness/log_too_long", f"{path} holds over {_MAX_LOG_BYTES} new bytes; read it more often")
     end = content.rfind(b"\n") + 1
-    return tuple(_parse(line, path) for line in content[:end].splitlines()), offset + end
-
-
-def _parse(line: bytes, path: Path) -> AuditEvent:
     try:
-        fields = json.loads(line)
-        virtual_at = fields.pop("virtual_at", None)
-        return AuditEvent(
-            at_ns=fields.pop("at_ns"),
-            pid=fields.pop("pid"),
-            actor=fields.pop("actor"),
-            what=fields.pop("what"),
-            path=fields.pop("path", None),
-            to=fields.pop("to", None),
-            source=fields.pop("source", None),
-            virtual_at=None if virtual_at is None else datetime.fromisoformat(virtual_at),
-            detail=fields,
-        )
-    except (ValueError, KeyError, AttributeError, TypeError) as problem:
-        message = f"a line of {path} is no audit event ({problem}); nothing but the child's hook may write there"
+        return tuple(map(_event, _decoder.decode_lines(content[:end]))), offset + end
+    except (msgspec.DecodeError, ValueError, KeyError, AttributeError, TypeError) as problem:
+        message = f"{path} holds a line that is no audit event ({problem}); only the child's hook may write there"
         raise SimError("witness/log_damaged", message) from problem
+
+
+def _event(fields: dict[str, Any]) -> AuditEvent:
+    virtual_at = fields.pop("virtual_at", None)
+    return AuditEvent(
+        at_ns=fields.pop("at_ns"),
+        pid=fields.pop("pid"),
+        actor=fields.pop("actor"),
+        what=fields.pop("what"),
+        path=fields.pop("path", None),
+        to=fields.pop("to", None),
+        source=fields.pop("source", None),
+        virtual_at=None if virtual_at is None else datetime.fromisoformat(virtual_at),
+        detail=fields,
+    )
 
 
 def _add_hook() -> None:

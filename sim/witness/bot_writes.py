@@ -46,7 +46,7 @@ class BotJournal:
         announced = chain(self.of(event), before=_sha256(change, "before"), after=_sha256(change, "after"))
         if not self._by_bot(seen, said) or any(happening in _DIRECT for one in seen for happening in one.what):
             return False
-        renames = sum(Happening.MOVED_TO in one.what for one in seen)
+        renames = sum(one.times for one in seen if Happening.MOVED_TO in one.what)
         new_lines = sum(line.event is event for line in self.lines[self.known_before :])
         # One line may be older than the block while its rename falls inside.
         return _is_rename(change) and renames <= new_lines + 1 and bool(announced or change is None)

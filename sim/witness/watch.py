@@ -10,11 +10,12 @@ import select
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from sim.errors import SimError
 from sim.witness.timestamp_grain import real_now_ns
-from sim.witness.watch_event import Source, WatchEvent, WatchKind
+from sim.witness.watch_event import Counted, Source, WatchEvent, WatchKind
 
 # After the first event of a burst the reader waits this long before it reads, so that it is woken once for many
 # events and the watched process is not slowed by it; also the precision of an event's time.
@@ -30,7 +31,7 @@ class Watch:
         self.kind = source.kind if source is not None else WatchKind.NONE
         self.reason = reason
         self._source = source
-        self._events: list[WatchEvent] = []
+        self._counted: Counted = {}
         self._failure: SimError | None = None
         self._reading = threading.Lock()
         self._stop_reader, self._stop = os.pipe()
@@ -39,18 +40,18 @@ class Watch:
             self._thread.start()
 
     def drain(self) -> tuple[WatchEvent, ...]:
-        """What happened since the last call, oldest first.
+        """What happened since the last call, by the time it first happened.
 
         Raises: SimError `witness/watch_overflow` if the kernel or this process had to drop events,
         `witness/watch_failed` if it could not go on (a new folder that it may not watch).
         """
         self._pump()
         with self._reading:
-            events, self._events = self._events, []
+            counted, self._counted = self._counted, {}
             failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
-        return tuple(events)
+        return tuple(event if times == 1 else replace(event, times=times) for event, times in counted.values())
 
     def close(self) -> None:
         """The watch is over; a second call does nothing.
@@ -93,7 +94,7 @@ class Watch:
             return
         with self._reading:
             try:
-                found = self._source.read(real_now_ns())
+                self._source.read(real_now_ns(), self._counted)
             except SimError as failure:
                 self._failure = failure  # kept for `drain`: an exception in the reader's thread would be lost
                 return
@@ -101,11 +102,10 @@ class Watch:
                 message = f"{self.kind} stopped: {problem}; what happened since is unknown"
                 self._failure = SimError("witness/watch_failed", message)
                 return
-            if len(self._events) + len(found) > _MAX_EVENTS:
-                message = f"over {_MAX_EVENTS} file events since the last look; something writes without end"
+            if len(self._counted) > _MAX_EVENTS:
+                message = f"over {_MAX_EVENTS} different file events since the last look; something writes without end"
                 self._failure = SimError("witness/watch_overflow", message)
-                return
-            self._events += found
+                self._counted = {}
 
 
 def open_watch(root: Path, only: WatchKind | None = None) -> Watch:

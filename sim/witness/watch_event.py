@@ -29,8 +29,9 @@ class Happening(StrEnum):
 class WatchEvent:
     """Something that happened to one path. The kernel merges what happens to one path between two reads.
 
-    `at_ns` is when it was read, at most a few milliseconds later. `counterpart` is the other end of a move within the
-    folder. `pid` and `command` are known to fanotify alone, `command` only if the process still lived.
+    `at_ns` is when it was first read, at most a few milliseconds later; the same again, done to the same path by the same
+    process before the next look, is counted in `times`. `counterpart` is the other end of a move within the folder.
+    `pid` and `command` are known to fanotify alone, `command` only if the process still lived.
     """
 
     at_ns: int
@@ -40,13 +41,22 @@ class WatchEvent:
     counterpart: str | None = None
     pid: int | None = None
     command: str | None = None
+    times: int = 1
+
+
+#: What makes two events the same: path, kernel mask, process, other end of a move.
+EventKey = tuple[str, int, int | None, str | None]
+#: Events since the last look, in the order they first happened, each with how often.
+Counted = dict[EventKey, tuple[WatchEvent, int]]
 
 
 class Source(Protocol):
-    """A kernel queue of file events that is open; `read` never blocks and returns nothing where nothing waits."""
+    """A kernel queue of file events that is open."""
 
     kind: WatchKind
 
     def fileno(self) -> int: ...
-    def read(self, at_ns: int) -> list[WatchEvent]: ...
+    def read(self, at_ns: int, counted: Counted) -> None:
+        """Effects: what waits in the queue is added to `counted`; never blocks."""
+
     def close(self) -> None: ...

@@ -12,7 +12,7 @@ import struct
 from pathlib import Path
 
 from sim.errors import SimError
-from sim.witness.watch_event import Happening, WatchEvent, WatchKind
+from sim.witness.watch_event import Counted, Happening, WatchEvent, WatchKind
 
 # linux/fanotify.h. There is no Python binding that knows file handles and names.
 _INIT_FLAGS = 0x1 | 0x2 | 0x10  # CLOEXEC, NONBLOCK, UNLIMITED_QUEUE
@@ -20,14 +20,17 @@ _INIT_FLAGS |= 0x200 | 0x400 | 0x800 | 0x1000  # REPORT_FID, _DIR_FID, _NAME, _T
 _MARK_ADD_FILESYSTEM = 0x1 | 0x100
 _AT_FDCWD = -100
 _RENAME, _ON_FOLDER, _OVERFLOW = 0x10000000, 0x40000000, 0x4000
+_MOVED_FROM, _MOVED_TO, _CREATED, _DELETED = 0x40, 0x80, 0x100, 0x200  # the first two stand for the ends of a rename
 _HAPPENINGS = {
     0x2: Happening.MODIFIED,
     0x4: Happening.METADATA,
     0x8: Happening.CLOSED_AFTER_WRITE,
-    0x100: Happening.CREATED,
-    0x200: Happening.DELETED,
+    _MOVED_FROM: Happening.MOVED_FROM,
+    _MOVED_TO: Happening.MOVED_TO,
+    _CREATED: Happening.CREATED,
+    _DELETED: Happening.DELETED,
 }
-_MASK = sum(_HAPPENINGS) | _RENAME | _ON_FOLDER
+_MASK = (sum(_HAPPENINGS) & ~_MOVED_FROM & ~_MOVED_TO) | _RENAME | _ON_FOLDER
 _METADATA = struct.Struct("=IBBHQii")
 _RECORD = struct.Struct("=BBH")
 _HANDLE = struct.Struct("=Ii")
@@ -36,6 +39,7 @@ _NAMED = frozenset({_FOLDER_AND_NAME, _OLD_NAME, _NEW_NAME})
 _MAX_HANDLE = 128  # MAX_HANDLE_SZ
 _BUFFER = 1 << 18
 _MAX_READS = 64
+_MAX_PATHS = 10_000  # remembered; temporary names may be new each time
 
 _Handle = bytes
 _Place = tuple[_Handle, str]
@@ -52,6 +56,7 @@ class FanotifySource:
         self._root = str(root)
         self._folders: dict[_Handle, str] = {}
         self._files: dict[_Handle, str] = {}
+        self._paths: dict[bytes, str] = {}
         self._commands: dict[int, str | None] = {}
         access = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_LARGEFILE", 0)
         self._fd = _checked(_libc.fanotify_init(ctypes.c_uint(_INIT_FLAGS), ctypes.c_uint(access)), "fanotify_init")
@@ -77,55 +82,63 @@ class FanotifySource:
     def close(self) -> None:
         os.close(self._fd)
 
-    def read(self, at_ns: int) -> list[WatchEvent]:
-        """What waits in the queue and concerns the root.
+    def read(self, at_ns: int, counted: Counted) -> None:
+        """Effects: what waits in the queue and concerns the root is counted.
 
         Raises: SimError `witness/watch_overflow` if the kernel dropped events.
         """
-        found: list[WatchEvent] = []
         for _ in range(_MAX_READS):
             try:
                 content = os.read(self._fd, _BUFFER)
             except BlockingIOError:
-                break
+                return
             position = 0
             while position < len(content):
                 length, _, _, header, mask, _, pid = _METADATA.unpack_from(content, position)
                 if mask & _OVERFLOW:
                     raise SimError("witness/watch_overflow", "the kernel dropped fanotify events for want of memory")
-                records = content[position + header : position + length]
-                found += self._interpret(mask, pid, records, at_ns)
+                self._interpret(mask, pid, content[position + header : position + length], at_ns, counted)
                 position += length
-        return found
 
-    def _interpret(self, mask: int, pid: int, records: bytes, at_ns: int) -> list[WatchEvent]:
-        places, target = _records(records)
-        is_folder = bool(mask & _ON_FOLDER)
+    def _interpret(self, mask: int, pid: int, records: bytes, at_ns: int, counted: Counted) -> None:
         if mask & _RENAME:
-            return self._renamed(places, target, pid, is_folder, at_ns)
-        path = self._path(places.get(_FOLDER_AND_NAME), target)
-        if path is None:
-            return []
-        what = frozenset(happening for flag, happening in _HAPPENINGS.items() if mask & flag)
-        found = [self._event(at_ns, path, what, is_folder, pid)]
-        if Happening.CREATED in what and is_folder and target is not None:
-            self._folders[target] = f"{path}/"
-        return found
+            self._renamed(mask, pid, records, at_ns, counted)
+            return
+        # The first record is nearly always the folder and name; the same bytes mean the same path until folders move.
+        first = records[: _RECORD.unpack_from(records)[2]]
+        path = self._paths.get(first)
+        if path is None or mask & _ON_FOLDER:
+            places, target = _records(records)
+            path = self._path(places.get(_FOLDER_AND_NAME), target)
+            if path is None:
+                return
+            if mask & _ON_FOLDER:
+                self._folder_changed(mask, path, target)
+            elif _FOLDER_AND_NAME in places and places[_FOLDER_AND_NAME][0] in self._folders:
+                if len(self._paths) >= _MAX_PATHS:
+                    self._paths.clear()
+                self._paths[first] = path
+        self._count(counted, path, mask, pid, None, at_ns)
 
-    def _renamed(
-        self, places: dict[int, _Place], target: _Handle | None, pid: int, is_folder: bool, at_ns: int
-    ) -> list[WatchEvent]:
+    def _folder_changed(self, mask: int, path: str, target: _Handle | None) -> None:
+        if mask & _CREATED and target is not None:
+            self._folders[target] = f"{path}/"
+        if mask & _DELETED:
+            self._paths.clear()  # its handle may name another folder one day
+
+    def _renamed(self, mask: int, pid: int, records: bytes, at_ns: int, counted: Counted) -> None:
+        places, target = _records(records)
         old, new = self._path(places.get(_OLD_NAME), None), self._path(places.get(_NEW_NAME), None)
-        found = []
+        folder_bit = mask & _ON_FOLDER
         if old is not None:
-            found.append(self._event(at_ns, old, frozenset({Happening.MOVED_FROM}), is_folder, pid, new))
+            self._count(counted, old, _MOVED_FROM | folder_bit, pid, new, at_ns)
         if new is not None:
-            found.append(self._event(at_ns, new, frozenset({Happening.MOVED_TO}), is_folder, pid, old))
-        if is_folder:
+            self._count(counted, new, _MOVED_TO | folder_bit, pid, old, at_ns)
+        if folder_bit:
+            self._paths.clear()
             self._moved_folder(old, new)
         elif target in self._files and new is not None:
             self._files[target] = new
-        return found
 
     def _moved_folder(self, old: str | None, new: str | None) -> None:
         if old is not None and new is None:
@@ -147,26 +160,24 @@ class FanotifySource:
                 return folder.rstrip("/") or "." if place[1] == "." else f"{folder}{place[1]}"
         return None if target is None else self._files.get(target)
 
-    def _event(
-        self,
-        at_ns: int,
-        path: str,
-        what: frozenset[Happening],
-        is_folder: bool,
-        pid: int,
-        counterpart: str | None = None,
-    ) -> WatchEvent:
+    def _count(self, counted: Counted, path: str, mask: int, pid: int, counterpart: str | None, at_ns: int) -> None:
+        key = (path, mask, pid, counterpart)
+        known = counted.get(key)
+        if known is not None:
+            counted[key] = (known[0], known[1] + 1)
+            return
         if pid not in self._commands:
             self._commands[pid] = _command(pid)
-        return WatchEvent(
+        event = WatchEvent(
             at_ns=at_ns,
             path=path,
-            what=what,
-            is_folder=is_folder,
+            what=frozenset(happening for flag, happening in _HAPPENINGS.items() if mask & flag),
+            is_folder=bool(mask & _ON_FOLDER),
             counterpart=counterpart,
             pid=pid,
             command=self._commands[pid],
         )
+        counted[key] = (event, 1)
 
     def _learn(self, folder: str) -> None:
         """Effects: the handles of `folder` and all under it are known, and those of files with several names."""

@@ -10,17 +10,18 @@ import struct
 from pathlib import Path
 
 from sim.errors import SimError
-from sim.witness.watch_event import Happening, WatchEvent, WatchKind
+from sim.witness.watch_event import Counted, Happening, WatchEvent, WatchKind
 
 # linux/inotify.h. The wrappers on offer look for the C library by starting a compiler or `ldconfig` at first use, which
 # costs more than the snapshot and shows up among the very events under watch; two calls and a struct do not need one.
+_MOVED_FROM, _MOVED_TO, _CREATED = 0x40, 0x80, 0x100
 _HAPPENINGS = {
     0x2: Happening.MODIFIED,
     0x4: Happening.METADATA,
     0x8: Happening.CLOSED_AFTER_WRITE,
-    0x40: Happening.MOVED_FROM,
-    0x80: Happening.MOVED_TO,
-    0x100: Happening.CREATED,
+    _MOVED_FROM: Happening.MOVED_FROM,
+    _MOVED_TO: Happening.MOVED_TO,
+    _CREATED: Happening.CREATED,
     0x200: Happening.DELETED,
 }
 _OVERFLOW, _IGNORED, _IS_FOLDER = 0x4000, 0x8000, 0x40000000
@@ -55,63 +56,54 @@ class InotifySource:
     def close(self) -> None:
         os.close(self._fd)
 
-    def read(self, at_ns: int) -> list[WatchEvent]:
-        """What waits in the queue.
+    def read(self, at_ns: int, counted: Counted) -> None:
+        """Effects: what waits in the queue is counted; new folders are watched.
 
-        Raises: SimError `witness/watch_overflow` if the kernel's queue was full.
+        Raises: SimError `witness/watch_overflow` if the kernel's queue was full; OSError if a folder cannot be watched.
         """
-        found: list[WatchEvent] = []
         for _ in range(_MAX_READS):
             try:
                 content = os.read(self._fd, _BUFFER)
             except BlockingIOError:
-                break
+                return
             position = 0
             while position < len(content):
                 watch, mask, cookie, length = _EVENT.unpack_from(content, position)
                 position += _EVENT.size + length
                 name = os.fsdecode(content[position - length : position].rstrip(b"\0"))
-                found += self._interpret(watch, mask, cookie, name, at_ns)
-        return found
+                self._interpret(watch, mask, cookie, name, at_ns, counted)
 
-    def _interpret(self, watch: int, mask: int, cookie: int, name: str, at_ns: int) -> list[WatchEvent]:
+    def _interpret(self, watch: int, mask: int, cookie: int, name: str, at_ns: int, counted: Counted) -> None:
         if mask & _OVERFLOW:
             message = "the kernel dropped file events; raise fs.inotify.max_queued_events or watch a smaller folder"
             raise SimError("witness/watch_overflow", message)
-        if mask & _IGNORED:
-            self._folders.pop(watch, None)
-            return []
         folder = self._folders.get(watch)
-        what = frozenset(happening for flag, happening in _HAPPENINGS.items() if mask & flag)
-        if folder is None or not what:
-            return []
-        path = f"{folder}{name}" if name else folder.rstrip("/") or "."
-        is_folder = bool(mask & _IS_FOLDER)
+        if mask & _IGNORED or folder is None:
+            self._folders.pop(watch, None)
+            return
         # A folder's own event also arrives at its parent's watch, with a name; the nameless twin matters for the root.
-        if not name and path != ".":
-            return []
-        event = WatchEvent(
-            at_ns=at_ns, path=path, what=what, is_folder=is_folder, counterpart=self._counterpart(what, cookie, path)
-        )
-        if not (is_folder and what & {Happening.CREATED, Happening.MOVED_TO}):
-            return [event]
-        return [event, *self._came(path, event.counterpart, at_ns)]
+        if not name and folder:
+            return
+        path = f"{folder}{name}" or "."
+        counterpart = self._counterpart(mask, cookie, path)
+        _count(counted, path, mask, counterpart, at_ns)
+        if mask & _IS_FOLDER and mask & (_CREATED | _MOVED_TO):
+            self._came(path, counterpart, at_ns, counted)
 
-    def _counterpart(self, what: frozenset[Happening], cookie: int, path: str) -> str | None:
-        if Happening.MOVED_FROM in what:
+    def _counterpart(self, mask: int, cookie: int, path: str) -> str | None:
+        if mask & _MOVED_FROM:
             self._departures = {cookie: path}  # its other half, if any, comes next
-        return self._departures.pop(cookie, None) if Happening.MOVED_TO in what else None
+        return self._departures.pop(cookie, None) if mask & _MOVED_TO else None
 
-    def _came(self, path: str, moved_from: str | None, at_ns: int) -> list[WatchEvent]:
+    def _came(self, path: str, moved_from: str | None, at_ns: int, counted: Counted) -> None:
         """What a new folder already held when its watch was added; a moved one keeps its watches, under new names."""
         if moved_from is not None:
             for watch, folder in self._folders.items():
                 if folder.startswith(f"{moved_from}/"):
                     self._folders[watch] = f"{path}/{folder[len(moved_from) + 1 :]}"
-            return []
-        found = self._add(f"{path}/")
-        created = frozenset({Happening.CREATED})
-        return [WatchEvent(at_ns=at_ns, path=inside, what=created, is_folder=is_folder) for inside, is_folder in found]
+            return
+        for inside, is_folder in self._add(f"{path}/"):
+            _count(counted, inside, _CREATED | (_IS_FOLDER if is_folder else 0), None, at_ns)
 
     def _add(self, folder: str) -> list[tuple[str, bool]]:
         """The entries under `folder`, all of whose folders are watched from here on."""
@@ -131,6 +123,19 @@ class InotifySource:
             entries += [(f"{folder}{name}", is_folder) for name, is_folder in names]
             waiting += [f"{folder}{name}/" for name, is_folder in names if is_folder]
         return entries
+
+
+def _count(counted: Counted, path: str, mask: int, counterpart: str | None, at_ns: int) -> None:
+    key = (path, mask, None, counterpart)
+    known = counted.get(key)
+    if known is not None:
+        counted[key] = (known[0], known[1] + 1)
+        return
+    what = frozenset(happening for flag, happening in _HAPPENINGS.items() if mask & flag)
+    if what:
+        is_folder = bool(mask & _IS_FOLDER)
+        event = WatchEvent(at_ns=at_ns, path=path, what=what, is_folder=is_folder, counterpart=counterpart)
+        counted[key] = (event, 1)
 
 
 def _checked(result: int, call: str) -> int:
