@@ -31,6 +31,7 @@ PROCESS_ENDS = frozenset(
         "sim/fake_bot/__main__.py",
         "sim/stack/zygote.py",  # where a forked child ends
         "sim/witness/inject/sitecustomize.py",  # a sensor that cannot be installed ends the process it is in
+        "tests/foreign_worker/worker.py",
     }
 )
 # Joined here, so that this file does not hold what it forbids.
