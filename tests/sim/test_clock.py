@@ -1,6 +1,7 @@
 """One virtual time for Postgres, for this process and for every child; exact to the microsecond, both ways."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -225,7 +226,7 @@ def test_child_process_sees_the_clock_through_its_own_connection(clock: VirtualC
 
     told = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", asks],
-        env={"WHERE": lease.address.conninfo()},
+        env={**os.environ, "WHERE": lease.address.conninfo()},
         check=True,
         capture_output=True,
         text=True,

@@ -26,6 +26,14 @@ def admin(server: RunningServer) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
+def own_run() -> Iterator[RunFolder]:
+    """A run beside that of the server: what it makes and drops is its own."""
+    opened = open_run()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
 def named(server: RunningServer, admin: psycopg.Connection) -> Iterator[DatabaseAddress]:
     """A database that somebody made by hand, on a server that knows nothing of the harness."""
     admin.execute(
@@ -56,11 +64,11 @@ def databases_of(connection: psycopg.Connection, run_id: str) -> list[str]:
 
 @pytest.mark.usefixtures("template0")
 def test_marked_database_serves_leases_beside_it_and_nothing_is_left(
-    named: DatabaseAddress, admin: psycopg.Connection, run: RunFolder, source: TemplateSource
+    named: DatabaseAddress, admin: psycopg.Connection, own_run: RunFolder, source: TemplateSource
 ) -> None:
     init_database(named, test=True)
 
-    started = DsnServer(url_of(named)).start(run, source)
+    started = DsnServer(url_of(named)).start(own_run, source)
     pool = LeasePool(started, label="beside")
     with pool.acquire() as lease, psycopg.connect(lease.address.conninfo()) as connection:
         found = connection.execute("SELECT count(*) FROM traders").fetchone()
@@ -68,12 +76,12 @@ def test_marked_database_serves_leases_beside_it_and_nothing_is_left(
 
     assert (started.kind, started.supports_signals) == (Kind.DSN, False)
     assert found == (2,)
-    assert marker >= {ENVIRONMENT, PURPOSE, f"run={run.run_id}"}
-    assert lease.address.name in databases_of(admin, run.run_id)
+    assert marker >= {ENVIRONMENT, PURPOSE, f"run={own_run.run_id}"}
+    assert lease.address.name in databases_of(admin, own_run.run_id)
     pool.close()
     started.stop()
     started.stop()
-    assert databases_of(admin, run.run_id) == []
+    assert databases_of(admin, own_run.run_id) == []
     with psycopg.connect(named.conninfo()) as connection:
         assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
 
@@ -84,49 +92,49 @@ def test_marked_database_serves_leases_beside_it_and_nothing_is_left(
 def test_database_without_the_test_marker_is_refused_and_says_how_to_mark_it(
     named: DatabaseAddress,
     admin: psycopg.Connection,
-    run: RunFolder,
+    own_run: RunFolder,
     source: TemplateSource,
     comment: str | None,
 ) -> None:
     admin.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(DATABASE), sql.Literal(comment)))
 
     with pytest.raises(SimError) as refused:
-        DsnServer(url_of(named)).start(run, source)
+        DsnServer(url_of(named)).start(own_run, source)
 
     assert refused.value.code == "postgres/not_test_database"
     assert "sim db init --test" in refused.value.message
-    assert databases_of(admin, run.run_id) == []
+    assert databases_of(admin, own_run.run_id) == []
 
 
 def test_ordinary_role_is_refused(
-    named: DatabaseAddress, admin: psycopg.Connection, run: RunFolder, source: TemplateSource
+    named: DatabaseAddress, admin: psycopg.Connection, own_run: RunFolder, source: TemplateSource
 ) -> None:
     init_database(named, test=True)
     admin.execute("CREATE ROLE clerk LOGIN CREATEDB")
     clerk = DatabaseAddress(host=named.host, port=named.port, name=named.name, user="clerk", password="guess")
 
     with pytest.raises(SimError) as refused:
-        DsnServer(url_of(clerk)).start(run, source)
+        DsnServer(url_of(clerk)).start(own_run, source)
 
     assert refused.value.code == "postgres/not_superuser"
     admin.execute("DROP ROLE clerk")
 
 
-def test_unreachable_server_is_refused_without_its_password(run: RunFolder, source: TemplateSource) -> None:
+def test_unreachable_server_is_refused_without_its_password(own_run: RunFolder, source: TemplateSource) -> None:
     environment = {"SIM_DATABASE_URL": "postgresql://sim:hush-hush@127.0.0.1:1/stack"}
 
     with pytest.raises(SimError) as refused:
-        DsnServer(environment).start(run, source)
+        DsnServer(environment).start(own_run, source)
 
     assert refused.value.code == "postgres/unreachable"
     assert "hush-hush" not in str(refused.value)
 
 
-def test_missing_url_is_refused(run: RunFolder, source: TemplateSource, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_url_is_refused(own_run: RunFolder, source: TemplateSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SIM_DATABASE_URL", raising=False)
 
     with pytest.raises(SimError) as refused:
-        start_server(Kind.DSN, run, source)
+        start_server(Kind.DSN, own_run, source)
 
     assert refused.value.code == "postgres/no_url"
 
@@ -148,7 +156,7 @@ def test_url_names_an_address() -> None:
 
 @pytest.mark.usefixtures("template0")
 def test_databases_of_a_killed_run_are_dropped_and_all_others_left_alone(
-    named: DatabaseAddress, admin: psycopg.Connection, run: RunFolder, server: RunningServer, source: TemplateSource
+    named: DatabaseAddress, admin: psycopg.Connection, own_run: RunFolder, server: RunningServer, source: TemplateSource
 ) -> None:
     init_database(named, test=True)
     living = open_run()
@@ -161,11 +169,11 @@ def test_databases_of_a_killed_run_are_dropped_and_all_others_left_alone(
     admin.execute("COMMENT ON DATABASE sim_deadbeef_gw0_0 IS 'environment=testnet purpose=test run=deadbeef'")
     admin.execute("COMMENT ON DATABASE sim_deadbeef_own IS 'the yearly accounts'")
 
-    started = DsnServer(url_of(named)).start(run, source)
+    started = DsnServer(url_of(named)).start(own_run, source)
 
     rows = admin.execute("SELECT datname FROM pg_database WHERE datname LIKE 'sim\\_%'").fetchall()
     left = {row[0] for row in rows}
-    assert left >= {*bystanders, *databases_of(admin, living.run_id), *databases_of(admin, run.run_id)}
+    assert left >= {*bystanders, *databases_of(admin, living.run_id), *databases_of(admin, own_run.run_id)}
     assert len(databases_of(admin, living.run_id)) == 2
     assert "sim_deadbeef_gw0_0" not in left
     for stopped in (started, alive):
@@ -175,8 +183,20 @@ def test_databases_of_a_killed_run_are_dropped_and_all_others_left_alone(
     living.close()
 
 
-def test_marking_keeps_foreign_words_and_replaces_its_own(named: DatabaseAddress, admin: psycopg.Connection) -> None:
-    admin.execute(sql.SQL("COMMENT ON DATABASE {} IS 'owner=desk purpose=demo'").format(sql.Identifier(DATABASE)))
+def test_marking_keeps_every_word_that_is_there(named: DatabaseAddress, admin: psycopg.Connection) -> None:
+    admin.execute(sql.SQL("COMMENT ON DATABASE {} IS 'owner=desk'").format(sql.Identifier(DATABASE)))
 
     assert init_database(named, test=False) == "environment=testnet owner=desk"
     assert init_database(named, test=True) == "environment=testnet purpose=test owner=desk"
+    assert init_database(named, test=True) == "environment=testnet purpose=test owner=desk"
+
+
+def test_database_of_another_environment_is_not_marked(named: DatabaseAddress, admin: psycopg.Connection) -> None:
+    admin.execute(sql.SQL("COMMENT ON DATABASE {} IS 'environment=mainnet'").format(sql.Identifier(DATABASE)))
+
+    with pytest.raises(SimError) as refused:
+        init_database(named, test=True)
+
+    assert refused.value.code == "postgres/other_environment"
+    with psycopg.connect(named.conninfo()) as connection:
+        assert read_marker(connection) == {"environment=mainnet"}

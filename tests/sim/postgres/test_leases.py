@@ -67,11 +67,12 @@ def test_rows_sequences_and_clock_of_a_scenario_are_gone_after_recycling(
     scenario.execute("INSERT INTO simclock.moves (real_at, virtual_at, running) VALUES ('-infinity', now(), false)")
     scenario.close()
     assert content(lease) != CONTENT
+    before = lease.rebuilds
 
     lease.recycle()
 
     assert content(lease) == CONTENT
-    assert lease.rebuilds == 0
+    assert lease.rebuilds == before
 
 
 def test_deleted_seeds_are_back_after_recycling(lease: Lease, scenario: psycopg.Connection) -> None:
@@ -122,11 +123,12 @@ def test_backend_stopped_by_a_signal_is_woken_and_disconnected(lease: Lease, sce
 def test_lease_whose_own_connection_was_cut_recycles_all_the_same(lease: Lease, scenario: psycopg.Connection) -> None:
     scenario.execute("SELECT pg_terminate_backend(%s, 5000)", (lease.connection.info.backend_pid,))
     scenario.close()
+    before = lease.rebuilds
 
     lease.recycle()
 
     assert content(lease) == CONTENT
-    assert lease.rebuilds == 0
+    assert lease.rebuilds == before
 
 
 @pytest.mark.parametrize(

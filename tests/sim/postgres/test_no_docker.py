@@ -12,7 +12,7 @@ from sim.postgres.template import TemplateSource
 def test_container_without_a_docker_daemon_is_refused(
     run: RunFolder, source: TemplateSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{run.path}/no-such.sock")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
 
     with pytest.raises(SimError) as refused:
         start_server(Kind.CONTAINER, run, source)

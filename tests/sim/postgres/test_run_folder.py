@@ -1,5 +1,6 @@
 """What a killed run left behind is gone after the next start; a living run and strangers are left alone."""
 
+import ctypes
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +113,25 @@ def test_unfinished_pid_file_names_no_server(root: Path) -> None:
     assert read_pid_file(root) is None
 
 
-def test_shared_memory_of_a_living_process_is_left_alone(root: Path) -> None:
-    (root / "postmaster.pid").write_text(f"{os.getpid()}\n{root}\n0\n5432\n\n\n 1 0\nready\n")
-    before = Path("/proc/sysvipc/shm").read_text()
+def test_shared_memory_is_removed_only_once_nobody_is_attached(root: Path) -> None:
+    libc = ctypes.CDLL(None)
+    libc.shmat.restype = ctypes.c_void_p
+    segment = libc.shmget(0, 56, 0o1600)  # IPC_PRIVATE, the size of Postgres's own, IPC_CREAT
+    attached = ctypes.c_void_p(libc.shmat(segment, None, 0))
+    (root / "postmaster.pid").write_text(f"{os.getpid()}\n{root}\n0\n5432\n\n\n 1 {segment}\nready\n")
     named = read_pid_file(root)
     assert named is not None
 
     remove_shared_memory(named)
+    assert str(segment) in shared_memory_ids()
 
-    assert Path("/proc/sysvipc/shm").read_text() == before
+    libc.shmdt(attached)
+    remove_shared_memory(replace(named, pid=1))
+    assert str(segment) in shared_memory_ids()
+
+    remove_shared_memory(named)
+    assert str(segment) not in shared_memory_ids()
+
+
+def shared_memory_ids() -> list[str]:
+    return [line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
