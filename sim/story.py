@@ -8,12 +8,14 @@ from sim.stack.given import (
     REFERENCE_RISK,
     reference_payload,
 )
+from sim.stack.home import ENV_FILE
 from sim.stack.operator_actor import Operator
 from sim.stack.outside import METRICS, Measured, before_and_after
 from sim.stack.rows import CommandView
 from sim.stack.stack import Stack
 
 __all__ = [
+    "ENV_FILE",
     "METRICS",
     "REFERENCE_CONFIG",
     "REFERENCE_PROFILE",

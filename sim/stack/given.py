@@ -1,6 +1,6 @@
 """Starting facts: what stands in the database and the home before the story begins. Source: contract §5, §11."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -44,13 +44,17 @@ CAST: Mapping[str, tuple[int, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """Writes starting facts as an installation would have left them, and records each on the timeline."""
+    """Writes starting facts as an installation would have left them, and records each on the timeline.
+
+    `settle` makes the home as it is now the one that later changes are held against.
+    """
 
     address: DatabaseAddress
     home: Path
     timeline: Timeline
     worker: WorkerActor
     day: Operator
+    settle: Callable[[], None]
 
     def profile(
         self,
@@ -102,6 +106,23 @@ class Given:
                     (Decimal(value), profile_id, key),
                 )
         self.timeline.record(actor="given", kind="given.risk", subject=str(profile_id), keys=sorted(values))
+
+    def env_file(self, text: str | None) -> None:
+        """Effects: the home's `.env` holds `text` from the beginning of the story; None removes it."""
+        path = self.home / ".env"
+        path.unlink()
+        if text is not None:
+            path.write_bytes(text.encode())
+        self.settle()
+        self.timeline.record(actor="given", kind="given.env_file", subject=".env")
+
+    def schema_revision(self, revision: str | None) -> None:
+        """Effects: the database says it is at `revision`, or, for None, that no migration was ever run."""
+        with psycopg.connect(self.address.conninfo(), application_name="sim-given") as connection:
+            connection.execute("DELETE FROM alembic_version")
+            if revision is not None:
+                connection.execute("INSERT INTO alembic_version (version_num) VALUES (%s)", (revision,))
+        self.timeline.record(actor="given", kind="given.schema_revision", subject=str(revision))
 
     def finished_dry_run(self, profile_id: UUID) -> CreatedCommand:
         """A dry-run command that a worker finished earlier, with its four log rows and no pid file left."""

@@ -27,7 +27,7 @@ from sim.stack.worker_actor import WorkerActor
 from sim.stack.zygote import Zygote
 from sim.timeline import Timeline
 from sim.witness.audit import AuditEvent, listening, read_log
-from sim.witness.files import FileSnapshot, snapshot
+from sim.witness.files import snapshot
 from sim.witness.no_mutation import Sensors, no_mutation
 from sim.witness.watch import Watch, open_watch
 from sim.witness.watch_event import WatchKind
@@ -35,6 +35,9 @@ from worker.contracts.errors import Reason
 from worker.db.session import open_engine, url_of
 from worker.services.commands import CancelledCommand
 from worker.services.submission import CreatedCommand
+
+NOBODY = 999
+"""A user id that nobody has."""
 
 STORY_BEGINS = "2026-05-12T09:00:00Z"
 """When every story begins, unless it says otherwise: the clock stands still there."""
@@ -75,13 +78,14 @@ class Stack:
     given: Given
     witness: Watching
     evidence: Path
-    _before: FileSnapshot = field(repr=False)
+    _before: "_Before" = field(repr=False)
     _watch: Watch = field(repr=False)
     _said: list[AuditEvent] = field(repr=False)
 
     def operator(self, name: str = "day") -> Operator:
-        """The person of that name; see `CAST`."""
-        return Operator(name=name, user_id=CAST[name][0], engine=self.engine, timeline=self.timeline)
+        """The person of that name; see `CAST`. A name that is not there is somebody without an account."""
+        user_id = CAST[name][0] if name in CAST else NOBODY
+        return Operator(name=name, user_id=user_id, engine=self.engine, timeline=self.timeline)
 
     def command(self, command: UUID | CreatedCommand | CancelledCommand) -> CommandView:
         """The command as it stands in the database now."""
@@ -120,12 +124,12 @@ class Stack:
         self.timeline.record(actor="witness", kind="processes.at_end", subject="processes", workers=workers, bots=bots)
         self.bot.close()
         self.launcher.end_all()
-        after = snapshot(self.home, self._before)
+        after = snapshot(self.home, self._before.files)
         said = [*self._said, *read_log(self.launcher.witness_log)[0]]
-        evidence.read_files(self.timeline, self._before, after, self._watch.drain())
+        evidence.read_files(self.timeline, self._before.files, after, self._watch.drain())
         own = (str(self.lease.address.host),)
         evidence.read_audit(self.timeline, self.home, said, self.lease.address, own)
-        evidence.read_portfolio(self.timeline, self.home, self._before, after)
+        evidence.read_portfolio(self.timeline, self.home, self._before.files, after)
         evidence.read_tables(self.timeline, self.rows, self.clock.now())
         evidence.read_rest(self.timeline, self.home, self.rows)
         evidence.read_texts(self.timeline, self.home)
@@ -134,6 +138,20 @@ class Stack:
     def keep(self, breaches: tuple[Breach, ...]) -> Path:
         """The forensics folder, written now and left for people."""
         return keep_evidence(self.evidence / "forensics", self.timeline, self.home, breaches)
+
+
+class _Before:
+    """The home as the story found it; taken again where a starting fact is a file."""
+
+    def __init__(self, home: Path, watch: Watch, said: list[AuditEvent]) -> None:
+        self._home, self._watch, self._said = home, watch, said
+        self.files = snapshot(home)
+
+    def settle(self) -> None:
+        """Effects: the home as it is now is the one that later changes are held against."""
+        self._watch.drain()
+        self._said.clear()
+        self.files = snapshot(self._home)
 
 
 @contextmanager
@@ -165,6 +183,7 @@ def open_stack(
         said: list[AuditEvent] = []
         closing.enter_context(listening(said.append))
         watch = closing.enter_context(open_watch(home, WatchKind.INOTIFY))
+        before = _Before(home, watch, said)
         day = Operator(name="day", user_id=CAST["day"][0], engine=engine, timeline=timeline)
         yield Stack(
             home=home,
@@ -177,10 +196,12 @@ def open_stack(
             worker=worker,
             bot=BotActor(launcher=launcher, timeline=timeline, environment=environment),
             bus=BusActor(address=lease.address, timeline=timeline),
-            given=Given(address=lease.address, home=home, timeline=timeline, worker=worker, day=day),
+            given=Given(
+                address=lease.address, home=home, timeline=timeline, worker=worker, day=day, settle=before.settle
+            ),
             witness=Watching(home=home, timeline=timeline, sensors=Sensors(logs=(witness_log,))),
             evidence=kept,
-            _before=snapshot(home),
+            _before=before,
             _watch=watch,
             _said=said,
         )
