@@ -5,6 +5,7 @@ Source: contract §5; RFC 8785 (JSON Canonicalization Scheme).
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
@@ -30,13 +31,7 @@ def parse(text: str) -> Any:
     15 significant digits, or nesting beyond 32 levels.
     """
     try:
-        value = json.loads(
-            text,
-            parse_float=_decimal,
-            parse_int=_integer,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_object,
-        )
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise _malformed(f"expected JSON, found {error.msg} at line {error.lineno} column {error.colno}") from error
     except RecursionError as error:
@@ -86,12 +81,17 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise _malformed(f"key {key[:64]!r} stands twice in one object; send it once")
-        found[key] = value
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        raise _malformed(f"key {twice[:64]!r} stands twice in one object; send it once")
     return found
+
+
+_DECODER = json.JSONDecoder(
+    parse_float=_decimal, parse_int=_integer, parse_constant=_refuse_constant, object_pairs_hook=_object
+)
+"""Made once: `json.loads` makes one per call when it is given hooks."""
 
 
 def _check(value: Any, *, depth: int) -> None:

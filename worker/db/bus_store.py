@@ -139,11 +139,15 @@ WITH finished AS (
 ), logged AS (
     INSERT INTO command_audit_log (command_id, event_type, status_from, status_to, worker_id, detail)
     SELECT f.command_id, r.event_type, r.status_from, r.status_to, %(worker_id)s, r.detail
-    FROM finished AS f,
-         ROWS FROM (json_to_recordset(%(log_rows)s::json)
-             AS (event_type text, status_from text, status_to text, detail json)) WITH ORDINALITY
-             AS r (event_type, status_from, status_to, detail, place)
-    ORDER BY r.place
+    FROM finished AS f, (
+        SELECT event_type, status_from, status_to, detail, place
+        FROM ROWS FROM (json_to_recordset(%(log_rows)s::json)
+            AS (event_type text, status_from text, status_to text, detail json)) WITH ORDINALITY
+            AS own (event_type, status_from, status_to, detail, place)
+        UNION ALL
+        SELECT 'result_written', 'running', %(status)s, NULL, NULL
+    ) AS r
+    ORDER BY r.place NULLS LAST
 ), audited AS (
     INSERT INTO audit_events (event_type, user_id, command_id, metadata)
     SELECT r.event_type, f.requested_by, f.command_id, r.metadata
@@ -270,13 +274,12 @@ def finish(
 
     Effects: `running` → `status`, the handler's log rows, then `result_written`, and the audit events.
     """
-    final = LogRow(event_type="result_written", status_from=CommandStatus.RUNNING, status_to=status)
     parameters = _mine(command) | {
         "status": status.value,
         "result": json_text(result),
         "error_message": error_message,
-        "log_rows": json_text([_log_fields(row) for row in (*log_rows, final)]),
-        "audit_rows": json_text([_audit_fields(row) for row in audit_rows]),
+        "log_rows": json_text([_log_fields(row) for row in log_rows] or None),
+        "audit_rows": json_text([_audit_fields(row) for row in audit_rows] or None),
     }
     return bool(execute(connection, _FINISH, parameters))
 
