@@ -78,6 +78,7 @@ REFUSED_FILES = {
     "lower-case-key-beside": "BINANCE_TESTNET=true\nbinance_testnet=false\n",
     "mixed-case-key-beside": "BINANCE_TESTNET=true\nBinance_Testnet=false\n",
     "byte-order-mark": "\ufeffBINANCE_TESTNET=true\n",
+    "byte-order-mark-before-a-comment": "\ufeff# note\nBINANCE_TESTNET=true\n",
     "carriage-return": "BINANCE_TESTNET=true\r\n",
     "carriage-return-elsewhere": "LOG=x\r\nBINANCE_TESTNET=true\n",
     "lone-carriage-return": "# note\rBINANCE_TESTNET=false\nBINANCE_TESTNET=true\n",

@@ -55,6 +55,7 @@ KEY_FORMS = {
     "aws-secret": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
     "github": "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
     "slack": "xoxb-17653672481-19874698323-pdFZKVeTuE8sk7oOcHrzqqgy",
+    "token-before-a-host": "see https://qazwsxedcrfvtgbyhnuj@example.org/x",
     "pem": "-----BEGIN EC PRIVATE KEY-----\nMHcCAQ\n-----END EC PRIVATE KEY-----",
 }
 
