@@ -22,15 +22,21 @@ ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
 STAMP = ENVIRONMENT / "made-for.json"
 LOCK = ROOT / "requirements.lock"
-REFUSED = 2
+BENCHMARK_LOCK = ROOT / "benchmarks" / "requirements.lock"
+BENCHMARK_STAMP = ENVIRONMENT / "made-for-benchmarks.json"
+QUIET = ["-qq", "--disable-pip-version-check", "--no-input"]
+
+
+def digest_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def wanted_stamp() -> dict[str, str]:
     """What the environment must have been made for. The tool tables of pyproject.toml do not matter to it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     installed = {"build": project.get("build-system"), "project": project["project"]}
-    digest = hashlib.sha256(LOCK.read_bytes() + json.dumps(installed, sort_keys=True).encode())
-    return {"inputs_sha256": digest.hexdigest(), "folder": str(ROOT)}
+    tables = hashlib.sha256(json.dumps(installed, sort_keys=True).encode()).hexdigest()
+    return {"lock_sha256": digest_of(LOCK), "tables_sha256": tables, "folder": str(ROOT)}
 
 
 def is_ready(wanted_python: str) -> bool:
@@ -47,8 +53,14 @@ def is_ready(wanted_python: str) -> bool:
         named = subprocess.run(probe, capture_output=True, text=True, timeout=60, check=False).stdout.strip()
         if named != stamp.get("python"):
             return False
-    stamp.pop("python", None)
-    return bool(stamp == wanted_stamp())
+    return all(stamp.get(key) == wanted for key, wanted in wanted_stamp().items())
+
+
+def has_benchmark_peers() -> bool:
+    try:
+        return BENCHMARK_STAMP.read_text(encoding="utf-8") == digest_of(BENCHMARK_LOCK)
+    except OSError:
+        return False
 
 
 def say(sentence: str) -> None:
@@ -84,19 +96,19 @@ def make_venv(way: str) -> list[str]:
     return pip
 
 
-def install(pip: list[str]) -> None:
-    quiet = ["-qq", "--disable-pip-version-check", "--no-input"]
-    packages = sum(1 for line in LOCK.read_text(encoding="utf-8").splitlines() if line.strip())
-    say(f"installing the {packages} packages of requirements.lock (the only step that needs a network)")
+def install_lock(pip: list[str], lock: Path) -> None:
+    packages = sum(1 for line in lock.read_text(encoding="utf-8").splitlines() if line.strip())
+    name = lock.relative_to(ROOT)
+    say(f"installing the {packages} packages of {name} (the only step that needs a network)")
     run(
-        [*pip, "install", *quiet, "--no-deps", "--requirement", str(LOCK)],
-        or_else="could not install the packages of requirements.lock, see above; is a package index in reach?",
+        [*pip, "install", *QUIET, "--no-deps", "--requirement", str(lock)],
+        or_else=f"could not install the packages of {name}, see above; is a package index in reach?",
     )
-    say("installing this project, editable")
-    # The compatible editable mode is one line in a .pth file; the others put an import hook into every start.
-    editable = ["--no-deps", "--config-settings", "editable_mode=compat", "--editable", str(ROOT)]
-    run([*pip, "install", *quiet, *editable], or_else="could not install this project, see above")
-    run([*pip, "check", *quiet], or_else="requirements.lock contradicts itself, see above")
+
+
+def finish(pip: list[str]) -> None:
+    """Checks that the locked packages suit each other, and compiles all of them."""
+    run([*pip, "check", *QUIET], or_else="the lock files contradict each other, see above")
     say("compiling bytecode")
     run(
         [str(PYTHON), "-m", "compileall", "-q", "-j", "0", "worker", "sim", str(ENVIRONMENT / "lib")],
@@ -104,35 +116,59 @@ def install(pip: list[str]) -> None:
     )
 
 
+def write_whole(path: Path, text: str) -> None:
+    unfinished = path.with_suffix(".new")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+
+
 def make(way: str) -> None:
-    began = time.monotonic()
     say(f"Python {sys.version.split()[0]} at {sys.executable}")
     remove_old()
     say("making .venv")
-    install(make_venv(way))
+    pip = make_venv(way)
+    install_lock(pip, LOCK)
+    say("installing this project, editable")
+    # The compatible editable mode is one line in a .pth file; the others put an import hook into every start.
+    editable = ["--no-deps", "--config-settings", "editable_mode=compat", "--editable", str(ROOT)]
+    run([*pip, "install", *QUIET, *editable], or_else="could not install this project, see above")
+    finish(pip)
     base = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-    text = json.dumps({**wanted_stamp(), "python": base}, indent=2, sort_keys=True)
-    unfinished = STAMP.with_suffix(".new")
-    unfinished.write_text(text + "\n", encoding="utf-8")
-    unfinished.replace(STAMP)
+    write_whole(STAMP, json.dumps({**wanted_stamp(), "python": base, "pip": pip}, indent=2, sort_keys=True) + "\n")
+
+
+def add_benchmark_peers() -> None:
+    pip = json.loads(STAMP.read_text(encoding="utf-8"))["pip"]
+    install_lock(pip, BENCHMARK_LOCK)
+    finish(pip)
+    write_whole(BENCHMARK_STAMP, digest_of(BENCHMARK_LOCK))
+
+
+def make_what_is_missing(way: str, *, benchmarks: bool) -> None:
+    """Effects: `.venv`. Two commands started at once on a fresh clone: the second waits and finds the work done."""
+    began = time.monotonic()
+    with LOCK.open("rb") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        if not (PYTHON.exists() and is_ready(os.environ.get("PYTHON", ""))):
+            make(way)
+        if benchmarks and not has_benchmark_peers():
+            add_benchmark_peers()
     say(f"done in {time.monotonic() - began:.0f} s; the next run skips this")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--is-ready", metavar="PYTHON", nargs="?", const="", help="exit 0 if nothing is to do")
+    parser.add_argument("--is-ready", metavar="PYTHON", help="exit 0 if nothing is to do; PYTHON may be empty")
     parser.add_argument("--way", choices=["ensurepip", "pip", "virtualenv"], default="ensurepip")
+    parser.add_argument("--benchmarks", action="store_true", help="also what only the benchmarks need")
     arguments = parser.parse_args()
     if arguments.is_ready is not None:
-        return 0 if is_ready(arguments.is_ready) else 1
-    with LOCK.open("rb") as one_at_a_time:
-        # Two commands started at once on a fresh clone: the second waits and then finds the work done.
-        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
-        if not (STAMP.exists() and PYTHON.exists() and is_ready(os.environ.get("PYTHON", ""))):
-            try:
-                make(arguments.way)
-            except OSError as error:
-                raise SystemExit(f"set-up: could not make {ENVIRONMENT}: {error}") from error
+        ready = is_ready(arguments.is_ready) and (not arguments.benchmarks or has_benchmark_peers())
+        return 0 if ready else 1
+    try:
+        make_what_is_missing(arguments.way, benchmarks=arguments.benchmarks)
+    except OSError as error:
+        raise SystemExit(f"set-up: could not make {ENVIRONMENT}: {error}") from error
     return 0
 
 
