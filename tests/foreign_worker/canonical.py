@@ -6,7 +6,7 @@ Written from RFC 8785 and from docs/bring_your_own_worker.md, with the standard 
 import hashlib
 import json
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 MAX_DIGITS = 15
@@ -61,12 +61,7 @@ def canonical(value: Any) -> str:
     Raises: `Refused` (`validation/payload_malformed`) for what has no such form, half a surrogate pair included.
     """
     _require_readable(value, MAX_DEPTH)
-    text = _written(value)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise _malformed("a text holds half a surrogate pair, which UTF-8 has no form for") from error
-    return text
+    return _written(value)
 
 
 def checksum(fields: Mapping[str, Any]) -> str:
@@ -86,7 +81,7 @@ def _written(value: Any) -> str:
         case str():
             return json.dumps(value, ensure_ascii=False)
         case dict():
-            names = sorted(value, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
+            names = sorted(value, key=lambda name: name.encode("utf-16-be"))
             return "{" + ",".join(f"{_written(name)}:{_written(value[name])}" for name in names) + "}"
         case _:
             return "[" + ",".join(map(_written, value)) + "]"
@@ -114,18 +109,28 @@ def _require_readable(value: Any, depth: int) -> None:
     if depth < 0:
         raise _malformed(f"nested deeper than {MAX_DEPTH} levels")
     match value:
-        case None | bool() | str():
+        case None | bool():
             return
+        case str():
+            _require_text(value)
         case int() | Decimal():
             _require_exact(Decimal(value))
         case dict() if all(isinstance(name, str) for name in value):
-            for item in value.values():
+            for name, item in value.items():
+                _require_text(name)
                 _require_readable(item, depth - 1)
         case list() | tuple():
             for item in value:
                 _require_readable(item, depth - 1)
         case _:
             raise _malformed(f"a {type(value).__name__} has no exact form in JSON")
+
+
+def _require_text(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _malformed("a text holds half a surrogate pair, which UTF-8 has no form for") from error
 
 
 def _require_exact(number: Decimal) -> None:
@@ -147,9 +152,10 @@ def _integer(text: str) -> int:
 
 
 def _decimal(text: str) -> Decimal:
-    if len(text) > MAX_LITERAL_CHARS:
-        raise _malformed("a number is written too long")
-    return Decimal(text)
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise _malformed("a number's exponent is beyond all reading") from error
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -97,7 +97,7 @@ def read_intent(content: bytes) -> dict[str, Any]:
     document = read_object(content, name)
     _require_shape(document, _INTENT, name)
     for side, read in (("baseline_holdings", read_baseline), ("managed_state", read_managed)):
-        _require_shape(document[side], {"before": _matches(_SHA256), "after": _is_utf8}, name)
+        _require_shape(document[side], {"before": _matches(_SHA256), "after": _is_text}, name)
         if read(document[side]["after"].encode())["generation"] != document["generation"]:
             raise _damaged(name, f"{side} is of another generation")
     return document
@@ -136,8 +136,8 @@ def _matches(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
-def _is_utf8(value: Any) -> bool:
-    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def is_uuid(value: Any) -> bool:

@@ -85,6 +85,11 @@ def _padded(text: str) -> str:
     return text.replace('{"', '{"' + "x" * 65_536 + '":1,"', 1)
 
 
+def _with_number(literal: str) -> Callable[[str], str]:
+    return lambda text: text.replace('"max_open_positions":4', f'"max_open_positions":{literal}')
+
+
+NUMBERS = tuple(map(Decimal, ("1e-7", "-0.000001", "1e21", "999999999999999e6", "-123456.789012345", "5e-300")))
 ENVIRONMENT = "guard/environment_not_testnet"
 VERSION = "validation/missing_or_bad_version"
 SCHEMA = "validation/schema_violation"
@@ -128,6 +133,14 @@ ENVELOPES = (
         MALFORMED,
         text=lambda text: text.replace("{", '{"deep":' + "[" * 33 + "]" * 33 + ",", 1),
     ),
+    _profile("half a surrogate pair in a text", MALFORMED, text=lambda text: text.replace("full", "\\ud800")),
+    _profile("half a surrogate pair in a name", MALFORMED, text=lambda text: text.replace("log_level", "\\udfff")),
+    _profile("exponent beyond all reading", MALFORMED, text=_with_number("0e99999999999999999999")),
+    _profile("number of 5,000 digits", MALFORMED, text=_with_number("1" * 5000)),
+    _profile("number of 5,000 digits, nearly all zero", MALFORMED, text=_with_number("1" + "0" * 4999)),
+    _profile("number of one digit and 17 zeros", change=_set(risk_settings={"x": 10**17})),
+    _profile("number of one digit and 25 zeros", change=_set(risk_settings={"x": 10**25})),
+    _profile("numbers of every form", change=_set(risk_settings=dict(zip("abcdef", NUMBERS, strict=True)))),
     _profile(
         "number written another way",
         text=lambda text: text.replace("0.005", "5.0E-3").replace('positions":4', 'positions":4.000'),
