@@ -273,9 +273,8 @@ def serve_cycles(server: RunningServer) -> None:
 def table(result: dict[str, dict[str, Any]]) -> str:
     """The measurement for people."""
     figures = result["figures"]
-    lines = [
-        f"a clean database per scenario, Postgres {figures['postgres']}, {figures['spread_ms']['clean']['samples']} rounds"
-    ]
+    rounds = figures["spread_ms"]["clean"]["samples"]
+    lines = [f"a clean database per scenario, Postgres {figures['postgres']}, {rounds} rounds"]
     lines += ["", f"{'to a clean database':<28}{'median ms':>10}{'quartiles':>18}"]
     for name, found in figures["spread_ms"].items():
         quartiles = f"{found['low']:.3g} to {found['high']:.3g}"
