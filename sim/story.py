@@ -1,7 +1,8 @@
 """The words a scenario may use. Re-exports only; see each for what it means."""
 
 from sim.clock import hours, microseconds, minutes, seconds
-from sim.stack.child import Child, Ended
+from sim.stack.child import Child, Ended, wait_until
+from sim.stack.faults import DISK_FULL, UNWATCHED
 from sim.stack.given import (
     REFERENCE_CONFIG,
     REFERENCE_PROFILE,
@@ -9,21 +10,25 @@ from sim.stack.given import (
     reference_payload,
 )
 from sim.stack.home import ENV_FILE
+from sim.stack.migrations import Migrations
 from sim.stack.operator_actor import Operator
 from sim.stack.outside import METRICS, Measured, before_and_after
 from sim.stack.rows import CommandView
 from sim.stack.stack import Stack
 
 __all__ = [
+    "DISK_FULL",
     "ENV_FILE",
     "METRICS",
     "REFERENCE_CONFIG",
     "REFERENCE_PROFILE",
     "REFERENCE_RISK",
+    "UNWATCHED",
     "Child",
     "CommandView",
     "Ended",
     "Measured",
+    "Migrations",
     "Operator",
     "Stack",
     "before_and_after",
@@ -32,4 +37,5 @@ __all__ = [
     "minutes",
     "reference_payload",
     "seconds",
+    "wait_until",
 ]

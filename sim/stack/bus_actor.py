@@ -1,6 +1,8 @@
 """The bus as somebody with SQL access can reach it, past every service: broken producers and emergency deletes."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -41,36 +43,31 @@ class BusActor:
         expires_in: timedelta | None = timedelta(minutes=5),
         seal: bool = True,
         command_id: UUID | None = None,
+        event: str | None = None,
     ) -> UUID:
-        """The id of a pending command with exactly this payload, and its request event.
+        """The id of a pending command with exactly this payload, and its request event; no worker is woken.
 
         With `seal`, an object gets the row's `expires_at` and a right checksum unless it already carries them; a
-        string that is no object is stored as the JSON text it is.
+        string that is no object is stored as the JSON text it is. `event` names another request event.
         """
-        command_id = command_id or uuid4()
-        with psycopg.connect(self.address.conninfo(), application_name="sim-producer") as connection:
-            row = connection.execute("SELECT now() + %s::interval", (expires_in,)).fetchone()
-            expires_at = row[0] if row else None
-            text = payload if isinstance(payload, str) else _text(payload, expires_at, seal=seal)
-            connection.execute(
-                _INSERT,
-                {
-                    "command_id": command_id,
-                    "command_type": str(command_type),
-                    "subject": subject,
-                    "payload": text,
-                    "key": f"unchecked:{command_id}",
-                    "requested_by": requested_by,
-                    "expires_at": expires_at,
-                },
+        with self.slow_transaction() as put:
+            return put(
+                command_type,
+                subject,
+                payload,
+                requested_by=requested_by,
+                expires_in=expires_in,
+                seal=seal,
+                command_id=command_id,
+                event=event,
             )
-            spec = spec_for(str(command_type))
-            event = spec.requested_event if spec is not None else f"unknown.{command_type}_requested"
-            connection.execute(_REQUESTED, (event, requested_by, command_id, '{"unchecked": true}'))
-        self.timeline.record(
-            actor=ACTOR, kind="bus.put_unchecked", subject=str(command_id), command_type=str(command_type)
-        )
-        return command_id
+
+    @contextmanager
+    def slow_transaction(self) -> Iterator["Put"]:
+        """A producer's transaction that begins now and commits at the end of the block; call what it yields to put."""
+        with psycopg.connect(self.address.conninfo(), application_name="sim-producer") as connection:
+            connection.execute("SELECT now()")
+            yield Put(connection=connection, timeline=self.timeline)
 
     def tamper(self, command_id: UUID, **fields: Any) -> None:
         """Effects: fields of a pending command's payload are replaced, its checksum stays as it was."""
@@ -106,6 +103,50 @@ class BusActor:
         with psycopg.connect(self.address.conninfo(), application_name="sim-psql") as connection:
             connection.execute("DELETE FROM commands WHERE command_id = %s", (command_id,))
         self.timeline.record(actor="operator:emergency", kind="bus.deleted", subject=str(command_id))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    """Puts commands on the bus inside one open transaction."""
+
+    connection: "psycopg.Connection[Any]"
+    timeline: Timeline
+
+    def __call__(
+        self,
+        command_type: CommandType | str,
+        subject: str,
+        payload: Any,
+        *,
+        requested_by: int | None = 23,
+        expires_in: timedelta | None = timedelta(minutes=5),
+        seal: bool = True,
+        command_id: UUID | None = None,
+        event: str | None = None,
+    ) -> UUID:
+        """See `BusActor.put_unchecked`."""
+        command_id = command_id or uuid4()
+        row = self.connection.execute("SELECT now() + %s::interval", (expires_in,)).fetchone()
+        expires_at = row[0] if row else None
+        self.connection.execute(
+            _INSERT,
+            {
+                "command_id": command_id,
+                "command_type": str(command_type),
+                "subject": subject,
+                "payload": payload if isinstance(payload, str) else _text(payload, expires_at, seal=seal),
+                "key": f"unchecked:{command_id}",
+                "requested_by": requested_by,
+                "expires_at": expires_at,
+            },
+        )
+        spec = spec_for(str(command_type))
+        usual = f"unknown.{command_type}_requested" if spec is None else spec.requested_event
+        self.connection.execute(_REQUESTED, (event or usual, requested_by, command_id, '{"unchecked": true}'))
+        self.timeline.record(
+            actor=ACTOR, kind="bus.put_unchecked", subject=str(command_id), command_type=str(command_type)
+        )
+        return command_id
 
 
 def sealed(fields: dict[str, Any]) -> dict[str, Any]:

@@ -122,11 +122,24 @@ class Rows:
         )
         return int(found)
 
-    def blocked_backends(self) -> int:
-        """How many connections to this database wait for a lock that another holds."""
+    def waiting_sessions(self) -> list[int]:
+        """The sessions (pids of their backends) in this database that wait for a lock that another holds."""
+        rows = self.query(
+            "SELECT pid FROM pg_stat_activity "
+            "WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0 ORDER BY pid"
+        )
+        return columns(rows, "pid")
+
+    def open_sessions(self, sessions: Sequence[int]) -> list[int]:
+        """Those of the sessions that the server has not ended yet."""
+        rows = self.query("SELECT pid FROM pg_stat_activity WHERE pid = ANY(%s)", list(sessions))
+        return columns(rows, "pid")
+
+    def idle_lookers(self) -> int:
+        """How many workers have looked for a command, found none and now sleep."""
         found = self.scalar(
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' "
+            "AND query ~* 'update commands' AND query ~* 'skip locked'"
         )
         return int(found)
 

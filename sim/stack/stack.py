@@ -17,6 +17,7 @@ from sim.rules.registry import judge
 from sim.stack import evidence
 from sim.stack.bot_actor import BotActor
 from sim.stack.bus_actor import BusActor
+from sim.stack.faults import Faults
 from sim.stack.given import CAST, Given, seat_cast
 from sim.stack.home import make_home
 from sim.stack.launcher import Launcher
@@ -75,6 +76,7 @@ class Stack:
     worker: WorkerActor
     bot: BotActor
     bus: BusActor
+    faults: Faults
     given: Given
     witness: Watching
     evidence: Path
@@ -196,6 +198,7 @@ def open_stack(
             worker=worker,
             bot=BotActor(launcher=launcher, timeline=timeline, environment=environment),
             bus=BusActor(address=lease.address, timeline=timeline),
+            faults=Faults(address=lease.address, rows=rows, home=home, spared=(kept,), timeline=timeline),
             given=Given(
                 address=lease.address, home=home, timeline=timeline, worker=worker, day=day, settle=before.settle
             ),

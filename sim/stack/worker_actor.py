@@ -96,16 +96,38 @@ class WorkerActor:
         )
         return ended
 
-    def wait_until_blocked(self, child: Child) -> None:
-        """Returns once the worker's statement waits for a lock that somebody holds.
+    def wait_until_blocked(self, *children: Child) -> None:
+        """Returns once a statement of each of these workers waits for a lock that somebody holds.
 
         Raises: `SimError` (`stage/wait_too_long`).
         """
+        names = ", ".join(child.actor for child in children)
         wait_until(
-            lambda: not child.is_running() or self.rows.blocked_backends() > 0, f"{child.actor} waiting for a lock"
+            lambda: (
+                len(self.rows.waiting_sessions()) >= len(children) or any(not child.is_running() for child in children)
+            ),
+            f"{names} waiting for a lock",
         )
+        for child in children:
+            if not child.is_running():
+                raise AssertionError(f"{child.actor} ended without waiting for the lock: {child.wait().stderr}")
+
+    def wait_until_idle(self, child: Child) -> None:
+        """Returns once a worker in its loop has found the bus empty and sleeps.
+
+        Raises: `SimError` (`stage/wait_too_long`).
+        """
+        wait_until(lambda: not child.is_running() or self.rows.idle_lookers() > 0, f"{child.actor} idle")
         if not child.is_running():
-            raise AssertionError(f"{child.actor} ended without waiting for the lock: {child.wait().stderr}")
+            raise AssertionError(f"{child.actor} ended instead of idling: {child.wait().stderr}")
+
+    def stop(self, child: Child) -> None:
+        """Effects: the process stands still (SIGSTOP), as on a host that froze, until `resume`."""
+        child.send(signal.SIGSTOP)
+
+    def resume(self, child: Child) -> None:
+        """Effects: a stopped process goes on where it stood."""
+        child.send(signal.SIGCONT)
 
     @contextmanager
     def stopped(self, child: Child) -> Iterator[None]:
