@@ -213,7 +213,7 @@ def test_env_file_that_differs_from_the_environment_has_a_problem(environ_value:
 
 @pytest.mark.parametrize("text", REFUSED_FILES.values(), ids=REFUSED_FILES.keys())
 def test_env_file_problem_never_shows_other_values(text: str) -> None:
-    problem = network.env_file_problem(f"GUI_DB_PASSWORD=hunter2\n{text}", "true")
+    problem = network.env_file_problem(f"{text}\nGUI_DB_PASSWORD=hunter2\n", "true")
     assert problem is not None
     assert "hunter2" not in problem
 

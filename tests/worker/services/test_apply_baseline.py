@@ -138,6 +138,13 @@ def test_baseline_that_differs_from_the_applied_one_is_accepted(
     assert service.create_command(REFERENCE, ADMIN).created
 
 
+def test_same_baseline_with_assets_no_longer_frozen_is_accepted(
+    service: ApplyBaselineService, outside: Outside
+) -> None:
+    apply_to_cache(outside, frozen=False)
+    assert service.create_command(REFERENCE, ADMIN).created
+
+
 def test_baseline_of_which_an_asset_is_missing_is_accepted(service: ApplyBaselineService, outside: Outside) -> None:
     apply_to_cache(outside)
     assert service.create_command(holdings(("BTC", Decimal("0.5"))), ADMIN).created

@@ -104,6 +104,17 @@ def test_key_held_by_another_type_is_already_decided(engine: Engine, outside: Ou
     assert outside.everything() == before
 
 
+def test_key_held_by_another_type_with_the_same_checksum_is_already_decided(engine: Engine) -> None:
+    pause, resume = (
+        draft_of({"asset": "BTC"}, command_type=command_type)
+        for command_type in (CommandType.PAUSE_MANAGED_ASSET, CommandType.RESUME_MANAGED_ASSET)
+    )
+    first = created(engine, pause)
+    assert build_payload(resume, None).checksum == first.checksum
+    with pytest.raises(AlreadyDecided):
+        created(engine, resume)
+
+
 def test_key_held_by_a_command_with_a_broken_payload_is_already_decided(engine: Engine, outside: Outside) -> None:
     created(engine, draft_of())
     outside.rows("UPDATE commands SET payload = '[]'")
@@ -319,8 +330,9 @@ def test_connection_that_breaks_midway_is_transient_and_leaves_nothing(engine: E
     assert outside.everything() == before
 
 
-def test_connection_that_breaks_while_the_profile_is_read_is_transient(
-    engine: Engine, outside: Outside, open_another_engine: Callable[[], Engine]
+@pytest.mark.parametrize("cut", ["pg_terminate_backend", "pg_cancel_backend"])
+def test_connection_or_statement_cut_while_the_profile_is_read_is_transient(
+    engine: Engine, outside: Outside, open_another_engine: Callable[[], Engine], cut: str
 ) -> None:
     outside.add_profile(REFERENCE_PROFILE)
     before = outside.everything()
@@ -328,7 +340,9 @@ def test_connection_that_breaks_while_the_profile_is_read_is_transient(
         holder.execute(text("LOCK TABLE config_profiles"))
         clicking = threads.submit(ApplyProfileService(engine).create_dry_run_command, REFERENCE_PROFILE, ADMIN)
         outside.wait_until_somebody_waits_for_a_lock()
-        outside.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        outside.rows(
+            f"SELECT {cut}(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
         error = clicking.exception(TIMEOUT_S)
     assert isinstance(error, TransientError)
     assert outside.everything() == before
