@@ -8,22 +8,22 @@ from worker.guards.secrets import scrub_text
 
 
 class ScrubbedFormatter(logging.Formatter):
-    """One line per record; no secret passes, tracebacks included."""
+    """One line per record: time, level, worker and module, then the message; no secret passes, tracebacks included."""
 
     converter = staticmethod(time.gmtime)
 
+    def __init__(self, worker_id: str) -> None:
+        super().__init__(fmt="%(message)s")
+        self._worker_id = scrub_text(worker_id)
+
     def format(self, record: logging.LogRecord) -> str:
-        """The record as text with every secret replaced."""
-        return scrub_text(super().format(record))
+        """The record as text with every secret of its message replaced; what stands before it is our own words."""
+        at = self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ")
+        return f"{at} {record.levelname} {self._worker_id} {record.name}: {scrub_text(super().format(record))}"
 
 
 def configure(worker_id: str) -> None:
     """Effects: the root logger writes to standard error, from INFO up, naming `worker_id`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        ScrubbedFormatter(
-            f"%(asctime)sZ %(levelname)s {worker_id.replace('%', '%%')} %(name)s: %(message)s",
-            datefmt="%Y-%m-%dT%H:%M:%S",
-        )
-    )
+    handler.setFormatter(ScrubbedFormatter(worker_id))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -31,6 +31,9 @@ _ASSIGNMENT = re.compile(
     r"(?<![A-Za-z0-9_])(?P<name>-{0,2}[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99})"
     r"(?P<sep>\\{0,3}[\"'`]?\]?\s{0,8}(?:=>|:=|==?|:|%3[dDaA])\s{0,8}|(?P<option>\s{1,8}))"
 )
+_ASSIGNING = ("=", ":", "%3", "--")
+"""Each assignment holds one of these."""
+
 _VALUES = (
     re.compile(r"\\{1,3}\"(?P<value>[^\"\\]*)\\{1,3}\""),
     re.compile(r"\"(?P<value>(?:[^\"\\]|\\.)*)\"", re.DOTALL),
@@ -86,7 +89,8 @@ def scrub_text(text: str, *, keep_digests: bool = False) -> str:
         text = _URL_LONE_TOKEN.sub(f"{SCRUBBED}@", text)
     text = _BEARER.sub(lambda found: f"{found.group()[:6]} {SCRUBBED}", text)
     text = _BASIC.sub(_basic, text)
-    text = _without_assigned(text)
+    if any(sign in text for sign in _ASSIGNING):
+        text = _without_assigned(text)
     if _TOKEN_BEGIN in text:
         text = _RUN.sub(lambda found: _run(found.group()), text)
     text = _KNOWN_TOKEN.sub(SCRUBBED, text)
