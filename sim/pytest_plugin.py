@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sim.errors import SimError
+from sim.postgres.clones import clone
 from sim.postgres.leases import LeasePool
 from sim.postgres.run_folder import RunFolder, open_run
 from sim.postgres.server import Kind, RunningServer, start_server
@@ -20,6 +21,7 @@ from sim.postgres.template import stack_template
 from sim.report.text import tell
 from sim.stack.home import make_home
 from sim.stack.launcher import worker_command
+from sim.stack.migrations import Migrations
 from sim.stack.stack import Stack, open_stack
 from sim.stack.zygote import Zygote
 
@@ -149,6 +151,13 @@ def zygote(lease_pool: LeasePool, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
+def migrations(postgres_server: RunningServer) -> Iterator[Migrations]:
+    """The migrations of a blank database of its own, marked as a testnet one."""
+    with clone(postgres_server, migrated=False) as address:
+        yield Migrations(address)
+
+
+@pytest.fixture
 def stack(
     request: pytest.FixtureRequest, tmp_path: Path, lease_pool: LeasePool, zygote: "_LazyZygote"
 ) -> Iterator[Stack]:
@@ -204,7 +213,6 @@ def _server(config: pytest.Config) -> RunningServer:
 
 
 def _started(config: pytest.Config) -> RunningServer:
-    os.environ.setdefault("BINANCE_TESTNET", "true")
     try:
         run = _open_run()
         config.stash[_run_key] = run

@@ -5,8 +5,7 @@ calls `dress`.
 """
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,19 +110,5 @@ def _migrate(address: DatabaseAddress) -> None:
     # Alembic is slow to import, and most runs find a kept template.
     from worker.db import migrate
 
-    with _testnet_flag():
-        migrate.upgrade(sqlalchemy_url(address))
-
-
-@contextmanager
-def _testnet_flag() -> Iterator[None]:
-    """Migrations demand the flag; a run that lacks it builds a test database all the same."""
-    before = os.environ.get("BINANCE_TESTNET")
-    os.environ["BINANCE_TESTNET"] = "true"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["BINANCE_TESTNET"]
-        else:
-            os.environ["BINANCE_TESTNET"] = before
+    # Migrations demand the flag; a run that lacks it builds a test database all the same.
+    migrate.upgrade(sqlalchemy_url(address), environ={"BINANCE_TESTNET": "true"})

@@ -10,6 +10,12 @@ from worker.contracts.states import COMMAND_MOVES, CommandStatus
 from worker.guards.secrets import secret_problems
 
 _DRY_RUN = "apply_profile_testnet"
+_TRAIL = (
+    ("audit_events", "metadata"),
+    ("command_audit_log", "detail"),
+    ("commands", "result_json"),
+    ("commands", "error_message"),
+)
 _ENVELOPE_REASONS = (
     "validation/payload_not_object",
     "validation/payload_malformed",
@@ -23,7 +29,7 @@ def command_without_requested_event(timeline: Timeline) -> Sequence[Breach]:
     commands = {row["command_id"]: row for row in table(timeline, "commands")}
     events = table(timeline, "audit_events")
     requested = {
-        row["command_id"]: row for row in events if row["command_id"] and row["event_type"].endswith("_requested")
+        row["command_id"]: row for row in events if row["command_id"] and row["event_type"].endswith("requested")
     }
     breaches = [
         Breach(
@@ -35,7 +41,7 @@ def command_without_requested_event(timeline: Timeline) -> Sequence[Breach]:
             at=moment(row["created_at"]),
         )
         for command_id, row in commands.items()
-        if command_id not in requested or requested[command_id]["event_type"] != _requested_event(row)
+        if command_id not in requested or not _is_request_for(row, requested[command_id]["event_type"])
     ]
     return breaches + [
         Breach(
@@ -201,9 +207,9 @@ def service_starts_worker(timeline: Timeline) -> Sequence[Breach]:
 def secret_in_the_trail(timeline: Timeline) -> Sequence[Breach]:
     """No token, key, password or DSN reaches the database's trail or a worker's log."""
     breaches = []
-    for name, column in (("audit_events", "metadata"), ("command_audit_log", "detail"), ("commands", "result_json")):
+    for name, column in _TRAIL:
         for row in table(timeline, name):
-            places = secret_problems(row[column])
+            places = secret_problems({column: row[column]})
             if places:
                 breaches.append(_secret(f"{name} {row['id']}", places))
     for event in timeline.of_kind("process.ended"):
@@ -221,7 +227,12 @@ def _secret(subject: str, places: Sequence[str]) -> Breach:
 
 def _requested_event(row: dict[str, Any]) -> str:
     spec = spec_for(row["command_type"])
-    return f"unknown.{row['command_type']}_requested" if spec is None else spec.requested_event
+    return "any request event" if spec is None else spec.requested_event
+
+
+def _is_request_for(command: dict[str, Any], event_type: str) -> bool:
+    spec = spec_for(command["command_type"])
+    return spec is None or event_type == spec.requested_event
 
 
 def _logs(timeline: Timeline) -> dict[str, list[dict[str, Any]]]:

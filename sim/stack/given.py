@@ -12,6 +12,7 @@ import psycopg
 from psycopg.types.json import Json
 
 from sim.postgres.address import DatabaseAddress
+from sim.stack.migrations import Migrations
 from sim.stack.operator_actor import Operator
 from sim.stack.worker_actor import WorkerActor
 from sim.timeline import Timeline
@@ -64,13 +65,14 @@ class Given:
         status: ProfileStatus = ProfileStatus.ACTIVE,
         version: int = 1,
         profile_id: UUID | None = None,
+        name: str = "testnet",
     ) -> UUID:
         """The id of a profile with these settings and its `profile.created` event; risk values are decimal text."""
         profile_id = profile_id or uuid4()
         with psycopg.connect(self.address.conninfo(), application_name="sim-given") as connection:
             connection.execute(
                 "INSERT INTO config_profiles (profile_id, name, version, status, config) VALUES (%s, %s, %s, %s, %s)",
-                (profile_id, "testnet", version, status.value, Json(dict(config))),
+                (profile_id, name, version, status.value, Json(dict(config))),
             )
             with connection.cursor() as cursor:
                 cursor.executemany(
@@ -123,6 +125,15 @@ class Given:
             if revision is not None:
                 connection.execute("INSERT INTO alembic_version (version_num) VALUES (%s)", (revision,))
         self.timeline.record(actor="given", kind="given.schema_revision", subject=str(revision))
+
+    def schema_taken_down_and_up(self) -> None:
+        """Effects: the schema has been downgraded to nothing and upgraded again; all rows but the cast are gone."""
+        migrations = Migrations(self.address)
+        migrations.downgrade("base")
+        migrations.upgrade()
+        with psycopg.connect(self.address.conninfo(), autocommit=True) as connection:
+            seat_cast(connection)
+        self.timeline.record(actor="given", kind="given.schema", subject="down and up")
 
     def finished_dry_run(self, profile_id: UUID) -> CreatedCommand:
         """A dry-run command that a worker finished earlier, with its four log rows and no pid file left."""

@@ -49,10 +49,11 @@ class Operator:
         page = BaselinePage(engine=self.engine, user_id=self.user_id, holdings=quantities)
         return self._act("apply baseline", "baseline", page.click_apply)
 
-    def cancel(self, command: CreatedCommand) -> CancelledCommand:
+    def cancel(self, command: CreatedCommand | UUID) -> CancelledCommand:
         """The command as cancelled."""
-        page = CommandPage(engine=self.engine, user_id=self.user_id, command_id=command.command_id)
-        return self._act("cancel", str(command.command_id), page.click_cancel)
+        command_id = command if isinstance(command, UUID) else command.command_id
+        page = CommandPage(engine=self.engine, user_id=self.user_id, command_id=command_id)
+        return self._act("cancel", str(command_id), page.click_cancel)
 
     def _act(self, button: str, subject: str, click: Callable[[], T]) -> T:
         actor = f"operator:{self.name}"

@@ -6,6 +6,7 @@ Source: contract §3, §10 (SR-4, SR-7).
 
 import io
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from alembic import command
@@ -22,31 +23,31 @@ MARKER = "environment=testnet"
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
-def upgrade(url: str, revision: str = "head") -> None:
+def upgrade(url: str, revision: str = "head", *, environ: Mapping[str, str] = os.environ) -> None:
     """Bring the database at `url` up to `revision` in one transaction.
 
     Raises: `Refusal` (`guard/…`) for a database without the testnet marker, or without `BINANCE_TESTNET=true`;
     (`validation/unknown_revision`).
     """
     _require_known(revision)
-    with _guarded(url) as connection, connection.begin():
+    with _guarded(url, environ) as connection, connection.begin():
         command.upgrade(_config(connection), revision)
 
 
-def downgrade(url: str, revision: str) -> None:
+def downgrade(url: str, revision: str, *, environ: Mapping[str, str] = os.environ) -> None:
     """Take the database at `url` down to `revision` (`base` for none) in one transaction.
 
     Raises: as `upgrade`.
     """
     _require_known(revision)
-    with _guarded(url) as connection, connection.begin():
+    with _guarded(url, environ) as connection, connection.begin():
         command.downgrade(_config(connection), revision)
 
 
-def preview(url: str, revision: str = "head") -> str:
+def preview(url: str, revision: str = "head", *, environ: Mapping[str, str] = os.environ) -> str:
     """The SQL that `upgrade` would run, from the revision the database is at; nothing is run."""
     _require_known(revision)
-    with _guarded(url) as connection:
+    with _guarded(url, environ) as connection:
         at = current_revision(connection)
     output = io.StringIO()
     config = _bare_config()
@@ -61,13 +62,13 @@ def revision_of(url: str) -> str | None:
         return current_revision(connection)
 
 
-def require_migratable(url: str, revision: str = "head") -> None:
+def require_migratable(url: str, revision: str = "head", *, environ: Mapping[str, str] = os.environ) -> None:
     """Nothing when the database at `url` may be migrated to `revision`.
 
     Raises: `Refusal`, as `upgrade` would.
     """
     _require_known(revision)
-    _guarded(url).close()
+    _guarded(url, environ).close()
 
 
 def current_revision(connection: Connection) -> str | None:
@@ -104,8 +105,8 @@ def _require_known(revision: str) -> None:
         )
 
 
-def _guarded(url: str) -> Connection:
-    flag = os.environ.get("BINANCE_TESTNET")
+def _guarded(url: str, environ: Mapping[str, str]) -> Connection:
+    flag = environ.get("BINANCE_TESTNET")
     if flag != "true":
         raise Refusal(
             Reason.TESTNET_FLAG_NOT_TRUE,

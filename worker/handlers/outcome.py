@@ -11,6 +11,7 @@ from worker.contracts.commands import CommandSpec
 from worker.contracts.errors import Refusal
 from worker.contracts.states import CommandStatus
 from worker.db.bus_store import AuditRow, ClaimedCommand, LogRow
+from worker.guards.secrets import scrub_text
 from worker.readers.home import Home
 from worker.writers.home_lock import HomeLock
 
@@ -64,11 +65,11 @@ class Handler(Protocol):
 
 
 def refused(refusal: Refusal, *, log_rows: tuple[LogRow, ...] = (), audit_rows: tuple[AuditRow, ...] = ()) -> Outcome:
-    """A failed outcome that records the reason."""
+    """A failed outcome that records the reason; what the command itself said is scrubbed from the sentence."""
     return Outcome(
         status=CommandStatus.FAILED,
         result={"ok": False, "reason": refusal.reason.value},
-        error_message=str(refusal),
+        error_message=scrub_text(str(refusal)),
         log_rows=log_rows,
         audit_rows=audit_rows,
     )

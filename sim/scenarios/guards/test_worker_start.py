@@ -5,6 +5,7 @@ Must hold: exit code 2, one sentence that names the setting, nothing claimed, no
 """
 
 import json
+from collections.abc import Mapping
 
 import pytest
 
@@ -62,7 +63,7 @@ WRONG_VERSIONS = {
     "empty": "",
 }
 
-WRONG_SETTINGS = {
+WRONG_SETTINGS: dict[str, dict[str, str | None]] = {
     "no host": {"GUI_DB_HOST": None},
     "no database": {"GUI_DB_NAME": None},
     "no user": {"GUI_DB_USER": None},
@@ -74,7 +75,7 @@ WRONG_SETTINGS = {
 }
 
 
-def refused_and_untouched(stack: Stack, environment: dict[str, str | None], named: str) -> None:
+def refused_and_untouched(stack: Stack, environment: Mapping[str, str | None], named: str) -> None:
     """A worker started so exits 2, names `named` in its log, and the waiting command is as it was."""
     command = stack.operator("day").apply_profile(stack.given.reference_profile())
     with stack.witness.no_mutation():
@@ -122,7 +123,7 @@ def test_worker_that_is_told_the_testnet_starts(stack: Stack, home: str) -> None
 
 
 def test_all_problems_of_a_start_are_told_at_once(stack: Stack) -> None:
-    wrong = {"BINANCE_TESTNET": "1", "GUI_DB_PORT": "five", "GUI_DB_USER": None}
+    wrong: dict[str, str | None] = {"BINANCE_TESTNET": "1", "GUI_DB_PORT": "five", "GUI_DB_USER": None}
 
     ended = stack.worker.run_once(environment=wrong)
 
