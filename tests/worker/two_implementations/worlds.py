@@ -44,7 +44,7 @@ RISK = {
     "fee_buffer_pct": "0.002",
     "min_position_value_usdt": "10",
 }
-MAX_RUN_S = 60
+MAX_RUN_S = 15
 
 _COMMANDS: LiteralString = """
 SELECT c.command_id::text, c.command_type, c.subject, c.status, c.worker_id, c.attempts, c.lease_expires_at,
@@ -175,9 +175,12 @@ class World:
 
     def run(self, *options: str, **environ: str | None) -> int:
         """The exit code of a run; a variable given as None is not set."""
-        started = self.start(*options, **environ)
-        _, errors = started.communicate(timeout=MAX_RUN_S)
-        (self.home.parent / "stderr.txt").write_bytes(errors)
+        with self.start(*options, **environ) as started:
+            try:
+                started.communicate(timeout=MAX_RUN_S)
+            except subprocess.TimeoutExpired:
+                started.kill()
+                raise
         return started.returncode
 
     def start(self, *options: str, **environ: str | None) -> "subprocess.Popen[bytes]":
