@@ -1,0 +1,75 @@
+"""What is kept of a broken scenario is complete, readable and free of secrets."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sim.report.forensics import MAX_FILE_BYTES, keep_evidence
+from sim.rules.breach import Breach
+from sim.timeline import Timeline
+
+PASSWORD = "hunter2-Corr3ctHorse"
+DSN = f"postgresql://trader:{PASSWORD}@db.internal:5432/gui"
+BREACH = Breach(rule="env_file_changes", actor="worker:w1", subject=".env", before="x", after="y")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    (folder / "state").mkdir(parents=True)
+    (folder / ".env").write_text(f"BINANCE_TESTNET=true\nAPI_SECRET={PASSWORD}\n")
+    (folder / "state" / "managed_state.json").write_text('{"generation": 7}\n')
+    return folder
+
+
+@pytest.fixture
+def timeline() -> Timeline:
+    made = Timeline()
+    made.record(actor="operator:day", kind="operator.clicked", subject="p", button="dry run")
+    made.record(actor="witness", kind="table.read", subject="audit_events", rows=[{"id": 1, "metadata": {"dsn": DSN}}])
+    made.record(actor="worker:w1", kind="process.ended", subject="9", exit_code=1, stderr=f"cannot reach {DSN}")
+    return made
+
+
+def everything_under(folder: Path) -> str:
+    return "\n".join(path.read_text() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_folder_holds_breaches_timeline_tables_and_files(tmp_path: Path, home: Path, timeline: Timeline) -> None:
+    folder = keep_evidence(tmp_path / "kept", timeline, home, [BREACH])
+
+    told = (folder / "breaches.txt").read_text()
+    events = [json.loads(line) for line in (folder / "timeline.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (folder / "database" / "audit_events.jsonl").read_text().splitlines()]
+    assert [word in told for word in ("env_file_changes", "worker:w1", ".env", "operator:day")] == [True] * 4
+    assert [event["kind"] for event in events] == ["operator.clicked", "table.read", "process.ended"]
+    assert [row["id"] for row in rows] == [1]
+    assert (folder / "home" / "state" / "managed_state.json").read_text() == '{"generation": 7}\n'
+
+
+def test_no_secret_reaches_the_folder(tmp_path: Path, home: Path, timeline: Timeline) -> None:
+    folder = keep_evidence(tmp_path / "kept", timeline, home, [BREACH])
+
+    kept = everything_under(folder)
+    assert PASSWORD not in kept
+    assert "BINANCE_TESTNET=true" in kept
+
+
+def test_file_too_large_is_named_with_its_size(tmp_path: Path, home: Path, timeline: Timeline) -> None:
+    (home / "state" / "huge.json").write_bytes(b"x" * (MAX_FILE_BYTES + 1))
+
+    folder = keep_evidence(tmp_path / "kept", timeline, home, [])
+
+    assert (folder / "home" / "state" / "huge.json.left-out").read_text() == f"{MAX_FILE_BYTES + 1} bytes\n"
+    assert not (folder / "home" / "state" / "huge.json").exists()
+
+
+def test_second_writing_replaces_the_first(tmp_path: Path, home: Path, timeline: Timeline) -> None:
+    keep_evidence(tmp_path / "kept", timeline, home, [BREACH])
+    (home / "state" / "managed_state.json").unlink()
+
+    folder = keep_evidence(tmp_path / "kept", timeline, home, [])
+
+    assert not (folder / "home" / "state").exists()
+    assert "BREACH" not in (folder / "breaches.txt").read_text()

@@ -1,0 +1,284 @@
+"""Each rule speaks on the evidence it is for, and is silent on its clean twin."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sim.rules.registry import RULES, judge, sentence
+from sim.timeline import Timeline
+
+COMMAND = "6a2f41a3-c54c-4c1c-8f1c-3c1a4a0e0001"
+AT = "2026-05-12T09:00:00+00:00"
+
+
+def command(**changed: Any) -> dict[str, Any]:
+    return {
+        "id": 1,
+        "command_id": COMMAND,
+        "command_type": "apply_profile_testnet",
+        "status": "succeeded",
+        "worker_id": "w1",
+        "result_json": {"ok": True},
+        "error_message": None,
+        "created_at": AT,
+        "finished_at": AT,
+        **changed,
+    }
+
+
+def log(*steps: tuple[str, str, str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": number,
+            "command_id": COMMAND,
+            "event_type": event,
+            "status_from": before,
+            "status_to": after,
+            "worker_id": "w1",
+            "detail": None,
+            "created_at": AT,
+        }
+        for number, (event, before, after) in enumerate(steps, start=1)
+    ]
+
+
+STARTED = ("started", "claimed", "running")
+DRY_STARTED = ("apply_profile_testnet.dry_run_started", "running", "running")
+DRY_SUCCEEDED = ("apply_profile_testnet.dry_run_succeeded", "running", "running")
+WRITTEN = ("result_written", "running", "succeeded")
+GOOD_LOG = log(STARTED, DRY_STARTED, DRY_SUCCEEDED, WRITTEN)
+
+
+def audit(**changed: Any) -> dict[str, Any]:
+    return {
+        "id": 1,
+        "event_type": "profile.apply.dry_run_requested",
+        "user_id": 23,
+        "command_id": COMMAND,
+        "metadata": {"profile_version": 1},
+        "created_at": AT,
+        **changed,
+    }
+
+
+def tables(timeline: Timeline, **rows: list[dict[str, Any]]) -> None:
+    for name, found in rows.items():
+        timeline.record(actor="witness", kind="table.read", subject=name, rows=found)
+
+
+def trail(timeline: Timeline, **changed: list[dict[str, Any]]) -> None:
+    tables(
+        timeline,
+        **{"commands": [command()], "command_audit_log": GOOD_LOG, "audit_events": [audit()], **changed},
+    )
+
+
+def heartbeat(pid: int) -> Callable[[Timeline], None]:
+    def tell(timeline: Timeline) -> None:
+        timeline.record(actor="bot", kind="bot.started", subject="100")
+        timeline.record(actor="witness", kind="processes.at_end", subject="processes", workers=[], bots=[100])
+        tables(timeline, bot_statuses=[{"id": 1, "pid": pid, "created_at": AT}])
+
+    return tell
+
+
+def bot_at_end(bots: list[int]) -> Callable[[Timeline], None]:
+    def tell(timeline: Timeline) -> None:
+        timeline.record(actor="bot", kind="bot.started", subject="100")
+        timeline.record(actor="witness", kind="processes.at_end", subject="processes", workers=[], bots=bots)
+
+    return tell
+
+
+def one(actor: str, kind: str, subject: str, **detail: Any) -> Callable[[Timeline], None]:
+    def tell(timeline: Timeline) -> None:
+        timeline.record(actor=actor, kind=kind, subject=subject, **detail)
+
+    return tell
+
+
+def with_trail(**changed: list[dict[str, Any]]) -> Callable[[Timeline], None]:
+    return lambda timeline: trail(timeline, **changed)
+
+
+def once_run(handled: int) -> Callable[[Timeline], None]:
+    def tell(timeline: Timeline) -> None:
+        timeline.record(actor="worker:w1", kind="worker.run", subject="w1", argv=["--once"], handled_before=0)
+        tables(timeline, command_audit_log=log(*[STARTED] * handled))
+
+    return tell
+
+
+def failed_with(reason: str, expected: list[str]) -> Callable[[Timeline], None]:
+    def tell(timeline: Timeline) -> None:
+        for name in expected:
+            timeline.record(actor="scenario", kind="scenario.expects", subject=name)
+        row = command(status="failed", result_json={"ok": False, "reason": reason}, error_message=f"{reason}: no")
+        tables(timeline, commands=[row])
+
+    return tell
+
+
+def two_clicks(first: str, second: str) -> Callable[[Timeline], None]:
+    def tell(timeline: Timeline) -> None:
+        for made in (first, second):
+            timeline.record(
+                actor="operator:day", kind="operator.clicked", subject="x", created=True, key="k", command_id=made
+            )
+
+    return tell
+
+
+def at_rest(**changed: Any) -> Callable[[Timeline], None]:
+    held = {"BTC": ["0.5", True]}
+    detail = {
+        "baseline": held,
+        "cache": held,
+        "generations": [1, 1],
+        "leftovers": [],
+        "is_damaged": False,
+        **changed,
+    }
+    return one("witness", "home.at_rest", "state/", **detail)
+
+
+NO_DOUBLE = "the second result of one command"
+
+# rule id, what breaks it, its clean twin
+CASES: list[tuple[str, Callable[[Timeline], None], Callable[[Timeline], None]]] = [
+    ("bot_pid_changes", heartbeat(101), heartbeat(100)),
+    ("bot_pid_changes", bot_at_end([]), bot_at_end([100])),
+    (
+        "portfolio_drift_unexplained",
+        one("w", "portfolio.read", "p", explained=False, before="a", after="b", last_writer="worker:w1"),
+        one("w", "portfolio.read", "p", explained=True, before="a", after="b", last_writer="bot"),
+    ),
+    (
+        "runtime_config_appears",
+        one("worker:w1", "file.audited", "runtime_config.json", what="file.open", source="a.py:1"),
+        one("worker:w1", "file.audited", "state/runtime_config.json", what="file.open", source="a.py:1"),
+    ),
+    (
+        "env_file_changes",
+        one("witness", "file.changed", ".env", what="content", before="x", after="y"),
+        one("witness", "file.changed", ".env.example", what="content", before="x", after="y"),
+    ),
+    ("once_handled_more_than_one", once_run(2), once_run(1)),
+    (
+        "unexpected_failure_reason",
+        failed_with("io/damaged_file", []),
+        failed_with("io/damaged_file", ["io/damaged_file"]),
+    ),
+    (
+        "unexpected_failure_reason",
+        failed_with("io/damaged_file", ["io/damaged_file", "conflict/lease_lost"]),
+        failed_with("io/damaged_file", ["io/damaged_file"]),
+    ),
+    (
+        "order_or_exchange_call_from_worker",
+        one("worker:w1", "network.attempt", "api:443", allowed=False, what="network.connect", source="a.py:1"),
+        one("worker:w1", "network.attempt", "db:5432", allowed=True, what="network.connect", source="a.py:1"),
+    ),
+    (
+        "mainnet_path_visible",
+        one("witness", "text.seen", ".env", text="BASE=https://api.binance.com"),
+        one("witness", "text.seen", ".env", text="BASE=https://testnet.binance.vision"),
+    ),
+    (
+        "command_without_requested_event",
+        with_trail(audit_events=[]),
+        with_trail(),
+    ),
+    (
+        "command_without_requested_event",
+        with_trail(commands=[], command_audit_log=[]),
+        with_trail(commands=[], command_audit_log=[], audit_events=[audit(command_id=None)]),
+    ),
+    (
+        "illegal_status_move",
+        with_trail(command_audit_log=log(STARTED, ("result_written", "claimed", "succeeded"))),
+        with_trail(),
+    ),
+    (
+        "illegal_status_move",
+        with_trail(commands=[command(status="running")]),
+        with_trail(),
+    ),
+    (
+        "dry_run_row_count",
+        with_trail(command_audit_log=log(STARTED, DRY_SUCCEEDED, WRITTEN)),
+        with_trail(),
+    ),
+    (
+        "two_winners_for_one_decision",
+        two_clicks("a", "b"),
+        two_clicks("a", "a"),
+    ),
+    (
+        "two_winners_for_one_decision",
+        with_trail(command_audit_log=[*GOOD_LOG, *log(WRITTEN)]),
+        with_trail(),
+    ),
+    ("cache_disagrees_with_files", at_rest(cache={}), at_rest()),
+    ("cache_disagrees_with_files", at_rest(generations=[1, 2]), at_rest()),
+    ("cache_disagrees_with_files", at_rest(leftovers=["state/.intent.json"]), at_rest()),
+    (
+        "worker_left_running",
+        one("witness", "processes.at_end", "processes", workers=["worker:w1"], bots=[]),
+        one("witness", "processes.at_end", "processes", workers=[], bots=[]),
+    ),
+    (
+        "service_writes_state_files",
+        one("operator:day", "file.audited", "state/x.json", what="file.open", source="a.py:1"),
+        one("worker:w1", "file.audited", "state/x.json", what="file.open", source="a.py:1"),
+    ),
+    (
+        "service_starts_worker",
+        one("operator:day", "process.spawned", "python", source="a.py:1"),
+        one("scenario", "process.spawned", "python", source="a.py:1"),
+    ),
+    (
+        "secret_in_the_trail",
+        with_trail(audit_events=[audit(metadata={"dsn": "postgres://u:hunter2@db/x"})]),
+        with_trail(),
+    ),
+    (
+        "secret_in_the_trail",
+        one("worker:w1", "process.ended", "7", exit_code=0, stderr="password=hunter2hunter2"),
+        one("worker:w1", "process.ended", "7", exit_code=0, stderr="all is well"),
+    ),
+]
+
+
+@pytest.mark.parametrize("place", range(len(CASES)), ids=lambda place: f"{place}-{CASES[place][0]}")
+def test_rule_speaks_on_its_evidence_and_is_silent_on_the_twin(place: int) -> None:
+    rule, broken, clean = CASES[place]
+    bad, good = Timeline(), Timeline()
+    broken(bad)
+    clean(good)
+
+    assert [breach.rule for breach in RULES[rule](bad)] == [rule]
+    assert list(RULES[rule](good)) == []
+
+
+def test_every_rule_is_tried() -> None:
+    assert {rule for rule, _, _ in CASES} == set(RULES)
+
+
+def test_nothing_happened_breaks_nothing() -> None:
+    assert judge(Timeline()) == ()
+
+
+def test_breaches_are_told_worst_rule_first() -> None:
+    timeline = Timeline()
+    one("operator:day", "process.spawned", "python", source="a.py:1")(timeline)
+    one("witness", "text.seen", ".env", text="api.binance.com")(timeline)
+
+    assert [breach.rule for breach in judge(timeline)] == ["mainnet_path_visible", "service_starts_worker"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rule_says_in_one_sentence_what_it_demands(rule: str) -> None:
+    assert sentence(rule).endswith(".")
+    assert len(sentence(rule)) > 20
