@@ -13,6 +13,7 @@ import json
 import os
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.measure.server import embedded_server, plain_database
 from benchmarks.measure.side_by_side import as_result, fastest, interleaved, ratio, ratio_lines, spread
@@ -53,27 +56,27 @@ class Entry:
 
 
 ENTRIES: Mapping[str, Entry] = {
-    OURS: Entry(script="stack_worker.py", options=(), backlog="stack", guarantee=PER_STATE),
-    "bare loop": Entry(script="bare_loop.py", options=(), backlog="stack", guarantee="the same rows, no rule checked"),
+    OURS: Entry(script="stack_worker", options=(), backlog="stack", guarantee=PER_STATE),
+    "bare loop": Entry(script="bare_loop", options=(), backlog="stack", guarantee="the same rows, no rule checked"),
     "bare loop, our statements": Entry(
-        script="bare_loop.py", options=("guarded",), backlog="stack", guarantee="the same rows and rules"
+        script="bare_loop", options=("guarded",), backlog="stack", guarantee="the same rows and rules"
     ),
-    "procrastinate": Entry(script="procrastinate_worker.py", options=(), backlog="procrastinate", guarantee=PER_STATE),
+    "procrastinate": Entry(script="procrastinate_worker", options=(), backlog="procrastinate", guarantee=PER_STATE),
     "procrastinate, concurrency 20": Entry(
-        script="procrastinate_worker.py",
+        script="procrastinate_worker",
         options=("concurrency=20",),
         backlog="procrastinate",
         guarantee=PER_STATE,
     ),
     "procrastinate, concurrency 20, delete_jobs": Entry(
-        script="procrastinate_worker.py",
+        script="procrastinate_worker",
         options=("concurrency=20", "delete_jobs=always"),
         backlog="procrastinate",
         guarantee=SINGLE_DELETE,
     ),
-    "pgqueuer": Entry(script="pgqueuer_worker.py", options=(), backlog="pgqueuer", guarantee=BATCHED),
+    "pgqueuer": Entry(script="pgqueuer_worker", options=(), backlog="pgqueuer", guarantee=BATCHED),
     "pgqueuer, batch 100": Entry(
-        script="pgqueuer_worker.py", options=("batch_size=100",), backlog="pgqueuer", guarantee=BATCHED
+        script="pgqueuer_worker", options=("batch_size=100",), backlog="pgqueuer", guarantee=BATCHED
     ),
 }
 PROCRASTINATE = tuple(name for name, entry in ENTRIES.items() if entry.backlog == "procrastinate")

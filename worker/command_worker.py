@@ -22,8 +22,8 @@ from worker import logs
 from worker.bus.context import BusContext
 from worker.bus.loop import run_at_most, run_until_stopped
 from worker.contracts.errors import TransientError
-from worker.db.schema import REVISION
-from worker.db.session import Failure, classify, connect_autocommit, execute, open_engine, unavailable, url_of
+from worker.db.revision import REVISION, database_revision
+from worker.db.session import Failure, classify, connect_autocommit, open_engine, unavailable, url_of
 from worker.handlers.registry import HANDLERS
 from worker.settings import StartRefused, WorkerSettings, read_settings
 from worker.writers.pid_file import write_pid_file
@@ -143,10 +143,7 @@ def _require_schema(connection: Connection) -> None:
 
     Raises: `StartRefused` for an older schema, or none.
     """
-    found: str | None = None
-    if execute(connection, "SELECT to_regclass('alembic_version') IS NOT NULL", {})[0][0]:
-        rows = execute(connection, "SELECT version_num FROM alembic_version", {})
-        found = rows[0][0] if rows else None
+    found = database_revision(connection)
     if found is None or found < REVISION:
         raise StartRefused(
             [f"the database is at schema {found or 'none'}, expected {REVISION} or later; run `sim db migrate`"]

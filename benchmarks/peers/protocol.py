@@ -15,6 +15,8 @@ from typing import Any
 
 from sim.postgres.address import DatabaseAddress
 
+ROOT = Path(__file__).resolve().parent.parent.parent
+
 WARM_UP_PART = 10
 """The first tenth of a drain is not counted: prepared statements and caches fill up."""
 
@@ -63,10 +65,12 @@ class Contender:
     """The benchmark's side of one worker process."""
 
     def __init__(self, script: str, *options: str, address: DatabaseAddress, log: Path) -> None:
-        command: Sequence[str] = [sys.executable, str(Path(__file__).with_name(script)), address.conninfo(), *options]
+        command: Sequence[str] = [sys.executable, "-m", f"benchmarks.peers.{script}", address.conninfo(), *options]
         self._log = log.open("ab")
         self._name = script
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log)
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
+        )
 
     def drain(self, commands: int) -> float:
         """Commands per second over the `commands` that wait."""

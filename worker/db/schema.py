@@ -27,9 +27,6 @@ from sqlalchemy import (
 
 from worker.contracts.states import CommandStatus, ProfileStatus, UserRole
 
-REVISION = "0001"
-"""The newest migration; a worker refuses a database at an older one. Revisions sort as text."""
-
 metadata = MetaData(
     naming_convention={
         "pk": "%(table_name)s_pkey",
