@@ -1,4 +1,4 @@
-"""Which schema the code needs and the database has; apart from the tables, which a worker would import for nothing."""
+"""Which schema the code needs and the database has; apart from the tables, which no worker needs to import."""
 
 from sqlalchemy import Connection
 

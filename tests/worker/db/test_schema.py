@@ -49,6 +49,16 @@ def test_every_constraint_and_index_of_the_database_is_named_in_the_code(stack: 
     assert {name for name in found if name.endswith("_idx")} <= declared
 
 
+def test_every_constraint_of_the_code_has_its_name_in_the_database(stack: Stack) -> None:
+    found = {row["conname"] for row in stack.rows.query("SELECT conname FROM pg_constraint")}
+    compiler = stack.engine.dialect.identifier_preparer
+    declared = {
+        compiler.format_constraint(constraint) for table in metadata.tables.values() for constraint in table.constraints
+    }
+
+    assert declared <= found
+
+
 def test_every_connection_of_the_stack_is_in_utc(stack: Stack) -> None:
     with stack.engine.connect() as connection:
         zone = connection.exec_driver_sql("SHOW TimeZone").scalar_one()

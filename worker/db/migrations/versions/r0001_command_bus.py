@@ -37,7 +37,7 @@ def upgrade() -> None:
         sa.Column("cycle", sa.BigInteger, nullable=False),
         sa.Column("portfolio_sha256", sa.Text),
         _created_at(),
-        sa.CheckConstraint("mode = 'paper'", name="bot_statuses_mode_check"),
+        sa.CheckConstraint("mode = 'paper'", name=op.f("bot_statuses_mode_check")),
     )
     op.create_table(
         "baseline_holdings",
@@ -45,7 +45,7 @@ def upgrade() -> None:
         sa.Column("quantity", sa.Numeric, nullable=False),
         sa.Column("frozen", sa.Boolean, nullable=False),
         sa.Column("recorded_at", _MOMENT, nullable=False),
-        sa.CheckConstraint("quantity > 0", name="baseline_holdings_quantity_check"),
+        sa.CheckConstraint("quantity > 0", name=op.f("baseline_holdings_quantity_check")),
     )
 
 
@@ -72,7 +72,7 @@ def _people_and_profiles() -> None:
         sa.Column("email", sa.Text, nullable=False),
         sa.Column("role", sa.Text, nullable=False),
         sa.UniqueConstraint("email", name="users_email_key"),
-        sa.CheckConstraint("role IN ('admin', 'viewer')", name="users_role_check"),
+        sa.CheckConstraint("role IN ('admin', 'viewer')", name=op.f("users_role_check")),
     )
     op.create_table(
         "config_profiles",
@@ -81,8 +81,8 @@ def _people_and_profiles() -> None:
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("config", sa.JSON, nullable=False),
-        sa.CheckConstraint("status IN ('draft', 'active', 'archived')", name="config_profiles_status_check"),
-        sa.CheckConstraint("version >= 1", name="config_profiles_version_check"),
+        sa.CheckConstraint("status IN ('draft', 'active', 'archived')", name=op.f("config_profiles_status_check")),
+        sa.CheckConstraint("version >= 1", name=op.f("config_profiles_version_check")),
     )
     op.create_table(
         "risk_settings",
@@ -126,10 +126,10 @@ def _commands() -> None:
         sa.ForeignKeyConstraint(["requested_by"], ["users.id"], ondelete="SET NULL", name="commands_requested_by_fkey"),
         sa.CheckConstraint(
             "status IN ('pending', 'claimed', 'running', 'succeeded', 'failed', 'cancelled', 'expired')",
-            name="commands_status_check",
+            name=op.f("commands_status_check"),
         ),
-        sa.CheckConstraint("environment = 'testnet'", name="commands_environment_check"),
-        sa.CheckConstraint("attempts >= 0", name="commands_attempts_check"),
+        sa.CheckConstraint("environment = 'testnet'", name=op.f("commands_environment_check")),
+        sa.CheckConstraint("attempts >= 0", name=op.f("commands_attempts_check")),
     )
     pending = sa.text("status = 'pending'")
     active = sa.text("status IN ('claimed', 'running')")
