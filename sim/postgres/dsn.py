@@ -6,6 +6,7 @@ advisory lock; databases of a run whose lock is gone were left behind by a kille
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 
 import psycopg
@@ -147,11 +148,13 @@ def _demand_test_database(connection: psycopg.Connection, address: DatabaseAddre
     words = read_marker(connection)
     if PURPOSE not in words or any(word.startswith("environment=") and word != ENVIRONMENT for word in words):
         found = " ".join(sorted(words)) or "no comment"
+        where = ["--host", address.host, "--port", str(address.port), "--name", address.name, "--user", address.user]
+        command = shlex.join(["sim", "db", "init", "--test", *where])
         raise SimError(
             "postgres/not_test_database",
             f"database {address.name} on {address.host} is not marked as a test database: expected '{PURPOSE}' in its "
-            f"comment, found {found!r}; if it may be used for tests, run `sim db init --test` with SIM_DATABASE_URL "
-            f"set, or: COMMENT ON DATABASE \"{address.name}\" IS '{ENVIRONMENT} {PURPOSE}'",
+            f"comment, found {found!r}; if it may be used for tests, run `{command}` with its password in "
+            "GUI_DB_PASSWORD",
         )
     row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
     if row is None or not row[0]:

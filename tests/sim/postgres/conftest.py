@@ -8,8 +8,10 @@ import psycopg
 import pytest
 
 from sim.postgres.address import DatabaseAddress
-from sim.postgres.leases import Lease, LeasePool
+from sim.postgres.leases import Lease, LeasePool, drop_database
+from sim.postgres.marker import init_database
 from sim.postgres.server import Kind, RunFolder, RunningServer, TemplateSource, open_run, start_server
+from sim.postgres.template import copy_database
 
 SCHEMA = """
 CREATE TABLE traders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL UNIQUE,
@@ -75,3 +77,15 @@ def pool(server: RunningServer) -> Iterator[LeasePool]:
 def lease(pool: LeasePool) -> Iterator[Lease]:
     with pool.acquire() as acquired:
         yield acquired
+
+
+@pytest.fixture
+def foreign_server(server: RunningServer) -> Iterator[DatabaseAddress]:
+    """The maintenance database of a server that, as every foreign one, has a template0; ours are trimmed of it."""
+    init_database(server.maintenance, test=True)
+    with server.connect() as admin:
+        copy_database(admin, template=server.blank, name="template0")
+        with psycopg.connect(server.maintenance.on_database("template0").conninfo(), autocommit=True) as connection:
+            connection.execute("DROP SCHEMA simclock CASCADE")
+        yield server.maintenance
+        drop_database(admin, "template0")

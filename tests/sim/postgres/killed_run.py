@@ -1,4 +1,4 @@
-"""A run that will be killed: starts servers, tells about them in one line of JSON, and waits for its end."""
+"""A run that will be killed: makes servers or databases, tells of them in one line of JSON, and waits for its end."""
 
 import json
 import select
@@ -9,7 +9,9 @@ from pathlib import Path
 import psutil
 import psycopg
 
+from sim.postgres.dsn import DsnServer
 from sim.postgres.embedded import EmbeddedServer
+from sim.postgres.leases import LeasePool
 from sim.postgres.private import private_server
 from sim.postgres.run_folder import open_run
 from tests.sim.postgres.conftest import SOURCE
@@ -17,7 +19,16 @@ from tests.sim.postgres.conftest import SOURCE
 MAX_LIFE_S = 60
 
 
-def main(root: Path) -> None:
+def on_a_foreign_server(root: Path, url: str) -> None:
+    run = open_run(root)
+    server = DsnServer({"SIM_DATABASE_URL": url}).start(run, SOURCE)
+    pool = LeasePool(server)
+    lease = pool.acquire()
+    print(json.dumps({"run_id": run.run_id, "database": lease.address.name}), flush=True)
+    select.select([sys.stdin], [], [], MAX_LIFE_S)
+
+
+def with_servers_of_its_own(root: Path) -> None:
     run = open_run(root)
     with ExitStack() as ends:
         server = EmbeddedServer().start(run, SOURCE)
@@ -31,4 +42,7 @@ def main(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if len(sys.argv) == 2:
+        with_servers_of_its_own(Path(sys.argv[1]))
+    else:
+        on_a_foreign_server(Path(sys.argv[1]), sys.argv[2])

@@ -43,16 +43,6 @@ def named(server: RunningServer, admin: psycopg.Connection) -> Iterator[Database
     drop_database(admin, DATABASE)
 
 
-@pytest.fixture
-def template0(server: RunningServer, admin: psycopg.Connection) -> Iterator[None]:
-    """What every foreign server has and our trimmed clusters lack."""
-    admin.execute(sql.SQL("CREATE DATABASE template0 TEMPLATE {}").format(sql.Identifier(server.blank)))
-    with psycopg.connect(server.maintenance.on_database("template0").conninfo(), autocommit=True) as connection:
-        connection.execute("DROP SCHEMA simclock CASCADE")
-    yield
-    drop_database(admin, "template0")
-
-
 def url_of(address: DatabaseAddress) -> dict[str, str]:
     return {"SIM_DATABASE_URL": sqlalchemy_url(address).replace("postgresql+psycopg", "postgresql")}
 
@@ -62,7 +52,7 @@ def databases_of(connection: psycopg.Connection, run_id: str) -> list[str]:
     return sorted(row[0] for row in rows)
 
 
-@pytest.mark.usefixtures("template0")
+@pytest.mark.usefixtures("foreign_server")
 def test_marked_database_serves_leases_beside_it_and_nothing_is_left(
     named: DatabaseAddress, admin: psycopg.Connection, own_run: RunFolder, source: TemplateSource
 ) -> None:
@@ -154,7 +144,7 @@ def test_url_names_an_address() -> None:
     assert address == DatabaseAddress(host="db.example", port=5432, name="stack", user="sim", password="hush-hush")
 
 
-@pytest.mark.usefixtures("template0")
+@pytest.mark.usefixtures("foreign_server")
 def test_databases_of_a_killed_run_are_dropped_and_all_others_left_alone(
     named: DatabaseAddress, admin: psycopg.Connection, own_run: RunFolder, server: RunningServer, source: TemplateSource
 ) -> None:

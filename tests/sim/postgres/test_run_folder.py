@@ -7,17 +7,22 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 import pytest
 
+from sim.postgres.address import DatabaseAddress
+from sim.postgres.dsn import PRESENCE_LOCK, drop_leftovers
 from sim.postgres.leftovers import read_pid_file, remove_shared_memory, wait_until_gone
 from sim.postgres.run_folder import clean_stale_runs, open_run
+from sim.postgres.template import sqlalchemy_url
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -30,10 +35,10 @@ def root() -> Iterator[Path]:
 
 
 @contextmanager
-def another_run(root: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def another_run(root: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A run in a process of its own, and what it told about itself."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.sim.postgres.killed_run", str(root)],
+        [sys.executable, "-m", "tests.sim.postgres.killed_run", str(root), *more],
         cwd=REPOSITORY,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -61,6 +66,29 @@ def test_servers_and_folder_of_a_killed_run_are_gone_after_the_next_start(root: 
         assert not Path(told["folder"]).exists()
         assert any(Path(told["folder"]).name in sentence for sentence in run.cleaned)
         run.close()
+
+
+def test_databases_of_a_killed_run_are_gone_from_a_foreign_server_after_the_next_start(
+    root: Path, foreign_server: DatabaseAddress
+) -> None:
+    url = sqlalchemy_url(foreign_server).replace("postgresql+psycopg", "postgresql")
+    with (
+        psycopg.connect(foreign_server.conninfo(), autocommit=True) as admin,
+        another_run(root, url) as (process, told),
+    ):
+        assert drop_leftovers(admin) == []
+        process.kill()
+        process.wait(10)
+        lock = (PRESENCE_LOCK, int(told["run_id"], 16))
+        held = "SELECT count(*) FROM pg_locks WHERE classid = %s AND objid = %s"
+        assert wait_for(lambda: admin.execute(held, lock).fetchone() == (0,))
+
+        dropped = drop_leftovers(admin)
+
+    assert told["database"] in dropped
+    assert sorted(dropped) == sorted(
+        [told["database"], f"sim_{told['run_id']}_blank", f"sim_{told['run_id']}_migrated"]
+    )
 
 
 def test_living_run_is_left_alone_by_the_next_start(root: Path) -> None:
@@ -131,6 +159,13 @@ def test_shared_memory_is_removed_only_once_nobody_is_attached(root: Path) -> No
 
     remove_shared_memory(named)
     assert str(segment) not in shared_memory_ids()
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 10) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not condition() and time.monotonic() < deadline:
+        pass
+    return condition()
 
 
 def shared_memory_ids() -> list[str]:
