@@ -7,7 +7,7 @@ from typing import Any
 
 from worker.bus.context import BusContext
 from worker.bus.envelope import open_envelope
-from worker.bus.recover import MAX_ATTEMPTS, locked_home
+from worker.bus.recover import MAX_ATTEMPTS, locked_home, may_be_on_disk
 from worker.contracts.commands import CommandSpec, spec_for
 from worker.contracts.errors import LeaseLost, Reason, Refusal, TransientError
 from worker.contracts.states import CommandStatus
@@ -47,11 +47,21 @@ def finish_started(context: BusContext, command: ClaimedCommand, now: datetime) 
             _work(context, command, now)
         except TransientError as error:
             if command.attempt >= MAX_ATTEMPTS and error.reason not in _WAIT_FOR_RECOVERY:
-                LOG.error("attempt %d was the last: %s", command.attempt, error)
-                _write(context, command, _given_up(context, command, error))
+                _end_last_attempt(context, command, error)
             raise
     except LeaseLost as lost:
         LOG.warning("%s", lost)
+
+
+def _end_last_attempt(context: BusContext, command: ClaimedCommand, error: TransientError) -> None:
+    """Fails the command, unless its change is on disk or on its way there: then recovery finishes it, however late."""
+    if may_be_on_disk(context, command):
+        LOG.error(
+            "attempt %d was the last, but its change is on disk and stays for recovery: %s", command.attempt, error
+        )
+        return
+    LOG.error("attempt %d was the last: %s", command.attempt, error)
+    _write(context, command, _given_up(context, command, error))
 
 
 def _work(context: BusContext, command: ClaimedCommand, now: datetime) -> None:

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 
 from worker.bus.context import BusContext
 from worker.contracts.commands import spec_for
-from worker.contracts.errors import Reason, Refusal
+from worker.contracts.errors import Reason, Refusal, TransientError
 from worker.contracts.states import CommandStatus
 from worker.db import bus_store
 from worker.db.bus_store import ClaimedCommand, LapsedLease
 from worker.handlers.outcome import Outcome, refused
+from worker.readers.document import exists
 from worker.readers.home import Home
 from worker.writers.home_lock import HomeLock
 from worker.writers.two_files import recover
@@ -53,6 +54,19 @@ def recover_lapsed(context: BusContext) -> ClaimedCommand | None:
         if taken is not None:
             return taken
     return None
+
+
+def may_be_on_disk(context: BusContext, command: ClaimedCommand) -> bool:
+    """True when the files hold the command's change, or an intent stands that may be its own.
+
+    Looks without the home lock, which a read-only home cannot give. Damaged files hold nobody's change.
+    """
+    if not _may_have_changed_files(context, command):
+        return False
+    try:
+        return exists(context.home.intent) or _is_applied(context, command)
+    except TransientError:
+        return False
 
 
 def _recover_one(context: BusContext, lapsed: LapsedLease) -> ClaimedCommand | None:
