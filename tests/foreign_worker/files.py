@@ -233,7 +233,8 @@ def _sync(path: Path) -> None:
 
 
 def _make_folder(path: Path) -> None:
-    path.mkdir(exist_ok=True)
+    if not path.is_dir():
+        path.mkdir(exist_ok=True)
     _sync(path.parent)
 
 

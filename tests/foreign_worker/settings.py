@@ -119,7 +119,7 @@ def connect(settings: Settings) -> Connection:
         found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     if found is None or found[0] < SCHEMA_REVISION:
         connection.close()
-        raise NotStarted([f"the database must be at schema {SCHEMA_REVISION} or later"])
+        raise NotStarted([f"the database must be at schema {SCHEMA_REVISION} or later; run `sim db migrate`"])
     return connection
 
 
