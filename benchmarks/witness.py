@@ -31,8 +31,25 @@ SCRIPT = mutation_kinds.__file__
 TIMEOUT_S = 60
 WARM_UP = 2  # pairs that only fill the caches: byte code, files
 
-# What a worker does to the machine: heavy imports, then small files written beside and renamed over.
-WORKER_LIKE = """
+# What one worker run does to the machine: heavy imports, then a few files, each durable as the contract asks (§8).
+WORKER_RUN = """
+import json, os, sys
+import psycopg, sqlalchemy
+folder = sys.argv[1]
+for number in range(20):
+    place = f"{folder}/{number}.json"
+    with open(place + ".new", "w") as stream:
+        json.dump({"number": number, "state": "frozen"}, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(place + ".new", place)
+    entry = os.open(folder, os.O_RDONLY)
+    os.fsync(entry)
+    os.close(entry)
+"""
+
+# A hundred times as many, none of them durable: what each single file operation costs under watch, at its worst.
+MANY_FILES = """
 import json, os, sys
 import psycopg, sqlalchemy
 folder = sys.argv[1]
@@ -48,7 +65,7 @@ def main() -> None:
     """Prints the measurement."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.add_argument("--rounds", type=int, default=15, help="pairs of watched and unwatched runs (default 15)")
+    parser.add_argument("--rounds", type=int, default=21, help="pairs of watched and unwatched runs (default 21)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sim-witness-") as folder:
         found = measure(Path(folder), options.rounds)
@@ -59,13 +76,18 @@ def measure(folder: Path, rounds: int) -> dict[str, Any]:
     """Ratios and figures, each with its spread (10th and 90th percentile)."""
     kinds = sorted(kind for kind in mutation_kinds.KINDS if is_caught(kind, folder / f"kind-{kind}"))
     clean = is_caught("read_everything", folder / "kind-clean")
-    slowdown, plain_ms, watched_ms = slow_down(folder, rounds, None)
-    by_inotify, _, _ = slow_down(folder, max(rounds // 3, 3), WatchKind.INOTIFY)
+    slowdown, plain_ms, watched_ms = slow_down(WORKER_RUN, folder / "run", rounds, None)
+    by_inotify, _, _ = slow_down(WORKER_RUN, folder / "run-inotify", max(rounds // 2, 3), WatchKind.INOTIFY)
+    many_files, _, _ = slow_down(MANY_FILES, folder / "many-files", max(rounds // 2, 3), None)
     first_ms, again_ms = snapshot_times(folder / "many", files=500, rounds=30)
     with open_watch(folder) as watch:
         kind = str(watch.kind)
     return {
-        "ratios": {"slowdown": middle(slowdown), "kinds_caught": len(kinds)},
+        "ratios": {
+            "slowdown": middle(slowdown),
+            "slowdown_2000_files": middle(many_files),
+            "kinds_caught": len(kinds),
+        },
         "figures": {
             "kinds_caught": len(kinds),
             "clean_reported": int(clean),
@@ -77,6 +99,7 @@ def measure(folder: Path, rounds: int) -> dict[str, Any]:
         },
         "spread": {
             "slowdown": spread(slowdown),
+            "slowdown_2000_files": spread(many_files),
             "slowdown_inotify": spread(by_inotify),
             "snapshot_ms_500": spread(again_ms),
             "unwatched_ms": spread(plain_ms),
@@ -100,20 +123,21 @@ def is_caught(kind: str, outside: Path) -> bool:
     return False
 
 
-def slow_down(folder: Path, rounds: int, only: WatchKind | None) -> tuple[list[float], list[float], list[float]]:
+def slow_down(
+    workload: str, outside: Path, rounds: int, only: WatchKind | None
+) -> tuple[list[float], list[float], list[float]]:
     """Ratios of neighbours, and milliseconds unwatched and watched."""
-    outside = folder / f"slow-down-{only}"
     home, timeline = outside / "home", Timeline()
     mutation_kinds.prepare(home, outside)
 
     def unwatched(number: int) -> None:
-        run(["-c", WORKER_LIKE, str(home / "state")], None)
+        run(["-c", workload, str(home / "state")], None)
 
     def watched(number: int) -> None:
         log = outside / f"log-{number}"
         with no_mutation(home, timeline, allow=("state/",), sensors=Sensors(logs=(log,), only_watch=only)):
             timeline.record(actor="worker:w1", kind="worker.ran", subject=str(number))
-            run(["-c", WORKER_LIKE, str(home / "state")], log)
+            run(["-c", workload, str(home / "state")], log)
 
     spent: dict[Callable[[int], None], list[float]] = {unwatched: [], watched: []}
     for number in range(WARM_UP + rounds):

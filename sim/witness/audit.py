@@ -136,7 +136,7 @@ def _add_hook() -> None:
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
-    if not _sinks or not events.watched(event) or getattr(_inside, "now", False):
+    if not _sinks or event not in events.WATCHED or getattr(_inside, "now", False):
         return
     _inside.now = True
     try:

@@ -29,9 +29,9 @@ class Happening(StrEnum):
 class WatchEvent:
     """Something that happened to one path. The kernel merges what happens to one path between two reads.
 
-    `at_ns` is when it was first read, at most a few milliseconds later; the same again, done to the same path by the same
-    process before the next look, is counted in `times`. `counterpart` is the other end of a move within the folder.
-    `pid` and `command` are known to fanotify alone, `command` only if the process still lived.
+    `at_ns` is when it was first read, at most a few milliseconds later; the same again, done to the same path by the
+    same process before the next look, is counted in `times`. `counterpart` is the other end of a move within the
+    folder. `pid` and `command` are known to fanotify alone, `command` only if the process still lived.
     """
 
     at_ns: int

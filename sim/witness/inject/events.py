@@ -36,11 +36,6 @@ def describe(event: str, args: tuple[Any, ...]) -> Described | None:
         return {"what": event, "problem": type(problem).__name__}
 
 
-def watched(event: str) -> bool:
-    """Whether `describe` has anything to say about events of this name; the cheap test made first."""
-    return event in _INTERPRETERS
-
-
 def source_line(frame: FrameType | None) -> str | None:
     """`file:line` of the nearest code that is neither the standard library, a package, nor this sensor."""
     nearest = None
@@ -156,3 +151,6 @@ _INTERPRETERS: dict[str, Callable[[tuple[Any, ...]], Described | None]] = {
     "os.posix_spawn": _started(1),
     "os.system": _started(0),
 }
+
+#: The events that `describe` has anything to say about: the cheap test, made first.
+WATCHED = frozenset(_INTERPRETERS)

@@ -38,12 +38,17 @@ class _Log:
     """An append-only file that survives a program which closes descriptors it does not know."""
 
     def __init__(self, path: str, actor: str) -> None:
-        self.path, self.actor = path, actor
+        self.path, self._actor = path, _encode(actor)
         self._fd, self._identity = -1, (-1, -1)
         self._open()
 
     def append(self, line: dict[str, Any]) -> None:
-        content = (_encode(line) + "\n").encode()
+        """Effects: one line with time, process and actor before `line`, by a single write."""
+        at_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)  # freezegun leaves clock_gettime alone
+        head = f'{{"at_ns":{at_ns},"pid":{os.getpid()},"actor":{self._actor},'
+        if _clock is not None:
+            head += f'"virtual_at":"{_clock().isoformat()}Z",'
+        content = (head + _encode(line)[1:] + "\n").encode()
         if not self._still_ours():
             self._open()
         os.write(self._fd, content)
@@ -96,7 +101,7 @@ def _restrict(rights: dict[str, Any]) -> None:
     landlock = _sibling("landlock", os.path.dirname(_FOLDER))
     outcome = landlock.restrict(writable=rights["writable"], connect_tcp_ports=rights.get("connect_tcp_ports"))
     if _log is not None:
-        _log.append({**_header(_log), "what": "landlock.restricted", **outcome.as_json()})
+        _log.append({"what": "landlock.restricted", **outcome.as_json()})
     elif not outcome.enforced:
         sys.stderr.write(f"sim witness: landlock is not in force: {outcome.reason}\n")
 
@@ -106,28 +111,22 @@ def _add_hook() -> None:
     if _hook_added:
         return
     events = _sibling("events")
-    watched, describe, source_line = events.watched, events.describe, events.source_line
+    watched, describe, source_line = events.WATCHED, events.describe, events.source_line
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        if not watched(event) or _log is None or getattr(_inside, "now", False):
+        if event not in watched or _log is None or getattr(_inside, "now", False):
             return
         _inside.now = True
         try:
             found = describe(event, args)
             if found is not None:
-                _log.append({**_header(_log), "source": source_line(sys._getframe(1)), **found})
+                found["source"] = source_line(sys._getframe(1))
+                _log.append(found)
         finally:
             _inside.now = False
 
     sys.addaudithook(hook)
     _hook_added = True
-
-
-def _header(log: _Log) -> dict[str, Any]:
-    at = {"at_ns": time.clock_gettime_ns(time.CLOCK_REALTIME)}  # freezegun leaves clock_gettime alone
-    if _clock is not None:
-        at["virtual_at"] = _clock().isoformat() + "Z"
-    return {**at, "pid": os.getpid(), "actor": log.actor}
 
 
 def _sibling(name: str, folder: str = _FOLDER) -> Any:
