@@ -6,6 +6,7 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -33,6 +34,10 @@ class Ending(Protocol):
 
     def wait(self, timeout_s: float) -> int | None:
         """The exit code, or None when the process still runs after `timeout_s`."""
+        ...
+
+    def send(self, number: int) -> None:
+        """Effects: this very process gets the signal; another one that has its id by now never does."""
         ...
 
 
@@ -68,8 +73,9 @@ class Child:
 
     def send(self, number: int) -> None:
         """Effects: the process gets the signal; nothing happens if it has ended."""
-        if self.ended is None:
-            os.kill(self.pid, number)
+        if self.is_running():
+            with suppress(ProcessLookupError):
+                self._ending.send(number)
 
     def kill(self) -> Ended:
         """How it ended after SIGKILL: no `finally`, no rollback, no flush."""
@@ -97,10 +103,15 @@ class Child:
 
 
 class PipeEnding:
-    """The exit code as one JSON number on a pipe; the pipe's end without one means the teller died."""
+    """The exit code as one JSON number on a pipe; the pipe's end without one means the teller died.
 
-    def __init__(self, read_fd: int) -> None:
+    `pid_fd` is the process itself as the kernel knows it (Linux), None where only its id is to be had.
+    """
+
+    def __init__(self, read_fd: int, pid: int, pid_fd: int | None) -> None:
         self._read_fd = read_fd
+        self._pid = pid
+        self._pid_fd = pid_fd
         self._exit_code: int | None = None
 
     def wait(self, timeout_s: float) -> int | None:
@@ -112,8 +123,19 @@ class PipeEnding:
             return None
         said = os.read(self._read_fd, 64)
         os.close(self._read_fd)
+        if self._pid_fd is not None:
+            os.close(self._pid_fd)
         self._exit_code = int(json.loads(said)) if said else -signal.SIGKILL
         return self._exit_code
+
+    def send(self, number: int) -> None:
+        """See `Ending`."""
+        if self._exit_code is not None:
+            return
+        if self._pid_fd is None:
+            os.kill(self._pid, number)
+        else:
+            signal.pidfd_send_signal(self._pid_fd, number)
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import psutil
-
 from sim.errors import SimError
 from sim.stack.child import Child, Ended, PipeEnding
+from sim.stack.orphans import adopt_orphans, end_orphans
 from sim.stack.zygote import Zygote
 from sim.timeline import Timeline
 
@@ -37,6 +35,10 @@ class PopenEnding:
             return self._process.wait(timeout_s)
         return None
 
+    def send(self, number: int) -> None:
+        """See `sim.stack.child.Ending`."""
+        self._process.send_signal(number)
+
 
 @dataclass(slots=True)
 class Launcher:
@@ -48,6 +50,7 @@ class Launcher:
     clock_file: Path
     witness_log: Path
     children: list[Child] = field(default_factory=list)
+    _parents: set[int] = field(default_factory=set)
 
     def warm(
         self, module: str, argv: Sequence[str], *, actor: str, environment: Mapping[str, str], stdin: int | None = None
@@ -57,8 +60,11 @@ class Launcher:
         stdout_file, stderr_file = self._files(actor)
         with stdout_file.open("wb") as stdout, stderr_file.open("wb") as stderr, open(os.devnull, "rb") as nothing:
             streams = (nothing.fileno() if stdin is None else stdin, stdout.fileno(), stderr.fileno())
-            pid, ending = self.zygote().fork(module, argv, environment=full, folder=REPOSITORY, streams=streams)
-        return self._started(pid, actor, stdout_file, stderr_file, PipeEnding(ending), argv=[module, *argv], full=full)
+            zygote = self.zygote()
+            forked = zygote.fork(module, argv, environment=full, folder=REPOSITORY, streams=streams)
+        self._parents.add(zygote.pid)
+        ending = PipeEnding(forked.exit_code_fd, forked.pid, forked.pid_fd)
+        return self._started(forked.pid, actor, stdout_file, stderr_file, ending, argv=[module, *argv], full=full)
 
     def cold(
         self, command: Sequence[str], *, actor: str, environment: Mapping[str, str], stdin: int | None = None
@@ -68,21 +74,20 @@ class Launcher:
         stdout_file, stderr_file = self._files(actor)
         with stdout_file.open("wb") as stdout, stderr_file.open("wb") as stderr:
             process = _spawn(command, full, stdin, stdout, stderr)
+        if adopt_orphans():
+            self._parents.add(os.getpid())
         return self._started(
             process.pid, actor, stdout_file, stderr_file, PopenEnding(process), argv=list(command), full=full
         )
 
     def left_behind(self) -> list[str]:
-        """Processes that a child started and that outlived it: `actor: pid` each. Effects: they are killed."""
+        """Processes that a child started and that outlived it: `actor: process N` each. Effects: they are killed."""
         actors = {child.pid: child.actor for child in self.children}
-        found = []
-        for pid in psutil.pids():
-            with suppress(ProcessLookupError, PermissionError):
-                session = os.getsid(pid)
-                if session in actors and pid != session:
-                    found.append(f"{actors[session]}: process {pid}")
-                    os.kill(pid, signal.SIGKILL)
-        return found
+        return [
+            f"{actors[session]}: process {pid}"
+            for parent in sorted(self._parents)
+            for pid, session in end_orphans(parent, actors)
+        ]
 
     def end_all(self) -> list[Child]:
         """The children that still ran, killed now."""

@@ -20,10 +20,12 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sim.errors import SimError
+from sim.stack.orphans import adopt_orphans
 
 ENTRIES: Mapping[str, str] = {
     "worker.command_worker": "main",
@@ -36,6 +38,15 @@ _SENSORS = "sim.witness.inject.sitecustomize"
 _READY = b"ready"
 _START_TIMEOUT_S = 60.0
 _DESCRIPTORS = 4  # standard input, output, error, and the pipe for the exit code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forked:
+    """A child of the warm process. Its exit code will come on `exit_code_fd`; `pid_fd` is None outside Linux."""
+
+    pid: int
+    exit_code_fd: int
+    pid_fd: int | None
 
 
 class Zygote:
@@ -64,8 +75,8 @@ class Zygote:
         environment: Mapping[str, str],
         folder: Path,
         streams: tuple[int, int, int],
-    ) -> tuple[int, int]:
-        """The pid of a child running `module`, and a descriptor that will tell its exit code.
+    ) -> "Forked":
+        """A child running `module`.
 
         Raises: `SimError` (`process/zygote`) when the warm process has gone.
         """
@@ -75,7 +86,7 @@ class Zygote:
         request = {"module": module, "argv": list(argv), "environment": dict(environment), "folder": str(folder)}
         try:
             socket.send_fds(self._socket, [json.dumps(request).encode()], [*streams, write_fd])
-            answer = self._socket.recv(64)
+            answer, received, _, _ = socket.recv_fds(self._socket, 64, 1)
         except OSError as error:
             os.close(read_fd)
             raise SimError("process/zygote", f"the warm process does not answer ({error}); run again") from error
@@ -84,7 +95,12 @@ class Zygote:
         if not answer:
             os.close(read_fd)
             raise SimError("process/zygote", "the warm process has ended; its error stands above")
-        return int(answer), read_fd
+        return Forked(pid=int(answer), exit_code_fd=read_fd, pid_fd=received[0] if received else None)
+
+    @property
+    def pid(self) -> int:
+        """The warm process itself, parent of every child."""
+        return self._process.pid
 
     def close(self) -> None:
         """Effects: the warm process ends, and with it every child that still runs."""
@@ -105,6 +121,7 @@ def serve(descriptor: int) -> None:
     mains["worker.command_worker"](["--once"], request["warm_up"])
     gc.collect()
     gc.freeze()
+    adopt_orphans()
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_read, False)
     os.set_blocking(wake_write, False)
@@ -129,11 +146,21 @@ def serve(descriptor: int) -> None:
                 children[pid] = descriptors.pop()
                 for open_descriptor in descriptors:
                     os.close(open_descriptor)
-                channel.send(str(pid).encode())
+                _answer(channel, pid)
             else:
                 with suppress(BlockingIOError):
                     os.read(wake_read, 4096)
             _reap(children)
+
+
+def _answer(channel: socket.socket, pid: int) -> None:
+    """Tell the child's pid, with a descriptor that stays its own even when the number is used again."""
+    if not hasattr(os, "pidfd_open"):
+        channel.send(str(pid).encode())
+        return
+    pid_fd = os.pidfd_open(pid)
+    socket.send_fds(channel, [str(pid).encode()], [pid_fd])
+    os.close(pid_fd)
 
 
 def _reap(children: dict[int, int]) -> None:
