@@ -135,13 +135,13 @@ class Rows:
         rows = self.query("SELECT pid FROM pg_stat_activity WHERE pid = ANY(%s)", list(sessions))
         return columns(rows, "pid")
 
-    def idle_lookers(self) -> int:
-        """How many workers have looked for a command, found none and now sleep."""
-        found = self.scalar(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' "
-            "AND query ~* 'update commands' AND query ~* 'skip locked'"
+    def idle_workers(self) -> list[int]:
+        """The sessions that are idle after a claim; the server tells the first 1,024 bytes of each statement."""
+        rows = self.query(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' "
+            r"AND query ~* 'update\s+commands.+\mclaimed\M' ORDER BY pid"
         )
-        return int(found)
+        return columns(rows, "pid")
 
     @contextmanager
     def holding(self, statement: LiteralString) -> Iterator[None]:

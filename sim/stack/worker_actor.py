@@ -113,11 +113,11 @@ class WorkerActor:
                 raise AssertionError(f"{child.actor} ended without waiting for the lock: {child.wait().stderr}")
 
     def wait_until_idle(self, child: Child) -> None:
-        """Returns once a worker in its loop has found the bus empty and sleeps.
+        """Returns once a worker in its loop has found an empty bus and sleeps; the bus must have been empty.
 
         Raises: `SimError` (`stage/wait_too_long`).
         """
-        wait_until(lambda: not child.is_running() or self.rows.idle_lookers() > 0, f"{child.actor} idle")
+        wait_until(lambda: not child.is_running() or self.rows.idle_workers() != [], f"{child.actor} idle")
         if not child.is_running():
             raise AssertionError(f"{child.actor} ended instead of idling: {child.wait().stderr}")
 
