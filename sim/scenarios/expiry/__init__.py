@@ -1,0 +1,1 @@
+"""Scenarios about commands that come too late."""

@@ -1,0 +1,1 @@
+"""Scenarios about databases and disks that fail."""
