@@ -85,6 +85,15 @@ class BusActor:
             connection.execute("UPDATE commands SET payload = %s::json WHERE command_id = %s", (text, command_id))
         self.timeline.record(actor=ACTOR, kind="bus.respelled", subject=str(command_id))
 
+    def pad(self, command_id: UUID, to_bytes: int) -> None:
+        """Effects: the payload has spaces behind it and `to_bytes` bytes in all; it says what it said."""
+        with psycopg.connect(self.address.conninfo(), application_name="sim-psql") as connection:
+            connection.execute(
+                "UPDATE commands SET payload = rpad(payload::text, %s)::json WHERE command_id = %s",
+                (to_bytes, command_id),
+            )
+        self.timeline.record(actor=ACTOR, kind="bus.padded", subject=str(command_id), to_bytes=to_bytes)
+
     def change_row(self, command_id: UUID, **columns: Any) -> None:
         """Effects: columns of a command's row are replaced past every service; its payload stays.
 

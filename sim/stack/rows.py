@@ -1,15 +1,18 @@
 """The database as the stage reads it: from outside, by plain SQL, over a connection of its own. It never writes."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
+from psycopg.types.json import set_json_loads
 
 from sim.postgres.address import DatabaseAddress
 from worker.contracts.errors import Reason
@@ -71,10 +74,9 @@ class Rows:
     def dump(self, table: str) -> list[dict[str, Any]]:
         """Every row of `table` in its own order, values as JSON knows them (text for all that has no JSON form)."""
         order = sql.SQL(_ORDER.get(table, "id"))
-        query = sql.SQL("SELECT to_jsonb(t) AS row FROM (SELECT * FROM {} ORDER BY {}) AS t").format(
-            sql.Identifier(table), order
-        )
-        return [row["row"] for row in self._open().execute(query).fetchall()]
+        query = sql.SQL("SELECT * FROM {} ORDER BY {}").format(sql.Identifier(table), order)
+        rows = self._open().execute(query).fetchall()
+        return [{name: _plain(value) for name, value in row.items()} for row in rows]
 
     def command(self, command_id: UUID) -> CommandView:
         """The command with `command_id`.
@@ -162,7 +164,28 @@ class Rows:
             self._connection = psycopg.connect(
                 self._address.conninfo(), autocommit=True, row_factory=dict_row, application_name="sim-rows"
             )
+            set_json_loads(_json, self._connection)
         return self._connection
+
+
+def _json(text: str | bytes) -> Any:
+    """The value of a JSON column, or its text where Python has no value for it: too deep, or too many digits."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text if isinstance(text, str) else text.decode()
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case UUID():
+            return str(value)
+        case Decimal():
+            return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+        case _:
+            return value
 
 
 def _reason(code: str | None) -> str | None:
