@@ -29,13 +29,9 @@ class Timeline:
     def __init__(self) -> None:
         self._events: list[Event] = []
 
-    def record(
-        self, *, actor: str, kind: str, subject: str, at: datetime | None = None, **detail: Any
-    ) -> Event:
+    def record(self, *, actor: str, kind: str, subject: str, at: datetime | None = None, **detail: Any) -> Event:
         """The event just appended."""
-        event = Event(
-            ordinal=len(self._events), at=at, actor=actor, kind=kind, subject=subject, detail=detail
-        )
+        event = Event(ordinal=len(self._events), at=at, actor=actor, kind=kind, subject=subject, detail=detail)
         self._events.append(event)
         return event
 
