@@ -11,6 +11,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ MAX_KEPT = 6
 """Folders of older schemas and binaries kept in the cache, some 30 MB each."""
 
 _INITDB_TIMEOUT_S = 60
+_ABANDONED_AFTER_S = 600  # a build takes a second; one that old belongs to a run that was killed
 _BUILD_SETTINGS = {"autovacuum": "off", "min_wal_size": "2MB", "max_wal_size": "16MB"}
 _INITDB = ("--encoding=UTF8", "--locale=C", "--auth=trust", "--no-sync", "--no-instructions", "--wal-segsize=1")
 
@@ -161,6 +163,9 @@ def _locked(root: Path, how: int) -> Iterator[None]:
 
 
 def _forget_old(root: Path, newest: Path) -> None:
+    for scratch in root.glob(".new-*"):
+        if time.time() - scratch.stat().st_mtime > _ABANDONED_AFTER_S:
+            shutil.rmtree(scratch, ignore_errors=True)
     folders = [folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
     folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
     for folder in folders[MAX_KEPT:]:

@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -114,6 +115,18 @@ def test_kept_cluster_is_used_again_without_building(run: RunFolder) -> None:
         kept_clusters(binaries, TemplateSource(key="two", build=never), run)
 
 
+def test_half_a_cluster_that_a_killed_build_left_is_removed_by_the_next_build(run: RunFolder, cache: Path) -> None:
+    abandoned, young = cache / ".new-deadbeef", cache / ".new-12345678"
+    for scratch in (abandoned, young):
+        (scratch / "shared").mkdir(parents=True)
+    os.utime(abandoned, (0, 0))
+
+    kept_clusters(find_binaries(server_account()), TemplateSource(key="next", build=empty), run)
+
+    assert not abandoned.exists()
+    assert young.exists()
+
+
 def test_two_runs_building_the_same_cluster_at_once_keep_one_whole_cluster(run: RunFolder, cache: Path) -> None:
     binaries = find_binaries(server_account())
     source = TemplateSource(key="raced", build=empty)
@@ -178,6 +191,9 @@ def test_private_server_ends_with_a_backend_that_was_stopped(server: RunningServ
         connection = psycopg.connect(private.address.conninfo())
         backend = connection.info.backend_pid
         os.kill(backend, signal.SIGSTOP)
+        started = time.monotonic()
 
+    # A postmaster that has to wait for it gives up after five seconds.
+    assert time.monotonic() - started < 4.5
     assert wait_until_gone([backend])
     connection.close()

@@ -210,7 +210,7 @@ def test_prepared_transaction_is_rolled_back_and_the_database_copied_anew(
     pool = LeasePool(started, label="prepared")
     lease = pool.acquire()
     with psycopg.connect(lease.address.conninfo(), autocommit=True) as connection:
-        connection.execute("BEGIN; UPDATE traders SET name = 'held' WHERE id = 1; PREPARE TRANSACTION 'left behind'")
+        connection.execute("BEGIN; INSERT INTO ticks VALUES ('2026-05-12', 1); PREPARE TRANSACTION 'left behind'")
 
     lease.recycle()
 

@@ -105,7 +105,7 @@ def test_living_run_is_left_alone_by_the_next_start(root: Path) -> None:
 def test_process_that_now_has_the_number_of_a_dead_server_is_left_alone(root: Path, started_at_s: int | None) -> None:
     cluster = root / "deadbeef" / "server" / "data"
     cluster.mkdir(parents=True)
-    with subprocess.Popen([sys.executable, "-c", f"input() # {cluster}"], stdin=subprocess.PIPE) as stranger:
+    with subprocess.Popen([sys.executable, "-c", "input()", "-D", str(cluster)], stdin=subprocess.PIPE) as stranger:
         started = int(psutil.Process(stranger.pid).create_time()) if started_at_s is None else started_at_s
         folder = {0: cluster, None: root / "elsewhere"}[started_at_s]
         (cluster / "postmaster.pid").write_text(f"{stranger.pid}\n{folder}\n{started}\n5432\n\n\n 1 2\nready\n")
