@@ -25,7 +25,7 @@ from worker.contracts.errors import TransientError
 from worker.db.revision import REVISION, database_revision
 from worker.db.session import Failure, classify, connect_autocommit, open_engine, unavailable, url_of
 from worker.handlers.registry import HANDLERS
-from worker.settings import StartRefused, WorkerSettings, read_settings
+from worker.settings import StartRefused, WorkerSettings, read_settings, worker_id_of
 from worker.writers.pid_file import write_pid_file
 
 LOG = logging.getLogger("worker.command_worker")
@@ -34,6 +34,8 @@ EXIT_DONE = 0
 EXIT_TRANSIENT = 1
 EXIT_REFUSED = 2
 EXIT_DEFECT = 3
+
+MAX_COUNT_DIGITS = 9
 
 
 class StopRequest:
@@ -68,7 +70,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     """The exit code of one worker run; see the module's first lines."""
     arguments = _parse(argv)
     environment = os.environ if environ is None else environ
-    logs.configure(environment.get("WORKER_ID", "worker"))
+    logs.configure(worker_id_of(environment))
     try:
         settings = read_settings(environment)
     except StartRefused as refused:
@@ -106,10 +108,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1, found {number}")
-    return number
+    # Its length is bounded too: Python refuses to read a number of thousands of digits.
+    if not text.isascii() or not text.isdecimal() or len(text) > MAX_COUNT_DIGITS or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text[:20]!r}")
+    return int(text)
 
 
 def _run(settings: WorkerSettings, arguments: argparse.Namespace) -> int:

@@ -6,6 +6,9 @@ import time
 
 from worker.guards.secrets import scrub_text
 
+MAX_NAME_CHARS = 128
+"""The longest worker id that is allowed to start; a longer one is refused, and cut in the log that says so."""
+
 
 class ScrubbedFormatter(logging.Formatter):
     """One line per record: time, level, worker and module, then the message; no secret passes, tracebacks included."""
@@ -14,7 +17,9 @@ class ScrubbedFormatter(logging.Formatter):
 
     def __init__(self, worker_id: str) -> None:
         super().__init__(fmt="%(message)s")
-        self._worker_id = scrub_text(worker_id)
+        # A name with a line break in it would forge records.
+        shown = worker_id if worker_id.isprintable() else ascii(worker_id)
+        self._worker_id = scrub_text(shown[:MAX_NAME_CHARS])
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as text with every secret of its message replaced; what stands before it is our own words."""

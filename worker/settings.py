@@ -11,12 +11,15 @@ from pathlib import Path
 
 from worker.contracts.canonical_json import parse
 from worker.contracts.commands import understood_versions
-from worker.contracts.errors import Refusal
+from worker.contracts.errors import Refusal, TransientError
 from worker.guards.network import env_file_problem, testnet_flag_problem
+from worker.readers.document import exists, read_bytes
 from worker.readers.home import Home
 
 MAX_VERSIONS_FILE_BYTES = 65_536
 """The real file has ten short lines."""
+
+MAX_WORKER_ID_CHARS = 128
 
 
 class StartRefused(Exception):
@@ -59,9 +62,12 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         problems.append(flag_problem)
     values = {name: _required(environ, name, problems) for name in ("GUI_DB_HOST", "GUI_DB_NAME", "GUI_DB_USER")}
     port = _port(environ.get("GUI_DB_PORT", "5432"), problems)
-    worker_id = environ.get("WORKER_ID") or f"{socket.gethostname()}-{os.getpid()}"
-    if len(worker_id) > 128 or not worker_id.isprintable():
-        problems.append("WORKER_ID must be at most 128 printable characters; shorten it")
+    password = environ.get("GUI_DB_PASSWORD", "")
+    if not _is_text(password):
+        problems.append("GUI_DB_PASSWORD is not UTF-8 text; set it anew")
+    worker_id = worker_id_of(environ)
+    if len(worker_id) > MAX_WORKER_ID_CHARS or not worker_id.isprintable():
+        problems.append(f"WORKER_ID must be at most {MAX_WORKER_ID_CHARS} printable characters; shorten it")
     home = _home(environ, problems)
     if home is not None:
         problems += _env_file_problems(home, flag)
@@ -75,24 +81,42 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
             port=port,
             name=values["GUI_DB_NAME"],
             user=values["GUI_DB_USER"],
-            password=environ.get("GUI_DB_PASSWORD", ""),
+            password=password,
         ),
         worker_id=worker_id,
         home=home,
     )
 
 
+def worker_id_of(environ: Mapping[str, str]) -> str:
+    """What the worker calls itself, as it was told or by host and process; not yet checked."""
+    return environ.get("WORKER_ID") or f"{socket.gethostname()}-{os.getpid()}"
+
+
 def _required(environ: Mapping[str, str], name: str, problems: list[str]) -> str:
     value = environ.get(name, "")
     if not value:
         problems.append(f"{name} is not set; set it")
+    elif not _is_text(value):
+        problems.append(f"{name} is not UTF-8 text; set it anew")
     return value
+
+
+def _is_text(value: str) -> bool:
+    """False for bytes that are no UTF-8, which Python hides in half surrogates; no driver takes those."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _port(text: str, problems: list[str]) -> int:
     if text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65_536:
         return int(text)
-    problems.append(f"GUI_DB_PORT must be a number from 1 to 65535, found {text[:20]!r}")
+    # Anything longer than a port may be a password in the wrong setting.
+    found = repr(text) if len(text) <= 6 else f"{len(text)} characters"
+    problems.append(f"GUI_DB_PORT must be a number from 1 to 65535, found {found}")
     return 0
 
 
@@ -100,20 +124,23 @@ def _home(environ: Mapping[str, str], problems: list[str]) -> Home | None:
     root = _required(environ, "BOT_HOME", problems)
     if not root:
         return None
-    if not Path(root).is_dir():
-        problems.append(f"BOT_HOME must be the bot's folder, found no folder at {root}")
+    # Unlike `Path.is_dir`, this says no to every path the system refuses, too.
+    if not os.path.isdir(root):
+        problems.append(f"BOT_HOME must be the bot's folder, found no folder at {root[:200]!r}")
         return None
     return Home(Path(root).absolute())
 
 
 def _env_file_problems(home: Home, flag: str | None) -> list[str]:
     """Nothing when `.env` is absent, or says the same as the environment."""
-    if not os.path.lexists(home.env_file):
-        return []
     try:
-        text = home.env_file.read_bytes().decode("utf-8")
-    except OSError as error:
-        return [f"{home.env_file} exists but cannot be read ({error.strerror}); make it a readable file"]
+        content = read_bytes(home.env_file)
+        if content is None:
+            is_link = exists(home.env_file)
+            return [f"{home.env_file} is a link to nothing; make it a readable file"] if is_link else []
+        text = content.decode("utf-8")
+    except TransientError as error:
+        return [error.message]
     except UnicodeDecodeError as error:
         return [f"{home.env_file} is not UTF-8 at byte {error.start}; save it as plain UTF-8"]
     problem = env_file_problem(text, flag)
@@ -123,9 +150,11 @@ def _env_file_problems(home: Home, flag: str | None) -> list[str]:
 def _versions_problems(path: Path) -> list[str]:
     """Nothing when the file names every registered type with a version this code understands."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        return [f"versions file {path} cannot be read ({error.strerror}); restore it"]
+        content = read_bytes(path)
+    except TransientError as error:
+        return [f"versions file: {error.message}"]
+    if content is None:
+        return [f"versions file {path} does not exist; restore it"]
     if len(content) > MAX_VERSIONS_FILE_BYTES:
         return [f"versions file {path} has {len(content)} bytes, expected at most {MAX_VERSIONS_FILE_BYTES}"]
     try:

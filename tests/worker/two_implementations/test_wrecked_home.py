@@ -105,7 +105,7 @@ def test_pid_file_that_is_a_link_leads_nowhere(world: World) -> None:
     assert (world.home / ".env").read_text() == "BINANCE_TESTNET=true\n"
 
 
-@either("the guard opens whatever stands there, and waits")
+@pytest.mark.parametrize("executable", [REAL, FOREIGN], ids=["real", "foreign"])
 def test_env_file_that_is_a_pipe_refuses_the_start(world: World) -> None:
     (world.home / ".env").unlink()
     os.mkfifo(world.home / ".env")
