@@ -73,12 +73,18 @@ def _recover_one(context: BusContext, lapsed: LapsedLease) -> ClaimedCommand | N
     """The command if it was taken over; None if it was put back or failed, or moved meanwhile."""
     command = lapsed.command
     if lapsed.status is CommandStatus.RUNNING and _may_have_changed_files(context, command):
-        with locked_home(context.home):
-            if _is_applied(context, command):
-                LOG.warning("command %s is on disk; finishing it", command.command_id)
-                return bus_store.take_over(context.connection, lapsed, worker_id=context.worker_id)
-            _return_or_fail(context, lapsed)
-            return None
+        try:
+            with locked_home(context.home):
+                if _is_applied(context, command):
+                    LOG.warning("command %s is on disk; finishing it", command.command_id)
+                    return bus_store.take_over(context.connection, lapsed, worker_id=context.worker_id)
+                _return_or_fail(context, lapsed)
+        except TransientError as error:
+            if error.reason is Reason.HOME_LOCKED or may_be_on_disk(context, command):
+                raise
+            # A home that cannot be looked at would else keep this command, and the whole bus behind it, for ever.
+            _return_or_fail(context, lapsed, error)
+        return None
     _return_or_fail(context, lapsed)
     return None
 
@@ -93,13 +99,14 @@ def _is_applied(context: BusContext, command: ClaimedCommand) -> bool:
     return spec is not None and context.handlers[spec.command_type].is_applied(context.home, command)
 
 
-def _return_or_fail(context: BusContext, lapsed: LapsedLease) -> None:
+def _return_or_fail(context: BusContext, lapsed: LapsedLease, error: TransientError | None = None) -> None:
+    """Effects: `pending` again, or failed after the last attempt; `error` says why the home could not be looked at."""
     command = lapsed.command
     if command.attempt < MAX_ATTEMPTS:
         if bus_store.put_back(context.connection, lapsed, worker_id=context.worker_id):
             LOG.warning("lease of command %s, attempt %d, ran out; put back", command.command_id, command.attempt)
         return
-    outcome = _exhausted(context, command)
+    outcome = _exhausted(context, command, error)
     LOG.error("%s", outcome.error_message)
     bus_store.give_up(
         context.connection,
@@ -111,11 +118,11 @@ def _return_or_fail(context: BusContext, lapsed: LapsedLease) -> None:
     )
 
 
-def _exhausted(context: BusContext, command: ClaimedCommand) -> Outcome:
+def _exhausted(context: BusContext, command: ClaimedCommand, error: TransientError | None) -> Outcome:
+    why = "look at the worker's log for why, then request it again" if error is None else error.message
     refusal = Refusal(
-        Reason.ATTEMPTS_EXHAUSTED,
-        f"command {command.command_id} was begun {command.attempt} times and never finished; look at the worker's "
-        "log for why, then request it again",
+        Reason.ATTEMPTS_EXHAUSTED if error is None else error.reason,
+        f"command {command.command_id} was begun {command.attempt} times and never finished; {why}",
     )
     spec = spec_for(command.command_type)
     handler = context.handlers.get(spec.command_type) if spec is not None else None
