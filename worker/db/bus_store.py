@@ -72,10 +72,16 @@ class AuditRow:
     metadata: dict[str, Any]
 
 
+_HELD = """
+    c.id, c.command_id, c.command_type, c.subject, c.environment, c.payload::text AS payload, c.requested_by, c.attempts,
+    c.expires_at, c.worker_id
+"""
+
+# The payload is turned into text once, above; each time costs the server as much as one of the claim's conditions.
 _COLUMNS = f"""
-    c.id, c.command_id, c.command_type, c.subject, c.environment,
-    CASE WHEN octet_length(c.payload::text) <= {MAX_PAYLOAD_BYTES} THEN c.payload::text END AS payload,
-    octet_length(c.payload::text) AS payload_bytes, c.requested_by, c.attempts, c.expires_at, c.worker_id
+    id, command_id, command_type, subject, environment,
+    CASE WHEN octet_length(payload) <= {MAX_PAYLOAD_BYTES} THEN payload END AS payload,
+    octet_length(payload) AS payload_bytes, requested_by, attempts, expires_at, worker_id
 """
 
 _CLAIM = f"""
@@ -102,12 +108,12 @@ WITH lapsed AS (
         LIMIT 1
         FOR UPDATE OF candidate SKIP LOCKED)
       AND NOT EXISTS (SELECT 1 FROM lapsed)
-    RETURNING {_COLUMNS}
+    RETURNING {_HELD}
 )
 SELECT
     EXISTS (SELECT 1 FROM lapsed) AS lapsed,
     EXISTS (SELECT 1 FROM commands WHERE status = 'pending' AND expires_at <= now()) AS overdue,
-    claimed.*
+    {_COLUMNS}
 FROM (SELECT 1) AS one LEFT JOIN claimed ON true
 """
 
@@ -175,11 +181,15 @@ RETURNING command_id
 """
 
 _LAPSED = f"""
-SELECT c.status, {_COLUMNS}
-FROM commands AS c
-WHERE c.status IN ('claimed', 'running') AND c.lease_expires_at <= now()
-ORDER BY c.lease_expires_at, c.id
-LIMIT {MAX_SWEEP}
+SELECT status, {_COLUMNS}
+FROM (
+    SELECT c.status, {_HELD}, c.lease_expires_at
+    FROM commands AS c
+    WHERE c.status IN ('claimed', 'running') AND c.lease_expires_at <= now()
+    ORDER BY c.lease_expires_at, c.id
+    LIMIT {MAX_SWEEP}
+) AS lapsed
+ORDER BY lease_expires_at, id
 """
 
 _PUT_BACK = """
@@ -220,14 +230,14 @@ WITH taken AS (
     SET worker_id = %(worker_id)s, attempts = c.attempts + 1, lease_expires_at = now() + interval '60 seconds',
         updated_at = now()
     WHERE c.id = %(id)s AND c.attempts = %(attempt)s AND c.status = 'running' AND c.lease_expires_at <= now()
-    RETURNING {_COLUMNS}
+    RETURNING {_HELD}
 ), logged AS (
     INSERT INTO command_audit_log (command_id, event_type, status_from, status_to, worker_id, detail)
     SELECT command_id, 'lease_taken_over', 'running', 'running', %(worker_id)s,
            json_build_object('attempt', %(attempt)s::int)
     FROM taken
 )
-SELECT * FROM taken
+SELECT {_COLUMNS} FROM taken
 """
 
 
