@@ -122,6 +122,7 @@ class Stack:
         Effects: processes are ended, and all evidence is on the timeline.
         """
         workers = [child.actor for child in self.launcher.children if child.is_running() and child.actor != "bot"]
+        workers += self.launcher.left_behind()
         bots = [child.pid for child in self.launcher.children if child.is_running() and child.actor == "bot"]
         self.timeline.record(actor="witness", kind="processes.at_end", subject="processes", workers=workers, bots=bots)
         self.bot.close()
