@@ -7,11 +7,12 @@ written again without a new ctime. A transient file shows through the ctime of i
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 
 from sim.errors import SimError
@@ -163,16 +164,23 @@ def compare(before: FileSnapshot, after: FileSnapshot) -> tuple[FileChange, ...]
 
 def matches(path: str, pattern: str) -> bool:
     """Whether relative `path` is named by `pattern`: `*` stays within one folder, `folder/` means all of it."""
-    if pattern.endswith("/"):
-        folder = pattern.rstrip("/")
-        return path == folder or path.startswith(folder + "/")
-    names, parts = path.split("/"), pattern.split("/")
-    return len(names) == len(parts) and all(map(fnmatchcase, names, parts))
+    return matches_any(path, (pattern,))
 
 
 def matches_any(path: str, patterns: tuple[str, ...]) -> bool:
     """Whether any of `patterns` names `path`."""
-    return any(matches(path, pattern) for pattern in patterns)
+    return _compiled(patterns).fullmatch(path) is not None
+
+
+@lru_cache(maxsize=256)
+def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """One expression for all, since every path of every snapshot is asked for."""
+    return re.compile("|".join(map(_expression, patterns)) or "(?!)")
+
+
+def _expression(pattern: str) -> str:
+    named = re.escape(pattern.rstrip("/")).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+    return f"{named}(?:/.*)?" if pattern.endswith("/") else named
 
 
 def _what(old: FileState | None, new: FileState | None) -> Change:

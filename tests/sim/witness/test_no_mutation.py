@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import mmap
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -287,3 +288,62 @@ def test_the_bot_is_trusted_with_nothing_where_its_journal_is_not(home: Path, ti
     act = as_bot(lambda: bot_writes(home, PORTFOLIO, "{}"))
 
     assert PORTFOLIO in watched(home, timeline, act, bot_journal=False)
+
+
+@pytest.mark.parametrize("only", [WatchKind.FANOTIFY, WatchKind.INOTIFY])
+def test_a_silent_process_that_repeats_the_bots_write_is_found(only: WatchKind, home: Path, timeline: Timeline) -> None:
+    """By its pid under fanotify, by the count of renames under inotify, by neither where there is no watch."""
+
+    def forge() -> None:
+        for _ in range(2):
+            replace(home / PORTFOLIO, '{"cycle": 1}', f".{PORTFOLIO}.staged")
+
+    def act() -> None:
+        forked(lambda: bot_writes(home, PORTFOLIO, '{"cycle": 1}'))
+        forked(forge)
+
+    found = watched(home, timeline, act, sensors=Sensors(only_watch=only))
+
+    watch = timeline.of_kind("witness.no_mutation_began")[0].detail["watch"]
+    assert (PORTFOLIO in found) is (watch != "none")
+
+
+def test_a_process_other_than_the_bot_is_told_by_its_pid(home: Path, timeline: Timeline) -> None:
+    def act() -> None:
+        journal_line(home, PORTFOLIO, "{}")
+        forked(lambda: replace(home / PORTFOLIO, "{}", f".{PORTFOLIO}.staged"))
+
+    found = watched(home, timeline, act)
+
+    watch = timeline.of_kind("witness.no_mutation_began")[0].detail["watch"]
+    # inotify names no process, and one rename of announced content is what the bot would have done.
+    assert (PORTFOLIO in found) is (watch == "fanotify")
+
+
+def test_another_mode_is_found_by_the_snapshot_alone(home: Path, timeline: Timeline) -> None:
+    act = as_bot(lambda: given_another_mode(home))
+
+    found = watched(home, timeline, act, sensors=Sensors(only_watch=WatchKind.NONE))
+
+    assert PORTFOLIO in found
+
+
+def test_an_intent_that_was_there_and_is_changed_is_found(home: Path, timeline: Timeline) -> None:
+    (home / "state" / ".intent.json").write_text("{}")
+
+    found = watched(
+        home, timeline, lambda: (home / "state" / ".intent.json").write_text("[]"), "state/managed_state.json"
+    )
+
+    assert found == {"state/.intent.json": "content"}
+
+
+def test_a_page_mapped_before_the_block_is_found_by_its_content(home: Path, timeline: Timeline) -> None:
+    with (home / "plain.bin").open("w+b") as stream:
+        stream.write(b"a" * 4096)
+        stream.flush()
+        with mmap.mmap(stream.fileno(), 0) as view:
+            view[0:1] = b"b"
+            found = watched(home, timeline, lambda: view.__setitem__(slice(0, 1), b"c"))
+
+    assert found == {"plain.bin": "content"}
