@@ -4,12 +4,15 @@ Asked in review: the attempt number had moved on while the first worker waited; 
 Must hold: each step is taken under the current number or not at all; the worker that lost it ends well and is silent.
 """
 
+import pytest
+
 from sim.story import Stack, wait_until
 from worker.contracts.states import CommandStatus
 
 SECOND_ATTEMPT = 2
 
 
+@pytest.mark.own_worker_only("a start of several statements keeps the row to itself while it waits")
 def test_start_of_a_claim_that_was_taken_meanwhile_writes_nothing(stack: Stack) -> None:
     # The worker has claimed, and its start hangs; meanwhile the command is put back and claimed by another one.
     command = stack.operator("day").apply_profile(stack.given.reference_profile())
