@@ -1,6 +1,7 @@
 """A planted bug: an edit of the source that a named scenario must catch, and what its failure must say."""
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ CAUGHT = "planted bug"
 """The property of a test report that holds a row of the table."""
 
 COPIED = ("worker", "sim", "pyproject.toml")
+"""What scenarios run from; `tests` is added for a bug that only a test there can see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +26,10 @@ class Edit:
 class PlantedBug:
     """A faulty variant.
 
-    `claim` is the sentence it breaks: a rule's id, or what the code promises. `scenarios` are pytest node ids, each of
-    which passes on the clean source; at least one must fail on the faulty one, and its failure must contain `says`
-    (a rule id, a reason code, a piece of the assertion).
+    `claim` is the sentence it breaks: a rule's id, or what the contract promises. `scenarios` are pytest node ids, each
+    of which passes on the clean source; at least one must fail on the faulty one, and its failure must contain `says`
+    (a rule id, a reason code, a piece of what was found). `builds_database` is set where scenarios need a database that
+    was itself built from the faulty source; a scenario that migrates a database of its own does not.
     """
 
     name: str
@@ -34,17 +37,20 @@ class PlantedBug:
     edits: tuple[Edit, ...]
     scenarios: tuple[str, ...]
     says: str
-
-    @property
-    def changes_schema(self) -> bool:
-        """True when the database itself must be built from the faulty source."""
-        return any(edit.file.startswith("worker/db/migrations") for edit in self.edits)
+    builds_database: bool = False
 
 
-def copy_source(target: Path) -> Path:
-    """`target`, holding the source that scenarios run from, bytecode included."""
+def one_edit(name: str, *, claim: str, file: str, old: str, new: str, scenario: str, says: str) -> PlantedBug:
+    """A bug of one edit that one scenario catches."""
+    edit = Edit(file=file, old=old, new=new)
+    return PlantedBug(name=name, claim=claim, edits=(edit,), scenarios=(scenario,), says=says)
+
+
+def copy_source(target: Path, scenarios: Iterable[str]) -> Path:
+    """`target`, holding the source that `scenarios` run from, bytecode included."""
     target.mkdir()
-    for name in COPIED:
+    folders = {scenario.partition("/")[0] for scenario in scenarios}
+    for name in sorted({*COPIED, *folders}):
         source = REPOSITORY / name
         if source.is_dir():
             shutil.copytree(source, target / name)

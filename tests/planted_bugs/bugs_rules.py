@@ -1,44 +1,50 @@
 """One bug per rule: each makes its rule speak."""
 
-from tests.planted_bugs.bug import Edit, PlantedBug
+from tests.planted_bugs.bug import Edit, PlantedBug, one_edit
 
 _PROFILE = "worker/handlers/apply_profile.py"
+_SUBMISSION = "worker/services/submission.py"
 _RUN = '        """Succeeded with the fixed result of a dry run, or refused with the first rule that says no."""\n'
+_SUBMIT = "    spec = REGISTRY[draft.command_type]\n    expires_at = moment_after"
 _REFERENCE = "sim/scenarios/bus/test_reference_run.py::test_reference_run_changes_only_the_expected_rows"
 _MAINNET = "sim/scenarios/guards/test_mainnet_payload.py"
 _TAMPERED = "sim/scenarios/guards/test_tampered_payload.py"
 _TRUE_RUN = f"{_MAINNET}::test_testnet_payload_runs"
+_SECOND_ADMIN = "sim/scenarios/guards/test_profile_rules.py::test_second_admin_may_command"
+_ONCE = "sim/scenarios/bus/test_once_with_many_pending.py::test_once_with_many_pending_runs_exactly_the_oldest"
+_BASELINE = (
+    "sim/scenarios/bus/test_lease_recovery.py::test_baseline_killed_before_its_files_is_written_by_the_next_worker"
+)
+_SUBJECT = "sim/scenarios/guards/test_secrets.py::test_secret_in_a_subject_is_scrubbed_when_its_command_is_cancelled"
 
 
 def _handler_also(name: str, claim: str, code: str, *, scenario: str, says: str | None = None) -> PlantedBug:
     """A profile handler that does one thing more."""
-    return PlantedBug(
-        name=name,
+    return one_edit(
+        name,
         claim=claim,
-        edits=(Edit(file=_PROFILE, old=_RUN, new=f"{_RUN}        {code}\n"),),
-        scenarios=(scenario,),
+        file=_PROFILE,
+        old=_RUN,
+        new=f"{_RUN}        {code}\n",
+        scenario=scenario,
         says=says or claim,
     )
 
 
-BUGS: tuple[PlantedBug, ...] = (
+_G10 = (
     _handler_also(
         "worker calls the exchange",
         "order_or_exchange_call_from_worker",
         'import socket; socket.socket().connect_ex(("127.0.0.1", 9))',
         scenario=_REFERENCE,
     ),
-    PlantedBug(
-        name="result names a production host",
+    one_edit(
+        "result names a production host",
         claim="mainnet_path_visible",
-        edits=(
-            Edit(
-                file=_PROFILE,
-                old='note("apply_profile_testnet.dry_run_succeeded")',
-                new='note("apply_profile_testnet.dry_run_succeeded", {"base": "https://api.binance.com/api/v3"})',
-            ),
-        ),
-        scenarios=(_TRUE_RUN,),
+        file=_PROFILE,
+        old='note("apply_profile_testnet.dry_run_succeeded")',
+        new='note("apply_profile_testnet.dry_run_succeeded", {"base": "https://api.binance.com/api/v3"})',
+        scenario=_TRUE_RUN,
         says="mainnet_path_visible",
     ),
     _handler_also(
@@ -61,11 +67,130 @@ BUGS: tuple[PlantedBug, ...] = (
         scenario=_REFERENCE,
         says="live_portfolio.json",
     ),
-    PlantedBug(
-        name="heartbeat of another process",
+    one_edit(
+        "heartbeat of another process",
         claim="bot_pid_changes",
-        edits=(Edit(file="sim/fake_bot/loop.py", old="pid=os.getpid(), cycle", new="pid=os.getppid(), cycle"),),
-        scenarios=(_REFERENCE,),
+        file="sim/fake_bot/loop.py",
+        old="pid=os.getpid(), cycle",
+        new="pid=os.getppid(), cycle",
+        scenario=_REFERENCE,
         says="bot_pid_changes",
     ),
+    one_edit(
+        "--once runs three commands",
+        claim="once_handled_more_than_one",
+        file="worker/command_worker.py",
+        old="run_at_most(context, 1 if arguments.once",
+        new="run_at_most(context, 3 if arguments.once",
+        scenario=_ONCE,
+        says="once_handled_more_than_one",
+    ),
+    one_edit(
+        "stale profile refused for another reason",
+        claim="unexpected_failure_reason",
+        file=_PROFILE,
+        old="Reason.PROFILE_VERSION_STALE",
+        new="Reason.PROFILE_NOT_FOUND",
+        scenario="sim/scenarios/bus/test_payload_drift.py::test_profile_edited_since_the_click_is_refused_as_stale",
+        says="unexpected_failure_reason",
+    ),
 )
+
+_GENERAL = (
+    one_edit(
+        "cancel writes its metadata unscrubbed",
+        claim="secret_in_the_trail",
+        file="worker/services/commands.py",
+        old="metadata=scrub(",
+        new="metadata=dict(",
+        scenario=f"{_SUBJECT}[DSN]",
+        says="secret_in_the_trail",
+    ),
+    one_edit(
+        "result written twice",
+        claim="two_winners_for_one_decision",
+        file="worker/db/bus_store.py",
+        old="        UNION ALL\n        SELECT 'result_written', 'running', %(status)s, NULL, NULL\n",
+        new="        UNION ALL\n        SELECT 'result_written', 'running', %(status)s, NULL, NULL\n" * 2,
+        scenario=_TRUE_RUN,
+        says="two_winners_for_one_decision",
+    ),
+    one_edit(
+        "cache not written with the files",
+        claim="cache_disagrees_with_files",
+        file="worker/handlers/apply_baseline.py",
+        old="        replace_cached_holdings(connection, cached)",
+        new="        replace_cached_holdings(connection, cached[1:])",
+        scenario=_BASELINE,
+        says="cache_disagrees_with_files",
+    ),
+    one_edit(
+        "start logged as a move from pending to running",
+        claim="illegal_status_move",
+        file="worker/db/bus_store.py",
+        old="SELECT command_id, 'started', 'claimed', 'running'",
+        new="SELECT command_id, 'started', 'pending', 'running'",
+        scenario=_TRUE_RUN,
+        says="illegal_status_move",
+    ),
+    one_edit(
+        "service writes no request event",
+        claim="command_without_requested_event",
+        file=_SUBMISSION,
+        old="        event_type=spec.requested_event,",
+        new='        event_type=f"{spec.audit_prefix}.asked",',
+        scenario=_SECOND_ADMIN,
+        says="command_without_requested_event",
+    ),
+    one_edit(
+        "refused dry run leaves out its first row",
+        claim="dry_run_row_count",
+        file=_PROFILE,
+        old="log_rows=(_STARTED, rejected)",
+        new="log_rows=(rejected,)",
+        scenario=f"{_TAMPERED}::test_risk_raised_in_the_database_is_judged_by_the_worker",
+        says="dry_run_row_count",
+    ),
+    PlantedBug(
+        name="service keeps a file of its own in the home",
+        claim="service_writes_state_files",
+        edits=(
+            Edit(
+                file=_SUBMISSION,
+                old=_SUBMIT,
+                new="    import os, pathlib\n"
+                '    pathlib.Path(os.environ["BOT_HOME"], "state", "last_click").write_text("now")\n'
+                f"{_SUBMIT}",
+            ),
+            # A service is told no home; on an installation it may share its environment with the bot.
+            Edit(
+                file="sim/stack/stack.py",
+                old='    kept = folder / "evidence"\n',
+                new='    import os\n    os.environ["BOT_HOME"] = str(home)\n    kept = folder / "evidence"\n',
+            ),
+        ),
+        scenarios=(_SECOND_ADMIN,),
+        says="service_writes_state_files",
+    ),
+    one_edit(
+        "service starts a worker",
+        claim="service_starts_worker",
+        file=_SUBMISSION,
+        old=_SUBMIT,
+        new='    import subprocess, sys\n    subprocess.run([sys.executable, "-c", ""], check=True)\n' + _SUBMIT,
+        scenario=_SECOND_ADMIN,
+        says="service_starts_worker",
+    ),
+    one_edit(
+        "worker leaves a process behind",
+        claim="worker_left_running",
+        file="worker/command_worker.py",
+        old="    return EXIT_DONE\n",
+        new="    import time\n    if os.fork() == 0:\n        time.sleep(20)\n        os._exit(0)\n"
+        "    return EXIT_DONE\n",
+        scenario=_TRUE_RUN,
+        says="worker_left_running",
+    ),
+)
+
+BUGS: tuple[PlantedBug, ...] = (*_G10, *_GENERAL)
