@@ -21,9 +21,14 @@ from worker.contracts.errors import Reason, TransientError
 CONNECT_TIMEOUT_S = 5
 """A database that does not answer by then counts as unreachable."""
 
+LOCK_TIMEOUT_S = 30
+"""Half a lease: whoever waits longer for a lock gives up as transient, before its command is taken from it."""
+
+STATEMENT_TIMEOUT_S = 60
+"""No statement of ours works longer; a server that hangs is as good as gone."""
+
 _TRANSIENT_CLASSES = frozenset({"08", "53", "57", "58"})
 _TRANSIENT_CODES = frozenset({"40001", "40P01", "55P03", "25006"})
-
 
 _KEPT_CURSOR = "worker.db.session.cursor"
 
@@ -76,7 +81,7 @@ def open_engine(url: URL | str, *, application_name: str) -> Engine:
         json_serializer=_json_text,
         json_deserializer=parse,
         connect_args={
-            "options": "-c TimeZone=UTC",
+            "options": f"-c TimeZone=UTC -c lock_timeout={LOCK_TIMEOUT_S}s -c statement_timeout={STATEMENT_TIMEOUT_S}s",
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": application_name[:63],
         },
