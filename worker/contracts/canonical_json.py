@@ -36,7 +36,8 @@ def parse(text: str) -> Any:
         raise _malformed(f"expected JSON, found {error.msg} at line {error.lineno} column {error.colno}") from error
     except RecursionError as error:
         raise _malformed(f"nesting goes deeper than {MAX_DEPTH} levels") from error
-    _check(value, depth=0)
+    if _may_be_deep_or_half(text):
+        _check(value, depth=0)
     return value
 
 
@@ -64,16 +65,31 @@ def checksum(payload: Mapping[str, Any]) -> str:
     return hashlib.sha256(dumps_canonical(signed)).hexdigest()
 
 
+def _may_be_deep_or_half(text: str) -> bool:
+    """False when parsed `text` needs no second look; numbers and keys are checked while they are read.
+
+    Depth takes as many brackets, half a surrogate pair takes an escape or a character beyond ASCII.
+    """
+    return text.count("{") + text.count("[") > MAX_DEPTH or "\\u" in text or not text.isascii()
+
+
 def _decimal(text: str) -> Decimal:
     try:
-        return Decimal(text)
+        number = Decimal(text)
     except InvalidOperation as error:
         raise _malformed("a number's exponent goes beyond what any number here needs") from error
+    if len(text) > MAX_SIGNIFICANT_DIGITS or "e" in text or "E" in text:
+        _check_digits(number)
+    return number
 
 
 def _integer(text: str) -> int | Decimal:
+    if len(text) <= MAX_SIGNIFICANT_DIGITS:
+        return int(text)
+    number = Decimal(text)
+    _check_digits(number)
     # Beyond 4,300 digits int() itself refuses; a Decimal of that length is refused by the digit limit instead.
-    return int(text) if len(text) <= 20 else Decimal(text)
+    return int(text) if len(text) <= 20 else number
 
 
 def _refuse_constant(name: str) -> NoReturn:

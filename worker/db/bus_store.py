@@ -73,8 +73,8 @@ class AuditRow:
 
 
 _HELD = """
-    c.id, c.command_id, c.command_type, c.subject, c.environment, c.payload::text AS payload, c.requested_by, c.attempts,
-    c.expires_at, c.worker_id
+    c.id, c.command_id, c.command_type, c.subject, c.environment, c.payload::text AS payload, c.requested_by,
+    c.attempts, c.expires_at, c.worker_id
 """
 
 # The payload is turned into text once, above; each time costs the server as much as one of the claim's conditions.
