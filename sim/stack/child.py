@@ -123,6 +123,10 @@ class PipeEnding:
             return None
         said = os.read(self._read_fd, 64)
         os.close(self._read_fd)
+        if not said:
+            # Nobody is left to end the process with the stage, so it ends now.
+            with suppress(ProcessLookupError):
+                self.send(signal.SIGKILL)
         if self._pid_fd is not None:
             os.close(self._pid_fd)
         self._exit_code = int(json.loads(said)) if said else -signal.SIGKILL

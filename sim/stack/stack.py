@@ -124,9 +124,10 @@ class Stack:
         workers = [child.actor for child in self.launcher.children if child.is_running() and child.actor != "bot"]
         workers += self.launcher.left_behind()
         bots = [child.pid for child in self.launcher.children if child.is_running() and child.actor == "bot"]
-        self.timeline.record(actor="witness", kind="processes.at_end", subject="processes", workers=workers, bots=bots)
         self.bot.close()
         self.launcher.end_all()
+        workers += self.launcher.left_behind()
+        self.timeline.record(actor="witness", kind="processes.at_end", subject="processes", workers=workers, bots=bots)
         after = snapshot(self.home, self._before.files)
         said = [*self._said, *read_log(self.launcher.witness_log)[0]]
         evidence.read_files(self.timeline, self._before.files, after, self._watch.drain())

@@ -33,10 +33,12 @@ ENTRIES: Mapping[str, str] = {
 }
 """What can be forked: a module that `python -m` takes, and where its `main` is."""
 
+REPOSITORY = Path(__file__).parents[2]
 MAX_REQUEST_BYTES = 262_144
 _SENSORS = "sim.witness.inject.sitecustomize"
 _READY = b"ready"
 _START_TIMEOUT_S = 60.0
+_NOT_STARTED = 70  # EX_SOFTWARE of sysexits.h: the stage failed before `main` was entered
 _DESCRIPTORS = 4  # standard input, output, error, and the pipe for the exit code
 
 
@@ -60,11 +62,19 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket = ours
         command = [sys.executable, "-m", "sim.stack.zygote", str(theirs.fileno())]
-        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        # A session of its own: a Ctrl-C at the terminal must not end it before its children have been told.
+        self._process = subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd=REPOSITORY, start_new_session=True
+        )
         theirs.close()
         ours.settimeout(_START_TIMEOUT_S)
-        ours.send(json.dumps({"warm_up": dict(warm_up)}).encode())
-        if ours.recv(64) != _READY:
+        try:
+            ours.send(json.dumps({"warm_up": dict(warm_up)}).encode())
+            came_up = ours.recv(64) == _READY
+        except OSError:
+            came_up = False
+        if not came_up:
+            self.close()
             raise SimError("process/zygote", "the warm process did not come up; its error stands above")
 
     def fork(
@@ -129,27 +139,37 @@ def serve(descriptor: int) -> None:
     signal.set_wakeup_fd(wake_write)
     channel.send(_READY)
     children: dict[int, int] = {}
+    try:
+        _fork_on_request(channel, (wake_read, wake_write), mains, children)
+    finally:
+        _end_all(children)
+
+
+def _fork_on_request(
+    channel: socket.socket, wake: tuple[int, int], mains: dict[str, Any], children: dict[int, int]
+) -> None:
     selector = selectors.DefaultSelector()
     selector.register(channel, selectors.EVENT_READ)
-    selector.register(wake_read, selectors.EVENT_READ)
+    selector.register(wake[0], selectors.EVENT_READ)
     # Unbounded by design: the loop ends when the client closes the socket, also by dying.
     while True:
         for key, _ in selector.select():
             if key.fileobj is channel:
                 message, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST_BYTES, _DESCRIPTORS)
                 if not message:
-                    _end_all(children)
                     return
+                request = json.loads(message)
                 pid = os.fork()
                 if pid == 0:
-                    _become(json.loads(message), descriptors, mains, close=[channel.fileno(), *children.values()])
+                    selector.close()
+                    _become(request, descriptors, mains, close=[channel.fileno(), *wake, *children.values()])
                 children[pid] = descriptors.pop()
                 for open_descriptor in descriptors:
                     os.close(open_descriptor)
                 _answer(channel, pid)
             else:
                 with suppress(BlockingIOError):
-                    os.read(wake_read, 4096)
+                    os.read(wake[0], 4096)
             _reap(children)
 
 
@@ -183,8 +203,8 @@ def _end_all(children: dict[int, int]) -> None:
 
 
 def _become(request: dict[str, Any], descriptors: list[int], mains: dict[str, Any], *, close: list[int]) -> None:
-    """In the child: take on the request's streams, environment and folder, run its `main`, and end."""
-    exit_code = 70
+    """In the child: take on the request's streams, environment and folder, run its `main`, and end as Python would."""
+    exit_code = _NOT_STARTED
     try:
         # A session of its own: whatever the child leaves behind can be told by it.
         os.setsid()
@@ -200,9 +220,11 @@ def _become(request: dict[str, Any], descriptors: list[int], mains: dict[str, An
         os.environ.update(request["environment"])
         os.chdir(request["folder"])
         importlib.import_module(_SENSORS).install(os.environ)
-        exit_code = int(mains[request["module"]](request["argv"]))
+        main = mains[request["module"]]
+        exit_code = 1
+        exit_code = _told(main(request["argv"]))
     except SystemExit as stopped:
-        exit_code = stopped.code if isinstance(stopped.code, int) else 1
+        exit_code = _told(stopped.code)
     except BaseException:  # noqa: BLE001 - here the process ends
         traceback.print_exc()
     finally:
@@ -210,6 +232,16 @@ def _become(request: dict[str, Any], descriptors: list[int], mains: dict[str, An
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(exit_code)
+
+
+def _told(code: object) -> int:
+    """What `sys.exit(code)` makes the exit code; words go to standard error."""
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF
+    print(code, file=sys.stderr)
+    return 1
 
 
 def _load(place: str) -> Any:
