@@ -6,6 +6,7 @@ import select
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,7 @@ class BotActor:
         """
         if self.child is not None and self.child.is_running():
             raise SimError("stage/bot_running", f"the bot already runs as pid {self.child.pid}; stop it first")
+        self._hang_up()
         read_fd, self._stdin = os.pipe()
         try:
             argv = ["--paper", "--paced", "--seed", str(seed), "--trade-every", str(trade_every)]
@@ -57,7 +59,7 @@ class BotActor:
         Raises: `SimError` (`stage/bot_ended`) when the bot ended instead; its last words are in the message.
         """
         child = self._running()
-        os.write(self._stdin, b"cycle\n")
+        self._tell(b"cycle\n")
         report = self._next_line(child)
         self.timeline.record(actor=ACTOR, kind="bot.cycled", subject=str(child.pid), **report)
         return report
@@ -65,7 +67,7 @@ class BotActor:
     def stop(self) -> Ended:
         """How the bot ended when told to."""
         child = self._running()
-        os.write(self._stdin, b"stop\n")
+        self._tell(b"stop\n")
         return self._gone(child.wait())
 
     def kill(self) -> Ended:
@@ -84,17 +86,28 @@ class BotActor:
         return self._running().pid
 
     def close(self) -> None:
-        """Effects: a bot that still runs is told to stop."""
+        """Effects: a bot that still runs is told to stop; the pipe to one that ended by itself is closed."""
         if self.child is not None and self.child.is_running():
             self.stop()
+        self._hang_up()
 
     def _running(self) -> Child:
         if self.child is None or not self.child.is_running():
             raise SimError("stage/bot_not_running", "the bot is not running; start it first")
         return self.child
 
+    def _tell(self, command: bytes) -> None:
+        # A bot that has just ended reads no more; its end is told by whoever waits for its answer.
+        with suppress(BrokenPipeError):
+            os.write(self._stdin, command)
+
+    def _hang_up(self) -> None:
+        if self._stdin >= 0:
+            os.close(self._stdin)
+            self._stdin = -1
+
     def _gone(self, ended: Ended) -> Ended:
-        os.close(self._stdin)
+        self._hang_up()
         self.timeline.record(actor=ACTOR, kind="bot.stopped", subject=str(ended.pid), exit_code=ended.exit_code)
         return ended
 
