@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,9 @@ def read_texts(timeline: Timeline, home: Path) -> None:
 
 def read_rest(timeline: Timeline, home: Path, rows: Rows) -> None:
     """Effects: one `home.at_rest` event: the baseline in file and cache, both generations, what was left half done."""
-    cache = {row["asset"]: [_number(row["quantity"]), row["frozen"]] for row in rows.dump("baseline_holdings")}
+    # Asked for as numbers: a small quantity as JSON would be a float, and 0.00001 be told as 1e-05.
+    cached = rows.query("SELECT asset, quantity, frozen FROM baseline_holdings ORDER BY asset")
+    cache = {row["asset"]: [_number(row["quantity"]), row["frozen"]] for row in cached}
     leftovers = [
         path.relative_to(home).as_posix()
         for path in sorted((home / "state").rglob(".*"))
@@ -177,6 +180,7 @@ def _relative(home: Path, place: str | None) -> str | None:
     return path.relative_to(home).as_posix()
 
 
-def _number(value: Any) -> str:
-    text = format(value, "f") if not isinstance(value, (str, int, float)) else str(value)
+def _number(value: Decimal) -> str:
+    """`value` in its shortest form without an exponent."""
+    text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
