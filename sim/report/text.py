@@ -7,7 +7,7 @@ from sim.rules.registry import sentence
 from sim.timeline import Event, Timeline
 
 MAX_SHOWN = 10
-_STORY = ("given.", "operator.", "worker.", "bot.", "bus.", "process.ended", "scenario.", "clock.")
+_STORY = ("given.", "operator.", "worker.", "bot.", "bus.", "fault.", "process.ended", "scenario.", "clock.")
 
 
 def tell(breaches: Sequence[Breach], timeline: Timeline) -> str:

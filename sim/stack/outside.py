@@ -74,4 +74,6 @@ def _mtime(path: Path) -> str:
 def _pid_file(path: Path, running: set[int]) -> str:
     if not path.exists():
         return "absent"
-    return "process alive" if int(path.read_text()) in running else "process gone"
+    # A worker that was killed while it wrote leaves an empty file, which names nobody.
+    text = path.read_text(errors="replace").strip()
+    return "process alive" if text in map(str, running) else "process gone"
