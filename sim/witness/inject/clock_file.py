@@ -7,6 +7,7 @@ clock is frozen, so `monotonic` and `perf_counter` stay real.
 
 import json
 import os
+import warnings
 from datetime import datetime, timedelta, timezone
 
 import freezegun.api as _freezegun
@@ -84,6 +85,8 @@ def install(path: str) -> FileClock:
         return clock
     for name in ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"):
         setattr(_freezegun, f"fake_{name}", getattr(_freezegun, f"real_{name}"))
+    # Extension modules imported later find freezegun's subclass in place of `datetime`: larger, and no harm.
+    warnings.filterwarnings("ignore", message=r"datetime\.\w+ size changed", category=RuntimeWarning)
     _freezegun.freeze_time("1970-01-01", ignore=REAL_TIME_PACKAGES).start()
     # freezegun has no public way to bring a factory of one's own; the list is what it reads at each call.
     _freezegun.freeze_factories[-1] = clock  # type: ignore[call-overload]
