@@ -167,13 +167,13 @@ _FENCING_BUGS = (
         "two_winners_for_one_decision",
     ),
     one_edit(
-        "home lock shared",
+        "home lock not taken",
         claim="contract §4: the home lock keeps everyone else out",
         file="worker/writers/home_lock.py",
-        old="fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
-        new="fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)",
-        scenario=f"{_ZOMBIE}::test_zombie_with_the_home_lock_keeps_everyone_out_until_it_is_killed",
-        says="assert 0 == 1",
+        old="        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        new="",
+        scenario=f"{_FENCING}::test_home_kept_by_another_process_is_given_up_and_nothing_written",
+        says="baseline_holdings.json",
     ),
 )
 
@@ -241,7 +241,7 @@ _LEASE_BUGS = (
         old="MAX_ATTEMPTS = 3",
         new="MAX_ATTEMPTS = 2",
         scenario=f"{_LEASE}::test_command_whose_second_worker_dies_too_still_succeeds",
-        says="attempts_exhausted",
+        says="(<CommandStatus.FAILED: 'failed'>, 2)",
     ),
     one_edit(
         "retry that does not know its own work",

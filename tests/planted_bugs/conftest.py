@@ -1,9 +1,21 @@
 """The table of what caught what, from the reports of all processes of the run."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.planted_bugs.bug import CAUGHT, REPOSITORY
+from tests.planted_bugs.warm_pytest import WarmPytest
+
+
+@pytest.fixture(scope="session")
+def warm_pytest() -> Iterator[WarmPytest]:
+    """The process from which this one's runs of scenarios are forked."""
+    warm = WarmPytest()
+    yield warm
+    warm.close()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -2,16 +2,17 @@
 
 import json
 import os
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sim.postgres.server import RunningServer
+from tests.planted_bugs.bug import PlantedBug
+from tests.planted_bugs.warm_pytest import WarmPytest
 
-MAX_PLAY_S = 300
+MAX_PLAY_S = 100
+"""Less than the bound of a test, so that this one speaks first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,15 +29,12 @@ class Played:
     output: str
 
 
-def play(root: Path, scenarios: Sequence[str], server: RunningServer | None) -> Played:
+def play(root: Path, scenarios: Sequence[str], server: RunningServer | None, pytest: WarmPytest) -> Played:
     """How the scenarios ended, run from the copy of the source under `root`.
 
     `server` is shared; without it the run builds its own, for a bug that changes the schema.
     """
-    report = root / "report.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "pytest_timeout", "-p", "no:cacheprovider"]
-    # Whole values in what a failure says, so that `says` can name the reason found.
-    command += ["-o", "verbosity_assertions=2"]
+    report, printed = root / "report.xml", root / "output.txt"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))},
         "PYTHONPATH": str(root),
@@ -46,16 +44,11 @@ def play(root: Path, scenarios: Sequence[str], server: RunningServer | None) -> 
     }
     if server is not None:
         environment["SIM_SHARED_SERVER"] = json.dumps(server.to_plain())
-    done = subprocess.run(
-        [*command, f"--junitxml={report}", f"--basetemp={root / 'tmp'}", *scenarios],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=MAX_PLAY_S,
-        check=False,
-    )
-    output = f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    arguments = ["-q", "-p", "pytest_timeout", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    # Whole values in what a failure says, so that `says` can name the reason found.
+    arguments += ["-o", "verbosity_assertions=2", f"--basetemp={root / 'tmp'}", *scenarios]
+    pytest.run(arguments, root=root, environment=environment, output=printed, timeout_s=MAX_PLAY_S)
+    output = printed.read_text(errors="replace")[-3000:]
     if not report.exists():
         return Played(passed=0, failures=(), broken=1, output=output)
     cases = list(ElementTree.parse(report).getroot().iter("testcase"))
@@ -63,6 +56,15 @@ def play(root: Path, scenarios: Sequence[str], server: RunningServer | None) -> 
     broken = sum(1 for case in cases if case.find("error") is not None)
     passed = sum(1 for case in cases if all(case.find(tag) is None for tag in ("failure", "error", "skipped")))
     return Played(passed=passed, failures=failures, broken=broken, output=output)
+
+
+def problem_of(bug: PlantedBug, played: Played) -> str | None:
+    """Why `bug` does not count as caught, or None when a scenario failed and said what it must say."""
+    if not played.failures:
+        return f"nothing failed, {played.passed} passed, {played.broken} never began; {played.output}"
+    if not any(bug.says in failure for failure in played.failures):
+        return f"expected a failure that says {bug.says!r}, found:\n" + "\n".join(played.failures)
+    return None
 
 
 def _said(failure: ElementTree.Element) -> str:
