@@ -53,6 +53,17 @@ def test_holder_of_the_home_lock_that_lost_its_lease_writes_no_file(stack: Stack
     assert stack.log_of(command) == ["started"]
 
 
+def test_home_kept_by_another_process_is_given_up_and_nothing_written(stack: Stack) -> None:
+    # Somebody holds the home lock and does not let go; the worker stops trying after a bound.
+    command = stack.operator("day").apply_baseline({"BTC": "0.5"})
+    with stack.witness.no_mutation(), stack.faults.home_locked():
+        ended = stack.worker.run_once("slow")
+
+    assert ended.exit_code == 1
+    assert (stack.command(command).status, stack.command(command).attempts) == (CommandStatus.RUNNING, 1)
+    assert stack.log_of(command) == ["started"]
+
+
 def test_holder_of_the_home_lock_that_kept_its_lease_writes_both_files(stack: Stack) -> None:
     command = stack.operator("day").apply_baseline({"BTC": "0.5"})
     with stack.faults.home_locked():
