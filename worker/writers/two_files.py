@@ -138,7 +138,7 @@ def _plan(
 
 def _require_unmoved(home: Home, intent: Intent) -> None:
     problems = [
-        f"{side.path} was {side.before} when it was read and is {found} now"
+        f"{side.path} was {_shown(side.before)} when it was read and is {_shown(found)} now"
         for side in intent.sides
         if (found := sha256_or_absent(read_bytes(side.path))) != side.before
     ]
@@ -146,6 +146,11 @@ def _require_unmoved(home: Home, intent: Intent) -> None:
         problems.append(f"{home.intent} of an earlier attempt stands; recovery comes first")
     if problems:
         raise TwoFileConflict(problems)
+
+
+def _shown(sha256: str) -> str:
+    """The first digits of a hash, or `absent`; the log's scrubber takes a whole one for a key."""
+    return sha256[:12]
 
 
 def _read_intent(home: Home) -> Intent | None:
@@ -166,8 +171,8 @@ def _roll_forward(home: Home, intent: Intent) -> None:
             waiting.append(side)
         elif found != side.after_sha256:
             foreign.append(
-                f"{side.path} is {found}, expected {side.before} (before command {intent.command_id}) or "
-                f"{side.after_sha256} (after it)"
+                f"{side.path} is {_shown(found)}, expected {_shown(side.before)} (before command {intent.command_id}) "
+                f"or {_shown(side.after_sha256)} (after it)"
             )
     if foreign:
         raise TwoFileConflict(foreign)

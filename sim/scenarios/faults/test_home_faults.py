@@ -286,6 +286,7 @@ def test_third_content_beside_an_intent_is_left_alone(stack: Stack, name: str) -
     assert (ended.exit_code, stack.command(command_id).status) == (1, CommandStatus.RUNNING)
     assert Reason.TWO_FILE_CONFLICT in ended.stderr
     assert name in ended.stderr
+    assert "[scrubbed]" not in ended.stderr
 
 
 def test_conflict_that_somebody_settles_is_finished(stack: Stack) -> None:
