@@ -14,6 +14,8 @@ from worker.contracts.states import CommandStatus
 BEFORE_THE_POLL_S = 4.0
 """An idle worker looks by itself every 5 s; what happens sooner was not the poll."""
 
+TWO_POLLS_S = 10.0
+
 
 def test_notification_wakes_an_idle_worker_before_its_poll(stack: Stack) -> None:
     worker = stack.worker.start([], "loop")
@@ -57,7 +59,9 @@ def test_command_whose_notification_was_lost_is_found_by_the_poll(stack: Stack) 
     stack.worker.wait_until_idle(worker)
 
     command = stack.bus.put_unchecked(CommandType.APPLY_PROFILE_TESTNET, str(profile), reference_payload(profile))
-    wait_until(lambda: stack.command(command).status is CommandStatus.SUCCEEDED, "the command found by the poll")
+    wait_until(
+        lambda: stack.command(command).status is CommandStatus.SUCCEEDED, "the command found by the poll", TWO_POLLS_S
+    )
 
     worker.send(signal.SIGTERM)
     assert worker.wait().exit_code == 0
