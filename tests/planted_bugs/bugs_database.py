@@ -87,7 +87,7 @@ _MOVES = (
         file=_MIGRATE,
         old='    if flag != "true":',
         new='    if not flag or flag == "false":',
-        scenario=f"{_NO_FLAG}[True]",
+        scenario=f"{_NO_FLAG}[{{'BINANCE_TESTNET': 'True'}}]",
         says="DID NOT RAISE",
     ),
     one_edit(

@@ -73,8 +73,9 @@ _ORDER = (
         file=_BASELINE,
         old="                _require_all_frozen(before)\n",
         new="",
-        scenario="tests/worker/two_implementations/test_home.py::test_an_asset_under_management_refuses_the_baseline",
-        says="asset_not_frozen",
+        scenario="sim/scenarios/guards/test_baseline_rules.py::"
+        "test_baseline_while_an_asset_is_not_frozen_is_refused[managed_active]",
+        says="managed_state.json",
     ),
 )
 
@@ -116,7 +117,7 @@ _DURABLE = (
         "        rename_over(intent_temp, home.intent)\n",
         scenario="tests/worker/writers/test_two_files_killed.py::"
         "test_change_killed_at_every_step_is_all_old_or_all_new",
-        says="Error",
+        says="do not belong together",
     ),
     one_edit(
         "change over a file that moved",
@@ -134,7 +135,7 @@ _DURABLE = (
         old="    if foreign:\n",
         new="    if len(foreign) > 2:\n",
         scenario=f"{_HOME}::test_third_content_beside_an_intent_is_left_alone[managed_state.json]",
-        says="managed_state.json",
+        says="state/.intent.json: removed",
     ),
     one_edit(
         "damaged intent thrown away",
@@ -142,8 +143,8 @@ _DURABLE = (
         file=_TWO,
         old='        raise TwoFileConflict([f"{home.intent} is damaged',
         new='        remove(home.intent)\n        raise TwoFileConflict([f"{home.intent} is damaged',
-        scenario=f"{_HOME}::test_damaged_intent_is_a_conflict_and_left_alone",
-        says=".intent.json",
+        scenario=f"{_HOME}::test_damaged_intent_is_left_alone_for_a_person",
+        says="state/.intent.json: removed",
     ),
     one_edit(
         "recovery leaves stray temporary files",

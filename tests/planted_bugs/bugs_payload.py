@@ -10,6 +10,9 @@ _NETWORK = "worker/guards/network.py"
 _DRIFT = "sim/scenarios/bus/test_payload_drift.py"
 _MAINNET = "sim/scenarios/guards/test_mainnet_payload.py"
 _TAMPERED = "sim/scenarios/guards/test_tampered_payload.py"
+_ENVELOPE = "sim/scenarios/bus/test_bad_envelope.py"
+_CANNOT_OPEN = f"{_ENVELOPE}::test_payload_that_cannot_be_opened_is_refused_with_two_rows"
+_OPEN = "worker/bus/envelope.py"
 _RULES = "sim/scenarios/guards/test_profile_rules.py"
 _ACCEPTED = f"{_DRIFT}::test_profile_version_under_an_accepted_name_runs"
 _NO_VERSION = f"{_DRIFT}::test_profile_version_that_names_none_is_refused"
@@ -126,8 +129,8 @@ _CHECKSUM = (
         file=_CANONICAL,
         old="    if len(found) < len(pairs):",
         new="    if len(found) > len(pairs):",
-        scenario="tests/worker/contracts/test_canonical_json.py::test_malformed_text_is_refused",
-        says="DID NOT RAISE",
+        scenario=f"{_CANNOT_OPEN}[duplicate key further down]",
+        says="environment_not_testnet",
     ),
     one_edit(
         "numbers beyond fifteen digits accepted",
@@ -135,8 +138,8 @@ _CHECKSUM = (
         file=_CANONICAL,
         old="MAX_SIGNIFICANT_DIGITS = 15",
         new="MAX_SIGNIFICANT_DIGITS = 17",
-        scenario="tests/worker/contracts/test_canonical_json.py::test_value_without_one_exact_form_is_refused",
-        says="DID NOT RAISE",
+        scenario=f"{_CANNOT_OPEN}[number with too many digits]",
+        says="environment_not_testnet",
     ),
     one_edit(
         "Python floats signed",
@@ -146,6 +149,46 @@ _CHECKSUM = (
         new="        case float():\n            str(",
         scenario="tests/worker/contracts/test_canonical_json.py::test_value_without_one_exact_form_is_refused",
         says="DID NOT RAISE",
+    ),
+)
+
+_ENVELOPES = (
+    one_edit(
+        "nesting without a bound",
+        claim="contract §5: what has no canonical form is refused",
+        file=_CANONICAL,
+        old="    if depth > MAX_DEPTH:",
+        new="    if depth > MAX_DEPTH + 1:",
+        scenario=f"{_CANNOT_OPEN}[nested a level too deep]",
+        says="environment_not_testnet",
+    ),
+    one_edit(
+        "payload that is no object taken for an empty one",
+        claim="contract §4: a broken envelope leaves two rows",
+        file=_OPEN,
+        old="    fields = parse(command.payload)\n",
+        new="    fields = parse(command.payload) or {}\n",
+        scenario=f"{_CANNOT_OPEN}[null]",
+        says="environment_not_testnet",
+    ),
+    one_edit(
+        "unknown type taken for a defect",
+        claim="contract §4: an unknown type leaves two rows",
+        file=_OPEN,
+        old="    if spec is None:\n",
+        new="    if spec is None and not command.command_type:\n",
+        scenario=f"{_ENVELOPE}::test_command_of_a_type_nobody_knows_is_refused_with_two_rows[sell_everything]",
+        says="(3, <CommandStatus.RUNNING",
+    ),
+    one_edit(
+        "type without a handler put down as done",
+        claim="contract §4: a type without a handler fails with a clear reason",
+        file="worker/bus/execute.py",
+        old="    if handler is None:\n        _write(context, command, refused(_no_handler(command)))\n",
+        new="    if handler is None:\n"
+        "        _write(context, command, Outcome(status=CommandStatus.SUCCEEDED, result={}))\n",
+        scenario=f"{_ENVELOPE}::test_managed_command_without_a_handler_is_refused_by_name[pause_managed_asset]",
+        says="CommandStatus.SUCCEEDED",
     ),
 )
 
@@ -295,4 +338,4 @@ _GUARDS = (
     ),
 )
 
-BUGS: tuple[PlantedBug, ...] = (*_VERSION, *_CHECKSUM, *_DATABASE_DECIDES, *_GUARDS)
+BUGS: tuple[PlantedBug, ...] = (*_VERSION, *_CHECKSUM, *_ENVELOPES, *_DATABASE_DECIDES, *_GUARDS)

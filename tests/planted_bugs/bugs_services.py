@@ -112,6 +112,31 @@ _CLICKS = (
     ),
 )
 
+_FURTHER = (
+    one_edit(
+        "service without the registry's schema",
+        claim="contract §6: nine layers",
+        file=_SUBMISSION,
+        old="    return read_payload(REGISTRY[draft.command_type].payload_type, fields)",
+        new="    import msgspec\n    from decimal import Decimal\n"
+        "    known = REGISTRY[draft.command_type].payload_type\n"
+        "    fields = {name: value for name, value in fields.items() if name in known.__struct_fields__}\n"
+        "    return msgspec.convert(fields, known, builtin_types=(Decimal,))",
+        scenario="tests/worker/services/test_submission.py::"
+        "test_payload_outside_the_registry_is_refused_and_nothing_is_written[unknown-field]",
+        says="DID NOT RAISE",
+    ),
+    one_edit(
+        "worker that never polls",
+        claim="contract §4: a poll is the fallback",
+        file="worker/bus/loop.py",
+        old="POLL_S = 5.0",
+        new="POLL_S = 500.0",
+        scenario=f"{_BUS}/test_wake_up.py::test_command_whose_notification_was_lost_is_found_by_the_poll",
+        says="found by the poll",
+    ),
+)
+
 _CANCELS = (
     one_edit(
         "cancel of a running command",
@@ -227,8 +252,8 @@ _SECRET_BUGS = (
     ),
     _scrubber(
         "log unscrubbed",
-        "{scrub_text(super().format(record))}",
-        "{super().format(record)}",
+        "else scrub_text(super().format(record))",
+        "else super().format(record)",
         f"{_AS_TYPE}[key and value]",
         file="worker/logs.py",
         says="secret_in_the_trail",
@@ -242,4 +267,4 @@ _SECRET_BUGS = (
     ),
 )
 
-BUGS: tuple[PlantedBug, ...] = (*_CLICKS, *_CANCELS, *_SECRET_BUGS)
+BUGS: tuple[PlantedBug, ...] = (*_CLICKS, *_FURTHER, *_CANCELS, *_SECRET_BUGS)
