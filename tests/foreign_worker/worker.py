@@ -86,10 +86,10 @@ class Worker:
                         return bus.take_over(self._connection, command, self._id)
                     self._put_back_or_fail(command, None)
             except Transient as error:
+                if not error.reason.startswith("io/") or intent_owner(self._home) == str(command.command_id):
+                    raise
                 # Without this, files that cannot be looked at would keep the command, and the bus, for ever.
-                if error.reason.startswith("io/") and intent_owner(self._home) != str(command.command_id):
-                    self._put_back_or_fail(command, error)
-                raise
+                self._put_back_or_fail(command, error)
         else:
             self._put_back_or_fail(command, None)
         return None

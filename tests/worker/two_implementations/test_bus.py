@@ -32,6 +32,12 @@ def later_id_made_earlier(world: World) -> None:
     )
 
 
+def later_id_of_another_subject_made_earlier(world: World) -> None:
+    world.put("first")
+    world.put_baseline()
+    world.connection.execute("UPDATE commands SET created_at = created_at - interval '1 s' WHERE subject = 'baseline'")
+
+
 def type_without_handler(world: World) -> None:
     world.put("pause", command_type="pause_managed_asset", subject="BTC")
 
@@ -43,6 +49,7 @@ def type_without_handler(world: World) -> None:
         (put_three, ("--max-iterations", "2"), {"first": "succeeded", "second": "succeeded", "third": "pending"}),
         (put_three, ("--max-iterations", "9"), {"first": "succeeded", "second": "succeeded", "third": "succeeded"}),
         (later_id_made_earlier, ("--once",), {"first": "pending", "second": "pending", "third": "succeeded"}),
+        (later_id_of_another_subject_made_earlier, ("--once",), {"first": "pending", "baseline": "succeeded"}),
         (
             held_elsewhere,
             ("--max-iterations", "9"),
@@ -52,7 +59,17 @@ def type_without_handler(world: World) -> None:
         (type_without_handler, ("--once",), {"pause": "failed"}),
         (lambda world: None, ("--once",), {}),
     ],
-    ids=["once", "twice", "until empty", "made earlier", "held subject", "many expired", "no handler", "nothing"],
+    ids=[
+        "once",
+        "twice",
+        "until empty",
+        "made earlier",
+        "another made earlier",
+        "held subject",
+        "many expired",
+        "no handler",
+        "nothing",
+    ],
 )
 def test_bus_is_worked_off_in_the_same_order(
     worlds: tuple[World, World], given: Given, options: tuple[str, ...], expected: dict[str, str]

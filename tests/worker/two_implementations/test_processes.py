@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.worker.two_implementations.playing import both
-from tests.worker.two_implementations.worlds import FOREIGN, World
+from tests.worker.two_implementations.worlds import EXPIRES, FOREIGN, World
+
+IDLE = """
+EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+        AND state = 'idle' AND state_change < pg_catalog.clock_timestamp() - interval '300 ms')
+"""
+"""The worker has looked once more, found nothing, and sleeps."""
 
 
 @contextmanager
@@ -22,6 +28,7 @@ def wait_until(world: World, condition: str, *, within_s: int = 30) -> None:
     statement = f"""
     DO $$ BEGIN
         FOR attempt IN 1..{within_s * 50} LOOP
+            PERFORM pg_stat_clear_snapshot();
             IF {condition} THEN RETURN; END IF;
             PERFORM pg_sleep(0.02);
         END LOOP;
@@ -65,10 +72,30 @@ def test_worker_that_lost_its_lease_writes_nothing(worlds: tuple[World, World]) 
     assert worlds[0].commands()["baseline"]["worker_id"] == "another"
 
 
+def expire_while_it_waits(world: World) -> int:
+    """The worker has begun and waits for the lock; meanwhile the expiry instant comes."""
+    with home_locked(world):
+        started = world.start("--once")
+        wait_until(world, "EXISTS (SELECT FROM commands WHERE status = 'running')")
+        world.clock.freeze_at(EXPIRES)
+    started.communicate(timeout=60)
+    return started.returncode
+
+
+def test_command_that_expires_after_its_claim_meets_the_handlers_own_check(worlds: tuple[World, World]) -> None:
+    for world in worlds:
+        world.put_baseline()
+
+    assert both(worlds, expire_while_it_waits) == (0, 0)
+    assert worlds[0].picture() == worlds[1].picture()
+    assert worlds[0].reasons() == {"baseline": ("failed", "expiry/command_expired")}
+
+
 def loop_and_terminate(world: World) -> int:
     world.put("there at the start")
     started = world.start()
     wait_until(world, "EXISTS (SELECT FROM commands WHERE status = 'succeeded')")
+    wait_until(world, IDLE)
     world.put("woken")
     world.connection.execute("SELECT pg_notify('command_bus', 'x')")
     # The poll comes every five seconds, so this bound tells a notification from it.

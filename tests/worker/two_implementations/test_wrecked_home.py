@@ -20,6 +20,8 @@ from tests.worker.two_implementations.worlds import (
     signed,
 )
 
+both_implementations = pytest.mark.parametrize("executable", [REAL, FOREIGN], ids=["real", "foreign"])
+
 
 def either(reason: str) -> pytest.MarkDecorator:
     """Both implementations, the real one known to fail for `reason`."""
@@ -54,7 +56,7 @@ def run_and_lapse(world: World, times: int) -> None:
         world.lapse()
 
 
-@either("recovery raises before it counts an attempt, so the command and the whole bus wait for ever")
+@both_implementations
 def test_damaged_file_fails_the_command_after_three_attempts_and_frees_the_bus(world: World) -> None:
     put_for_ever(world)
     (world.home / "state" / "managed_state.json").write_text("{")
@@ -64,7 +66,17 @@ def test_damaged_file_fails_the_command_after_three_attempts_and_frees_the_bus(w
     assert world.reasons() == {"baseline": ("failed", "io/damaged_file"), "profile": ("succeeded", None)}
 
 
-@either("the last attempt gives up without looking at the files")
+@either("while any intent stands, even a damaged one, recovery counts no attempt and the whole bus waits")
+def test_damaged_intent_fails_the_command_after_three_attempts_and_frees_the_bus(world: World) -> None:
+    put_for_ever(world)
+    (world.home / "state" / ".intent.json").write_text("{")
+
+    run_and_lapse(world, 8)
+
+    assert world.reasons() == {"baseline": ("failed", "io/two_file_conflict"), "profile": ("succeeded", None)}
+
+
+@both_implementations
 def test_change_on_disk_is_never_reported_as_failed(world: World) -> None:
     put_for_ever(world)
     trap = world.home / "state" / "audit_snapshots"
@@ -86,7 +98,7 @@ def test_version_of_a_nul_character_is_refused_and_no_defect(world: World) -> No
     assert world.reasons() == {"profile": ("failed", "validation/missing_or_bad_version")}
 
 
-@pytest.mark.parametrize("executable", [REAL, FOREIGN], ids=["real", "foreign"])
+@both_implementations
 def test_name_of_an_unknown_field_is_not_repeated(world: World) -> None:
     secret = "Zx9" * 21
     world.put("profile", payload=signed(profile_payload() | {secret: 1}))
@@ -105,7 +117,7 @@ def test_pid_file_that_is_a_link_leads_nowhere(world: World) -> None:
     assert (world.home / ".env").read_text() == "BINANCE_TESTNET=true\n"
 
 
-@pytest.mark.parametrize("executable", [REAL, FOREIGN], ids=["real", "foreign"])
+@both_implementations
 def test_env_file_that_is_a_pipe_refuses_the_start(world: World) -> None:
     (world.home / ".env").unlink()
     os.mkfifo(world.home / ".env")

@@ -44,7 +44,7 @@ RISK = {
     "fee_buffer_pct": "0.002",
     "min_position_value_usdt": "10",
 }
-MAX_RUN_S = 15
+MAX_RUN_S = 60
 
 _COMMANDS: LiteralString = """
 SELECT c.command_id::text, c.command_type, c.subject, c.status, c.worker_id, c.attempts, c.lease_expires_at,
