@@ -3,6 +3,7 @@
 Source: contract §5; RFC 8785 (JSON Canonicalization Scheme).
 """
 
+import encodings.utf_16_be  # noqa: F401 - rfc8785 sorts keys by it and would load it in the middle of a command
 import hashlib
 import json
 from collections import Counter
