@@ -6,7 +6,7 @@ Options: `--postgres=embedded|container|dsn`, `--worker-command 'CMD'`. Fixture:
 import json
 import os
 from collections.abc import Generator, Iterator
-from functools import cache
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ SHARED_SERVER = "SIM_SHARED_SERVER"
 
 _server_key = pytest.StashKey[RunningServer]()
 _run_key = pytest.StashKey[RunFolder]()
-_left_out_key = pytest.StashKey[list[tuple[str, str]]]()
+_left_out_key = pytest.StashKey[dict[str, str]]()
+_stack_key = pytest.StashKey[Stack]()
 
 
 class StopRuleBreached(AssertionError):
@@ -56,11 +57,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Effects: the marker; in the controller, the server of the run is told to the workers."""
+    """Effects: the marker. Raises: `pytest.UsageError` for a worker command that cannot start anything."""
     config.addinivalue_line(
         "markers", f"{OWN_WORKER_ONLY}(reason): cannot be played against a foreign worker; listed, never passed"
     )
-    config.stash[_left_out_key] = []
+    config.stash[_left_out_key] = {}
+    text = config.getoption("--worker-command")
+    if text is not None:
+        with _as_usage_error():
+            worker_command(text)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -77,9 +82,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in left_out:
         marker = item.get_closest_marker(OWN_WORKER_ONLY)
         reason = str(marker.args[0]) if marker is not None and marker.args else "no reason given"
-        config.stash[_left_out_key].append((item.nodeid, reason))
+        config.stash[_left_out_key][item.nodeid] = reason
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Effects: a server that cannot be had is one usage error before the first test, not an error in each."""
+    wanted = any("postgres_server" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        _server(session.config)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Effects: an xdist worker tells the controller what it left out; only the controller has a terminal."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["sim_left_out"] = session.config.stash[_left_out_key]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Effects: what an xdist worker left out is told once, for every worker collects the same."""
+    node.config.stash[_left_out_key].update(getattr(node, "workeroutput", {}).get("sim_left_out", {}))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -92,7 +118,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     left_out = config.stash[_left_out_key]
     if left_out:
         terminalreporter.section("not playable against --worker-command")
-        for nodeid, reason in left_out:
+        for nodeid, reason in sorted(left_out.items()):
             terminalreporter.line(f"{nodeid}: {reason}")
 
 
@@ -112,14 +138,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     try:
         result = yield
     except BaseException as failure:
-        stack = _stack_of(item)
+        stack = item.stash.get(_stack_key, None)
         if stack is not None:
             breaches = stack.finish()
             item.add_report_section("call", "sim", tell(breaches, stack.timeline))
             broken = ", ".join(dict.fromkeys(breach.rule for breach in breaches)) or "none"
             failure.add_note(f"rules broken: {broken}; evidence: {stack.keep(breaches)}")
         raise
-    stack = _stack_of(item)
+    stack = item.stash.get(_stack_key, None)
     if stack is not None:
         breaches = stack.finish()
         if breaches:
@@ -165,6 +191,8 @@ def stack(
     text = request.config.getoption("--worker-command")
     command = None if text is None else worker_command(text)
     with lease_pool.acquire() as lease, open_stack(lease, tmp_path, zygote=zygote.get, worker_command=command) as made:
+        # Found here by the judge, even where a test asked for its stack by another fixture's name.
+        request.node.stash[_stack_key] = made
         yield made
 
 
@@ -195,11 +223,6 @@ class _LazyZygote:
             self._zygote.close()
 
 
-def _stack_of(item: pytest.Item) -> Stack | None:
-    found = getattr(item, "funcargs", {}).get("stack")
-    return found if isinstance(found, Stack) else None
-
-
 def _server(config: pytest.Config) -> RunningServer:
     """The run's server: the controller's where there is one, else started here once."""
     if config.stash.get(_server_key, None) is None:
@@ -213,14 +236,16 @@ def _server(config: pytest.Config) -> RunningServer:
 
 
 def _started(config: pytest.Config) -> RunningServer:
-    try:
-        run = _open_run()
+    with _as_usage_error():
+        run = open_run()
         config.stash[_run_key] = run
         return start_server(Kind(config.getoption("--postgres")), run, stack_template())
+
+
+@contextmanager
+def _as_usage_error() -> Iterator[None]:
+    """What the harness refuses inside the block is told by pytest in one sentence, with its exit code for wrong use."""
+    try:
+        yield
     except SimError as error:
         raise pytest.UsageError(str(error)) from error
-
-
-@cache
-def _open_run() -> RunFolder:
-    return open_run()

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -150,7 +151,7 @@ class Launcher:
 def worker_command(text: str) -> list[str]:
     """The words of `--worker-command`; `{python}` stands for this interpreter.
 
-    Raises: `SimError` (`process/cannot_start`) for an empty or unbalanced command.
+    Raises: `SimError` (`process/cannot_start`) for an empty or unbalanced command, and for a program that is not there.
     """
     try:
         words = shlex.split(text)
@@ -158,7 +159,16 @@ def worker_command(text: str) -> list[str]:
         raise SimError("process/cannot_start", f"--worker-command {text!r} cannot be split: {error}") from error
     if not words:
         raise SimError("process/cannot_start", "--worker-command is empty; give the command that starts your worker")
-    return [sys.executable if word == "{python}" else word for word in words]
+    command = [sys.executable if word == "{python}" else word for word in words]
+    # Workers run in the repository, so a relative path is one from there.
+    program = str(REPOSITORY / command[0]) if os.sep in command[0] else command[0]
+    if shutil.which(program) is None:
+        raise SimError(
+            "process/cannot_start",
+            f"--worker-command begins with {command[0]!r}, which is no program on PATH or below {REPOSITORY}; "
+            "name the one that starts your worker",
+        )
+    return command
 
 
 def _shown(environment: Mapping[str, str]) -> dict[str, str]:

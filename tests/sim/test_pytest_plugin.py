@@ -1,0 +1,261 @@
+"""The plugin as a project that uses it sees it: nested runs of pytest, on the outer run's server where that does."""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from sim.postgres.clones import clone
+from sim.postgres.running import RunningServer
+from sim.pytest_plugin import SHARED_SERVER
+
+pytest_plugins = ["pytester"]
+
+REPOSITORY = Path(__file__).parents[2]
+PASSWORD = "Corr3ctHorseBatteryStaple99"
+
+BREACHES = """
+import pytest
+from sim.witness.audit import acting_as
+
+def change_env_file(stack):
+    with acting_as("operator:day"):
+        (stack.home / ".env").write_text("BINANCE_TESTNET=false\\nAPI_SECRET=Corr3ctHorseBatteryStaple99\\n")
+
+@pytest.fixture
+def stage(stack):
+    return stack
+
+def test_holds(stack):
+    assert stack.home.is_dir()
+
+def test_breaks_a_rule(stack):
+    change_env_file(stack)
+
+def test_breaks_a_rule_by_another_name(stage):
+    change_env_file(stage)
+
+def test_breaks_a_rule_asked_for_late(request):
+    change_env_file(request.getfixturevalue("stack"))
+
+def test_fails_and_breaks_a_rule(stack):
+    change_env_file(stack)
+    assert stack is None
+
+def test_fails(stack):
+    assert stack is None
+
+def test_needs_no_stack():
+    pass
+"""
+
+MARKED = """
+import pytest
+
+@pytest.mark.own_worker_only("it looks inside our worker")
+def test_only_ours():
+    raise AssertionError("must not be played")
+
+@pytest.mark.own_worker_only("another reason")
+def test_only_ours_too():
+    raise AssertionError("must not be played")
+
+def test_any():
+    pass
+"""
+
+TELLS_ITS_SERVER = """
+from pathlib import Path
+
+def test_server(postgres_server, lease_pool, worker_id):
+    with lease_pool.acquire() as lease:
+        assert lease.connection.execute("SELECT 1").fetchone() == (1,)
+    Path("server-of-" + worker_id).write_text(postgres_server.run_id)
+"""
+
+NEEDS_A_SERVER = """
+def test_first(stack):
+    pass
+
+def test_second(stack):
+    pass
+"""
+
+
+class Nested:
+    """Runs pytest within this run on one module of tests: in this process, or in its own where it needs one."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self._pytester = pytester
+        self.path = pytester.path
+
+    def run(self, module: str, *options: str) -> pytest.RunResult:
+        self._pytester.makepyfile(test_nested=module)
+        return self._pytester.runpytest_inprocess("-p", "sim.pytest_plugin", "-p", "no:randomly", *options)
+
+    def run_apart(self, module: str, *options: str) -> pytest.RunResult:
+        self._pytester.makepyfile(test_nested=module)
+        return self._pytester.runpytest_subprocess("-p", "sim.pytest_plugin", "-p", "no:randomly", *options)
+
+
+@pytest.fixture
+def alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nested:
+    """Without a server."""
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in (SHARED_SERVER, "SIM_DATABASE_URL", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
+        monkeypatch.delenv(name, raising=False)
+    return Nested(pytester)
+
+
+@pytest.fixture
+def nested(alone: Nested, monkeypatch: pytest.MonkeyPatch, postgres_server: RunningServer) -> Nested:
+    """On the server of this very run."""
+    monkeypatch.setenv(SHARED_SERVER, json.dumps(postgres_server.to_plain()))
+    return alone
+
+
+def told(result: pytest.RunResult) -> str:
+    return f"{result.stdout.str()}\n{result.stderr.str()}"
+
+
+def test_broken_rule_fails_a_scenario_in_its_own_right(nested: Nested) -> None:
+    result = nested.run_apart(BREACHES, "-rA")
+
+    result.assert_outcomes(passed=2, failed=5)
+    output = result.stdout.str()
+    for name in ("test_breaks_a_rule", "test_breaks_a_rule_by_another_name", "test_breaks_a_rule_asked_for_late"):
+        assert f"FAILED test_nested.py::{name} - sim.pytest_plugin.StopRuleBreached" in output
+    assert "FAILED test_nested.py::test_fails_and_breaks_a_rule - AssertionError" in output
+    # The rule, the object, the actor, before and after; and for a test that failed anyway, beside its own words.
+    result.stdout.fnmatch_lines(
+        ["*BREACH env_file_changes", "*object   .env", "*actor    operator:day", "*before   *", "*after    *"]
+    )
+    result.stdout.fnmatch_lines(["*rules broken: env_file_changes, service_writes_state_files; evidence: *"])
+    result.stdout.fnmatch_lines(["*rules broken: none; evidence: *"])
+    folders = [Path(found) for found in re.findall(r"(?:EVIDENCE|evidence:) (/\S+)", output)]
+    assert len(set(folders)) == 5
+    assert [sorted(path.name for path in folder.iterdir()) for folder in set(folders)] == [
+        ["breaches.txt", "database", "home", "timeline.jsonl"]
+    ] * 5
+    assert [PASSWORD in path.read_text() for folder in folders for path in folder.rglob("*") if path.is_file()].count(
+        True
+    ) == 0
+
+
+def lists_what_it_cannot_play(result: pytest.RunResult) -> None:
+    assert result.ret == 0
+    assert result.parseoutcomes()["passed"] == 1
+    result.stdout.fnmatch_lines(
+        [
+            "*not playable against --worker-command*",
+            "test_nested.py::test_only_ours: it looks inside our worker",
+            "test_nested.py::test_only_ours_too: another reason",
+        ]
+    )
+    assert result.stdout.str().count("test_only_ours:") == 1
+
+
+def test_foreign_worker_is_told_what_it_cannot_play(alone: Nested) -> None:
+    lists_what_it_cannot_play(alone.run(MARKED, "--worker-command", "{python} -c pass"))
+
+
+def test_foreign_worker_is_told_what_it_cannot_play_by_a_run_of_several_processes(alone: Nested) -> None:
+    lists_what_it_cannot_play(alone.run_apart(MARKED, "--worker-command", "{python} -c pass", "-n", "1"))
+
+
+def test_everything_is_played_by_our_own_worker(alone: Nested) -> None:
+    result = alone.run(MARKED)
+
+    result.assert_outcomes(passed=1, failed=2)
+    assert "not playable" not in told(result)
+
+
+@pytest.mark.parametrize(
+    "command", ["", "worker 'unbalanced", "no-such-program --once", "./no/such/file", "sim"], ids=repr
+)
+def test_worker_command_that_starts_nothing_is_one_clear_error(alone: Nested, command: str) -> None:
+    result = alone.run(NEEDS_A_SERVER, "--worker-command", command)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert told(result).count("process/cannot_start") == 1
+    assert "--worker-command" in told(result)
+    assert "Traceback" not in told(result)
+
+
+def misses_the_url(result: pytest.RunResult) -> None:
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert told(result).count("postgres/no_url") == 1
+    assert "SIM_DATABASE_URL" in told(result)
+    assert "Traceback" not in told(result)
+
+
+def test_dsn_without_a_url_is_one_clear_error(alone: Nested) -> None:
+    misses_the_url(alone.run(NEEDS_A_SERVER, "--postgres=dsn"))
+
+
+def test_dsn_without_a_url_is_one_clear_error_in_a_run_of_several_processes(alone: Nested) -> None:
+    misses_the_url(alone.run_apart(NEEDS_A_SERVER, "--postgres=dsn", "-n", "1"))
+
+
+def test_dsn_without_a_url_is_no_matter_to_tests_that_need_no_server(alone: Nested) -> None:
+    result = alone.run("def test_alone():\n    pass\n", "--postgres=dsn")
+
+    result.assert_outcomes(passed=1)
+
+
+def test_listing_scenarios_needs_no_server(alone: Nested) -> None:
+    result = alone.run(NEEDS_A_SERVER, "--postgres=dsn", "--collect-only", "-q")
+
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["test_nested.py::test_second"])
+
+
+@pytest.fixture
+def unmarked_url(postgres_server: RunningServer) -> Iterator[str]:
+    with clone(postgres_server, migrated=False) as address:
+        with psycopg.connect(address.conninfo(), autocommit=True) as connection:
+            connection.execute(sql.SQL("COMMENT ON DATABASE {} IS 'production'").format(sql.Identifier(address.name)))
+        yield f"postgresql://{address.user}:{PASSWORD}@/{address.name}?host={address.host}&port={address.port}"
+
+
+def test_dsn_of_a_database_that_is_not_for_tests_is_refused_with_the_way_to_mark_it(
+    alone: Nested, monkeypatch: pytest.MonkeyPatch, unmarked_url: str
+) -> None:
+    monkeypatch.setenv("SIM_DATABASE_URL", unmarked_url)
+
+    result = alone.run(NEEDS_A_SERVER, "--postgres=dsn")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert told(result).count("postgres/not_test_database") == 1
+    assert "sim db init --test --host" in told(result)
+    assert PASSWORD not in told(result)
+
+
+@pytest.fixture
+def run_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for servers, short enough for a socket and open to the account of the server."""
+    with tempfile.TemporaryDirectory(prefix="sim") as folder:
+        Path(folder).chmod(0o711)
+        monkeypatch.setenv("SIM_RUN_ROOT", folder)
+        yield Path(folder)
+
+
+def test_workers_of_a_run_share_one_server_and_what_a_killed_run_left_is_named(alone: Nested, run_root: Path) -> None:
+    # The folder of a run whose owner is gone: nobody holds its lock.
+    (run_root / "deadbeef").mkdir()
+    (run_root / "deadbeef" / "owner").touch()
+
+    result = alone.run_apart(TELLS_ITS_SERVER, "-n", "2", "--dist", "each")
+
+    assert result.parseoutcomes()["passed"] == 2
+    servers = {path.name: path.read_text() for path in alone.path.glob("server-of-*")}
+    assert set(servers) == {"server-of-gw0", "server-of-gw1"}
+    assert len(set(servers.values())) == 1
+    result.stdout.fnmatch_lines(["*left by earlier runs, cleaned*", "*leftovers of run deadbeef*"])
+    assert [path.name for path in run_root.iterdir() if path.is_dir()] == []
