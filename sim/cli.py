@@ -31,11 +31,17 @@ class _Clear(click.Group):
             return super().invoke(ctx)
         except (SimError, StackError) as error:
             raise click.ClickException(str(error)) from error
-        except (psycopg.OperationalError, DBAPIError) as error:
-            words = str(getattr(error, "orig", error)).strip().splitlines()[0]
-            raise click.ClickException(
-                f"the database did not answer: {words}; check GUI_DB_HOST, GUI_DB_PORT, GUI_DB_NAME and GUI_DB_USER"
-            ) from error
+        except (psycopg.Error, DBAPIError) as error:
+            raise click.ClickException(_database_sentence(error)) from error
+
+
+def _database_sentence(error: psycopg.Error | DBAPIError) -> str:
+    """The server's own first line. It names host and user, never the password."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    words = next(iter(str(original).strip().splitlines()), type(original).__name__)
+    if isinstance(original, psycopg.OperationalError):
+        return f"the database did not answer: {words}; check GUI_DB_HOST, GUI_DB_PORT, GUI_DB_NAME and GUI_DB_USER"
+    return f"the database refused: {words}; nothing was changed by that statement"
 
 
 @click.group(cls=_Clear, context_settings={"help_option_names": ["-h", "--help"]})
@@ -109,6 +115,8 @@ def db_migrate(
     """Bring the schema up. A database that holds rows is backed up first, unless told otherwise."""
     from worker.db import migrate  # Alembic is slow to import
 
+    if backup is not None and no_backup:
+        raise click.UsageError("--backup and --no-backup exclude each other")
     address = _address(host, port, name, user)
     if preview:
         click.echo(migrate.preview(sqlalchemy_url(address), revision))
@@ -132,6 +140,7 @@ def db_downgrade(host: str, port: int, name: str, user: str, revision: str, yes:
     from worker.db import migrate  # Alembic is slow to import
 
     address = _address(host, port, name, user)
+    migrate.require_migratable(sqlalchemy_url(address), revision)
     if not yes and holds_rows(address):
         click.confirm(f"database {name} holds rows that will be lost; go on?", abort=True)
     migrate.downgrade(sqlalchemy_url(address), revision)

@@ -7,6 +7,7 @@ from typing import LiteralString
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from sim.errors import SimError
 from sim.postgres.account import server_account
@@ -59,4 +60,4 @@ def back_up(address: DatabaseAddress, target: Path) -> int:
 
 def _where(address: DatabaseAddress) -> str:
     """A connection string without the password, which must not show in the process table."""
-    return f"host={address.host} port={address.port} user={address.user} dbname={address.name}"
+    return make_conninfo(host=address.host, port=address.port, user=address.user, dbname=address.name)

@@ -165,8 +165,8 @@ def test_foreign_worker_is_told_what_it_cannot_play(alone: Nested) -> None:
     lists_what_it_cannot_play(alone.run(MARKED, "--worker-command", "{python} -c pass"))
 
 
-def test_foreign_worker_is_told_what_it_cannot_play_by_a_run_of_several_processes(alone: Nested) -> None:
-    lists_what_it_cannot_play(alone.run_apart(MARKED, "--worker-command", "{python} -c pass", "-n", "1"))
+def test_foreign_worker_is_told_what_it_cannot_play_by_a_run_of_several_processes(nested: Nested) -> None:
+    lists_what_it_cannot_play(nested.run_apart(MARKED, "--worker-command", "{python} -c pass", "-n", "1"))
 
 
 def test_everything_is_played_by_our_own_worker(alone: Nested) -> None:

@@ -6,12 +6,14 @@ Source: contract §3, §10 (SR-4, SR-7).
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.pool import NullPool
 
@@ -30,7 +32,7 @@ def upgrade(url: str, revision: str = "head", *, environ: Mapping[str, str] = os
     (`validation/unknown_revision`).
     """
     _require_known(revision)
-    with _guarded(url, environ) as connection, connection.begin():
+    with _guarded(url, environ) as connection, connection.begin(), _refusing():
         command.upgrade(_config(connection), revision)
 
 
@@ -40,7 +42,7 @@ def downgrade(url: str, revision: str, *, environ: Mapping[str, str] = os.enviro
     Raises: as `upgrade`.
     """
     _require_known(revision)
-    with _guarded(url, environ) as connection, connection.begin():
+    with _guarded(url, environ) as connection, connection.begin(), _refusing():
         command.downgrade(_config(connection), revision)
 
 
@@ -52,7 +54,8 @@ def preview(url: str, revision: str = "head", *, environ: Mapping[str, str] = os
     output = io.StringIO()
     config = _bare_config()
     config.attributes["output"] = output
-    command.upgrade(config, f"{at or 'base'}:{revision}", sql=True)
+    with _refusing():
+        command.upgrade(config, f"{at or 'base'}:{revision}", sql=True)
     return output.getvalue()
 
 
@@ -103,6 +106,17 @@ def _require_known(revision: str) -> None:
             Reason.UNKNOWN_REVISION,
             f"expected head, base or one of {', '.join(sorted(known))}, found {revision[:40]!r}",
         )
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What Alembic will not do, a database at a revision it does not know among it, is a refusal."""
+    try:
+        yield
+    except CommandError as error:
+        raise Refusal(
+            Reason.UNKNOWN_REVISION, f"the database cannot be moved there: {error}; see `sim db status`"
+        ) from error
 
 
 def _guarded(url: str, environ: Mapping[str, str]) -> Connection:
