@@ -69,10 +69,15 @@ def refused(refusal: Refusal, *, log_rows: tuple[LogRow, ...] = (), audit_rows: 
     return Outcome(
         status=CommandStatus.FAILED,
         result={"ok": False, "reason": refusal.reason.value},
-        error_message=scrub_text(str(refusal)),
+        error_message=scrub_text(_storable(str(refusal))),
         log_rows=log_rows,
         audit_rows=audit_rows,
     )
+
+
+def _storable(text: str) -> str:
+    """`text` with what Postgres has no form for, NUL and half surrogates, written as escapes."""
+    return text.replace("\0", "\\x00").encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
 def note(event_type: str, detail: dict[str, Any] | None = None) -> LogRow:

@@ -92,6 +92,11 @@ def profile_version(fields: Mapping[str, Any]) -> int:
         raise Refusal(
             Reason.MISSING_OR_BAD_VERSION,
             "expected one positive integer under 'profile_version' (or the older 'version'), "
-            f"found {', '.join(f'{name}={str(value)[:20]}' for name, value in named.items()) or 'neither'}",
+            f"found {', '.join(f'{name}: {_shown(value)}' for name, value in named.items()) or 'neither'}",
         )
     return int(values[0])
+
+
+def _shown(value: Any) -> str:
+    """A number, else only its kind: a text may be a secret, or nothing a database can hold."""
+    return str(value) if type(value) is int else f"a {type(value).__name__}"

@@ -90,7 +90,7 @@ def test_change_on_disk_is_never_reported_as_failed(world: World) -> None:
     assert len(world.picture()["cache"]) == 2
 
 
-@either("the message repeats the value, and Postgres has no form for NUL in a text")
+@pytest.mark.parametrize("executable", [REAL, FOREIGN], ids=["real", "foreign"])
 def test_version_of_a_nul_character_is_refused_and_no_defect(world: World) -> None:
     world.put("profile", payload=signed(profile_payload() | {"profile_version": "\0"}))
 
@@ -109,7 +109,7 @@ def test_name_of_an_unknown_field_is_not_repeated(world: World) -> None:
     assert secret not in row[0]
 
 
-@either("the pid is written through a symbolic link")
+@pytest.mark.parametrize("executable", [REAL, FOREIGN], ids=["real", "foreign"])
 def test_pid_file_that_is_a_link_leads_nowhere(world: World) -> None:
     (world.home / "logs" / "command_worker.pid").symlink_to("../.env")
 
