@@ -9,11 +9,11 @@ import pytest
 from sim.story import Stack, reference_payload
 from worker.contracts.commands import CommandType
 from worker.contracts.errors import Reason
-from worker.contracts.payloads import MAX_PAYLOAD_BYTES
 from worker.contracts.states import CommandStatus
 
 PROFILE = CommandType.APPLY_PROFILE_TESTNET
 MAX_DEPTH = 32
+MAX_PAYLOAD_BYTES = 65_536
 BROKEN: dict[str, tuple[str, Reason]] = {
     "array": ("[]", Reason.PAYLOAD_NOT_OBJECT),
     "array of an object": ('[{"profile_id": 1}]', Reason.PAYLOAD_NOT_OBJECT),

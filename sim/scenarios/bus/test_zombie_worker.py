@@ -7,7 +7,7 @@ and as long as it holds the home lock nobody else writes either.
 
 import json
 
-from sim.story import Stack, seconds, wait_until
+from sim.story import Stack, minutes, seconds, wait_until
 from worker.contracts.states import CommandStatus
 
 LEASE = seconds(60)
@@ -96,6 +96,26 @@ def test_zombie_that_gets_the_home_lock_too_late_writes_no_file(stack: Stack) ->
     assert stack.command(command) == finished
     assert stack.log_of(command).count("result_written") == 1
     assert json.loads((stack.home / "state" / "managed_state.json").read_bytes())["generation"] == 1
+
+
+def test_zombie_whose_baseline_was_given_up_meanwhile_writes_no_file(stack: Stack) -> None:
+    # It had begun in time. While it stood still the command was put back and expired; nothing of it may happen now.
+    command = stack.operator("day").apply_baseline({"BTC": "0.5"})
+    with stack.faults.home_locked():
+        zombie = stack.worker.start(["--once"], "zombie")
+        wait_until(lambda: stack.command(command).status is CommandStatus.RUNNING, "the baseline running")
+        stack.worker.stop(zombie)
+    stack.clock.advance(minutes(5))
+    stack.worker.run_once("successor")
+    assert stack.command(command).status is CommandStatus.EXPIRED
+
+    with stack.witness.no_mutation():
+        stack.worker.resume(zombie)
+        ended = zombie.wait()
+
+    assert ended.exit_code == 0
+    assert stack.command(command).status is CommandStatus.EXPIRED
+    assert stack.log_of(command) == ["started", "lease_expired", "expired"]
 
 
 def test_zombie_with_the_home_lock_keeps_everyone_out_until_it_is_killed(stack: Stack) -> None:
