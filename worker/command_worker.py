@@ -123,7 +123,8 @@ def _run(settings: WorkerSettings, arguments: argparse.Namespace) -> int:
             LOG.warning("%s; going on without it", problem)
         context = BusContext(connection=connection, worker_id=settings.worker_id, home=settings.home, handlers=HANDLERS)
         if arguments.once or arguments.max_iterations:
-            run_at_most(context, 1 if arguments.once else arguments.max_iterations, should_stop=stop.is_set)
+            done = run_at_most(context, 1 if arguments.once else arguments.max_iterations, should_stop=stop.is_set)
+            LOG.info("%d command(s) run", done)
         else:
             run_until_stopped(context, should_stop=stop.is_set, wake_fd=stop.wake_fd)
     return EXIT_DONE

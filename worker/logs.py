@@ -10,31 +10,19 @@ MAX_NAME_CHARS = 128
 """The longest worker id that is allowed to start; a longer one is refused, and cut in the log that says so."""
 
 
-NOTHING_TO_SCRUB = {"nothing_to_scrub": True}
-"""`extra=` of a record whose text is a literal and whose arguments are ids and enum members: scrubbing costs more than
-all else in writing the line, and there is nothing to find."""
-
-
 class ScrubbedFormatter(logging.Formatter):
     """One line per record: time, level, worker and module, then the message; no secret passes, tracebacks included."""
+
+    converter = staticmethod(time.gmtime)
 
     def __init__(self, worker_id: str) -> None:
         super().__init__(fmt="%(message)s")
         self._worker_id = scrub_text(worker_id)
-        self._second = -1
-        self._second_text = ""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as text with every secret of its message replaced; what stands before it is our own words."""
-        is_plain = record.exc_info is None and hasattr(record, "nothing_to_scrub")
-        message = record.getMessage() if is_plain else scrub_text(super().format(record))
-        return f"{self._at(record)} {record.levelname} {self._worker_id} {record.name}: {message}"
-
-    def _at(self, record: logging.LogRecord) -> str:
-        second = int(record.created)
-        if second != self._second:
-            self._second, self._second_text = second, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
-        return self._second_text
+        at = self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ")
+        return f"{at} {record.levelname} {self._worker_id} {record.name}: {scrub_text(super().format(record))}"
 
 
 def configure(worker_id: str) -> None:
