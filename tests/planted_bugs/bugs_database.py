@@ -95,9 +95,9 @@ _MOVES = (
         claim="contract §3: a preview of the SQL without running it",
         file=_MIGRATE,
         old="    return output.getvalue()\n",
-        new="    upgrade(url, revision)\n    return output.getvalue()\n",
+        new="    upgrade(url, revision, environ=environ)\n    return output.getvalue()\n",
         scenario=f"{_MIGRATIONS}::test_preview_prints_sql_and_runs_none",
-        says="assert",
+        says="baseline_holdings",
     ),
 )
 
