@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+from psycopg import sql
 from psycopg.types.json import Json
 
 from sim.postgres.address import DatabaseAddress
@@ -125,6 +126,13 @@ class Given:
             if revision is not None:
                 connection.execute("INSERT INTO alembic_version (version_num) VALUES (%s)", (revision,))
         self.timeline.record(actor="given", kind="given.schema_revision", subject=str(revision))
+
+    def constraint_dropped(self, table: str, name: str) -> None:
+        """Effects: the database lacks one of its constraints, as if somebody had taken it away by hand."""
+        statement = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(sql.Identifier(table), sql.Identifier(name))
+        with psycopg.connect(self.address.conninfo(), application_name="sim-given") as connection:
+            connection.execute(statement)
+        self.timeline.record(actor="given", kind="given.constraint_dropped", subject=name)
 
     def schema_taken_down_and_up(self) -> None:
         """Effects: the schema has been downgraded to nothing and upgraded again; all rows but the cast are gone."""
