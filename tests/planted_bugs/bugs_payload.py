@@ -327,6 +327,16 @@ _GUARDS = (
         says="schema_violation",
     ),
     one_edit(
+        "environment of the row not looked at",
+        claim="contract §9: every layer stands by itself",
+        file=_CHECK,
+        old="    if command.environment != TESTNET:",
+        new='    if command.environment == "production":',
+        scenario="sim/scenarios/guards/test_row_for_mainnet.py::"
+        "test_row_for_another_environment_is_refused_by_the_handler[mainnet]",
+        says="CommandStatus.SUCCEEDED",
+    ),
+    one_edit(
         "baseline handler without the payload's guards",
         claim="contract §9: every handler has the guard",
         file=_BASELINE,
