@@ -11,6 +11,7 @@ run must exit with 0 and leave its command succeeded. Bytecode is compiled for a
 import argparse
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -94,30 +95,39 @@ class Bench:
 
     def _spawn(self, *arguments: str) -> float:
         began = time.perf_counter()
-        subprocess.run(
+        with subprocess.Popen(
             [sys.executable, *arguments],
             env=self._environment,
             cwd=ROOT,
             stdin=self._quiet,
-            stdout=self._quiet,
+            stdout=subprocess.PIPE,
             stderr=self._quiet,
-            timeout=TIMEOUT_S,
-            check=True,
-        )
-        return (time.perf_counter() - began) * 1e3
+        ) as process:
+            assert process.stdout is not None
+            # The end of its output is the end of the process. `Popen.wait(timeout)` would look every 50 ms only.
+            ready, _, _ = select.select([process.stdout], [], [], TIMEOUT_S)
+            if not ready:
+                process.kill()
+            exit_code = process.wait()
+        took_ms = (time.perf_counter() - began) * 1e3
+        if exit_code != 0:
+            raise RuntimeError(f"{' '.join(arguments)} ended with {exit_code}, expected exit code 0")
+        return took_ms
 
     def _fork(self) -> float:
         began = time.perf_counter()
-        _, exit_fd = self._zygote.fork(
+        forked = self._zygote.fork(
             WORKER,
             ["--once"],
             environment=self._environment,
             folder=ROOT,
             streams=(self._quiet, self._quiet, self._quiet),
         )
-        said = os.read(exit_fd, 64)
+        said = os.read(forked.exit_code_fd, 64)
         took_ms = (time.perf_counter() - began) * 1e3
-        os.close(exit_fd)
+        for descriptor in (forked.exit_code_fd, forked.pid_fd):
+            if descriptor is not None:
+                os.close(descriptor)
         if said != b"0":
             raise RuntimeError(f"the warm worker ended with {said!r}, expected exit code 0")
         return took_ms
