@@ -15,10 +15,9 @@ from worker.contracts.states import CommandStatus
 from worker.db import bus_store
 from worker.db.bus_store import ClaimedCommand, LapsedLease
 from worker.handlers.outcome import Outcome, refused
-from worker.readers.document import exists
 from worker.readers.home import Home
 from worker.writers.home_lock import HomeLock
-from worker.writers.two_files import recover
+from worker.writers.two_files import pending_intent, recover
 
 LOG = logging.getLogger(__name__)
 
@@ -57,14 +56,18 @@ def recover_lapsed(context: BusContext) -> ClaimedCommand | None:
 
 
 def may_be_on_disk(context: BusContext, command: ClaimedCommand) -> bool:
-    """True when the files hold the command's change, or an intent stands that may be its own.
+    """True when the files hold the command's change, or an intent of its own stands.
 
-    Looks without the home lock, which a read-only home cannot give. Damaged files hold nobody's change.
+    Looks without the home lock, which a read-only home cannot give. A damaged file or intent is nobody's change: if it
+    kept the command, it would keep the whole bus behind it.
     """
     if not _may_have_changed_files(context, command):
         return False
     try:
-        return exists(context.home.intent) or _is_applied(context, command)
+        intent = pending_intent(context.home)
+        if intent is not None:
+            return intent.command_id == command.command_id
+        return _is_applied(context, command)
     except TransientError:
         return False
 

@@ -103,11 +103,24 @@ def recover(home: Home, lock: HomeLock) -> Recovery:
     Effects: `state/` and its two folders of files written once.
     """
     lock.require_held(home)
-    intent = _read_intent(home)
+    intent = pending_intent(home)
     if intent is not None:
         _roll_forward(home, intent)
     removed = [temp for folder in (home.state, home.risk_proposals, home.audit_snapshots) for temp in _clean(folder)]
     return Recovery(finished=intent, removed=tuple(removed))
+
+
+def pending_intent(home: Home) -> Intent | None:
+    """The change that is under way or was left behind, None when there is none. It can be read without the lock.
+
+    Raises: `TwoFileConflict` when the intent is damaged; `UnreadableFile`.
+    """
+    try:
+        content = read_bytes(home.intent)
+        return None if content is None else decode_intent(content, home=home)
+    except DamagedFile as damaged:
+        # An intent is put in place whole, so a damaged one is not ours to interpret.
+        raise TwoFileConflict([f"{home.intent} is damaged at {damaged.place}: {damaged.problem}"]) from damaged
 
 
 def _plan(
@@ -151,15 +164,6 @@ def _require_unmoved(home: Home, intent: Intent) -> None:
 def _shown(sha256: str) -> str:
     """The first digits of a hash, or `absent`; the log's scrubber takes a whole one for a key."""
     return sha256[:12]
-
-
-def _read_intent(home: Home) -> Intent | None:
-    try:
-        content = read_bytes(home.intent)
-        return None if content is None else decode_intent(content, home=home)
-    except DamagedFile as damaged:
-        # An intent is put in place whole, so a damaged one is not ours to interpret.
-        raise TwoFileConflict([f"{home.intent} is damaged at {damaged.place}: {damaged.problem}"]) from damaged
 
 
 def _roll_forward(home: Home, intent: Intent) -> None:

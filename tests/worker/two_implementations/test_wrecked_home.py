@@ -23,12 +23,6 @@ from tests.worker.two_implementations.worlds import (
 both_implementations = pytest.mark.parametrize("executable", [REAL, FOREIGN], ids=["real", "foreign"])
 
 
-def either(reason: str) -> pytest.MarkDecorator:
-    """Both implementations, the real one known to fail for `reason`."""
-    marked = pytest.param(REAL, marks=pytest.mark.xfail(strict=True, reason=reason), id="real")
-    return pytest.mark.parametrize("executable", [marked, pytest.param(FOREIGN, id="foreign")])
-
-
 @pytest.fixture
 def world(pool: LeasePool, tmp_path: Path, executable: tuple[str, ...]) -> Iterator[World]:
     with (
@@ -66,7 +60,7 @@ def test_damaged_file_fails_the_command_after_three_attempts_and_frees_the_bus(w
     assert world.reasons() == {"baseline": ("failed", "io/damaged_file"), "profile": ("succeeded", None)}
 
 
-@either("while any intent stands, even a damaged one, recovery counts no attempt and the whole bus waits")
+@both_implementations
 def test_damaged_intent_fails_the_command_after_three_attempts_and_frees_the_bus(world: World) -> None:
     put_for_ever(world)
     (world.home / "state" / ".intent.json").write_text("{")
@@ -90,7 +84,7 @@ def test_change_on_disk_is_never_reported_as_failed(world: World) -> None:
     assert len(world.picture()["cache"]) == 2
 
 
-@pytest.mark.parametrize("executable", [REAL, FOREIGN], ids=["real", "foreign"])
+@both_implementations
 def test_version_of_a_nul_character_is_refused_and_no_defect(world: World) -> None:
     world.put("profile", payload=signed(profile_payload() | {"profile_version": "\0"}))
 
@@ -109,7 +103,7 @@ def test_name_of_an_unknown_field_is_not_repeated(world: World) -> None:
     assert secret not in row[0]
 
 
-@pytest.mark.parametrize("executable", [REAL, FOREIGN], ids=["real", "foreign"])
+@both_implementations
 def test_pid_file_that_is_a_link_leads_nowhere(world: World) -> None:
     (world.home / "logs" / "command_worker.pid").symlink_to("../.env")
 
