@@ -17,7 +17,9 @@ class ScrubbedFormatter(logging.Formatter):
 
     def __init__(self, worker_id: str) -> None:
         super().__init__(fmt="%(message)s")
-        self._worker_id = scrub_text(worker_id)
+        # A name with a line break in it would forge records.
+        shown = worker_id if worker_id.isprintable() else ascii(worker_id)
+        self._worker_id = scrub_text(shown[:MAX_NAME_CHARS])
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as text with every secret of its message replaced; what stands before it is our own words."""
