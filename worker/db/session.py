@@ -79,7 +79,7 @@ def open_engine(url: URL | str, *, application_name: str) -> Engine:
         url,
         poolclass=NullPool,
         json_serializer=_json_text,
-        json_deserializer=parse,
+        json_deserializer=_json_value,
         # Our tables have no hstore; looking for the type takes three round trips of every start.
         use_native_hstore=False,
         connect_args={
@@ -163,6 +163,11 @@ def unavailable(error: DBAPIError | psycopg.Error) -> TransientError:
         f"the GUI database did not answer ({type(original).__name__}, SQLSTATE {sqlstate or 'none'}); "
         "check GUI_DB_HOST, GUI_DB_PORT and that the server is up; the command stays for recovery",
     )
+
+
+def _json_value(content: bytes | str) -> Any:
+    """The value of a JSON column, which the driver hands over as bytes."""
+    return parse(content if isinstance(content, str) else content.decode("utf-8"))
 
 
 def _json_text(value: Any) -> str:

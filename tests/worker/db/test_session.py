@@ -1,0 +1,190 @@
+"""What a database error means for the command at hand, and what a connection of the worker is like."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+import psycopg
+import pytest
+from sqlalchemy import JSON, Connection, Text, cast, select, text, type_coerce
+from sqlalchemy.exc import DBAPIError
+
+from sim.postgres.leases import Lease, LeasePool
+from worker.contracts.errors import Reason, TransientError
+from worker.db.session import (
+    Failure,
+    classify,
+    connect_autocommit,
+    execute,
+    open_engine,
+    transaction,
+    unavailable,
+    url_of,
+)
+from worker.settings import DatabaseTarget
+
+PASSWORD = "Corr3ctHorseBatteryStaple99"
+
+MEANING = {
+    # The connection, the server or its resources failed, or a lock could not be had.
+    "08006": Failure.TRANSIENT,
+    "53100": Failure.TRANSIENT,
+    "53300": Failure.TRANSIENT,
+    "57014": Failure.TRANSIENT,
+    "57P01": Failure.TRANSIENT,
+    "57P03": Failure.TRANSIENT,
+    "58030": Failure.TRANSIENT,
+    "40001": Failure.TRANSIENT,
+    "40P01": Failure.TRANSIENT,
+    "55P03": Failure.TRANSIENT,
+    "25006": Failure.TRANSIENT,
+    "23505": Failure.UNIQUE_VIOLATION,
+    # The statement itself is wrong, or what it was given.
+    "23503": Failure.DEFECT,
+    "23514": Failure.DEFECT,
+    "22P05": Failure.DEFECT,
+    "25P02": Failure.DEFECT,
+    "42501": Failure.DEFECT,
+    "42P01": Failure.DEFECT,
+    "55000": Failure.DEFECT,
+    "40002": Failure.DEFECT,
+    "XX000": Failure.DEFECT,
+}
+
+
+@pytest.fixture
+def lease(lease_pool: LeasePool) -> Iterator[Lease]:
+    with lease_pool.acquire() as acquired:
+        yield acquired
+
+
+@pytest.fixture
+def connection(lease: Lease) -> Iterator[Connection]:
+    engine = open_engine(url_of(lease.address), application_name="session-test")
+    with connect_autocommit(engine) as opened:
+        yield opened
+    engine.dispose()
+
+
+@pytest.mark.parametrize("sqlstate", MEANING)
+def test_error_that_the_server_raises_means_the_same_by_either_way(connection: Connection, sqlstate: str) -> None:
+    statement = f"DO $$ BEGIN RAISE 'told to' USING ERRCODE = '{sqlstate}'; END $$"
+
+    with pytest.raises(psycopg.Error) as of_the_driver:
+        execute(connection, statement, {})
+    with pytest.raises(DBAPIError) as of_sqlalchemy:
+        connection.execute(text(statement))
+
+    assert of_the_driver.value.sqlstate == sqlstate
+    assert classify(of_the_driver.value) is MEANING[sqlstate]
+    assert classify(of_sqlalchemy.value) is MEANING[sqlstate]
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (psycopg.OperationalError("the connection is lost"), Failure.TRANSIENT),
+        (psycopg.errors.ConnectionTimeout("no answer"), Failure.TRANSIENT),
+        (psycopg.ProgrammingError("no such placeholder"), Failure.DEFECT),
+        (psycopg.DataError("NUL in a text"), Failure.DEFECT),
+        (psycopg.InterfaceError("wrong use"), Failure.DEFECT),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_error_without_a_code_is_the_connection_or_a_defect(error: psycopg.Error, meaning: Failure) -> None:
+    assert classify(error) is meaning
+    assert classify(DBAPIError("SELECT 1", None, error)) is meaning
+
+
+def test_error_that_cost_the_connection_is_transient_whatever_it_says() -> None:
+    error = DBAPIError("SELECT 1", None, psycopg.InterfaceError("gone"), connection_invalidated=True)
+
+    assert classify(error) is Failure.TRANSIENT
+
+
+def test_connection_that_was_cut_is_transient_by_either_way(lease: Lease) -> None:
+    engine = open_engine(url_of(lease.address), application_name="cut-test")
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cut-test'"
+    with connect_autocommit(engine) as opened:
+        lease.connection.execute(cut)
+        with pytest.raises(psycopg.Error) as first:
+            execute(opened, "SELECT 1", {})
+        with pytest.raises(psycopg.Error) as second:
+            execute(opened, "SELECT 1", {})
+    with connect_autocommit(engine) as opened:
+        lease.connection.execute(cut)
+        with pytest.raises(DBAPIError) as third:
+            opened.execute(text("SELECT 1"))
+    engine.dispose()
+
+    assert [classify(found.value) for found in (first, second, third)] == [Failure.TRANSIENT] * 3
+
+
+def test_unreachable_server_is_told_without_address_user_or_password() -> None:
+    target = DatabaseTarget(host="127.0.0.1", port=1, name="gui_of_day", user="worker_of_day", password=PASSWORD)
+
+    with pytest.raises(TransientError) as caught:
+        connect_autocommit(open_engine(url_of(target), application_name="x"))
+
+    assert caught.value.reason is Reason.DATABASE_UNAVAILABLE
+    assert [word for word in (PASSWORD, "127.0.0.1", "gui_of_day", "worker_of_day") if word in str(caught.value)] == []
+    assert PASSWORD not in repr(url_of(target))
+
+
+def test_what_the_server_said_is_not_repeated() -> None:
+    error = psycopg.errors.AdminShutdown(f"terminating connection of {PASSWORD}")
+
+    assert PASSWORD not in str(unavailable(error))
+    assert "57P01" in str(unavailable(error))
+
+
+def test_every_statement_commits_by_itself_and_is_in_utc(connection: Connection, lease: Lease) -> None:
+    execute(connection, "INSERT INTO users (name, email, role) VALUES ('a', 'a@x', 'admin')", {})
+
+    assert lease.connection.execute("SELECT count(*) FROM users").fetchone() == (1,)
+    ((now,),) = execute(connection, "SELECT now()", {})
+    assert now.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("statement", "rows"),
+    [
+        ("SELECT 1 WHERE false", []),
+        ("SELECT 1 UNION SELECT 2 ORDER BY 1", [(1,), (2,)]),
+        ("UPDATE users SET name = 'b'", ()),
+        ("UPDATE users SET name = 'b' RETURNING id", []),
+        ("LISTEN anything", ()),
+    ],
+)
+def test_statement_gives_its_rows_or_none(connection: Connection, statement: str, rows: object) -> None:
+    assert execute(connection, statement, {}) == rows
+
+
+def test_transaction_is_kept_when_its_block_ends_well_and_undone_otherwise(
+    connection: Connection, lease: Lease
+) -> None:
+    def add(name: str) -> None:
+        execute(connection, "INSERT INTO users (name, email, role) VALUES (%(n)s, %(n)s, 'admin')", {"n": name})
+
+    def add_twice(name: str) -> None:
+        with transaction(connection):
+            add(name)
+            add(name)
+
+    with transaction(connection):
+        add("kept")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        add_twice("undone")
+    add("after")
+
+    names = lease.connection.execute("SELECT name FROM users ORDER BY id").fetchall()
+    assert names == [("kept",), ("after",)]
+
+
+def test_json_columns_are_read_with_decimals_and_written_in_canonical_form(connection: Connection) -> None:
+    read = connection.execute(text('SELECT CAST(\'{"b": 0.20, "a": "\u00e9"}\' AS json)')).scalar_one()
+    written = connection.execute(select(cast(type_coerce(read, JSON), Text))).scalar_one()
+
+    assert read == {"a": "\u00e9", "b": Decimal("0.20")}
+    assert isinstance(read["b"], Decimal)
+    assert written == '{"a":"\u00e9","b":0.2}'
