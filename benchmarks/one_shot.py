@@ -25,12 +25,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import psycopg
-from psycopg.types.json import Json
 
 from benchmarks.measure.server import embedded_server, plain_database
 from benchmarks.measure.side_by_side import as_result, interleaved, ratio, ratio_lines, spread
 from sim.postgres.template import sqlalchemy_url
-from sim.stack.given import CAST, REFERENCE_CONFIG, REFERENCE_PROFILE, REFERENCE_RISK, seat_cast
+from sim.stack.given import CAST, REFERENCE_PROFILE
+from sim.stack.warm_up import warm_zygote
 from sim.stack.zygote import Zygote
 from worker.contracts.commands import understood_versions
 from worker.db.migrate import upgrade
@@ -155,24 +155,11 @@ def bench() -> Iterator[Bench]:
             "WORKER_ID": "benchmark",
             "BOT_HOME": str(home),
         }
-        with psycopg.connect(address.conninfo(), autocommit=True) as database:
-            seat_cast(database)
-            _seat_profile(database)
-            with closing(Zygote(warm_up=environment)) as zygote:
-                yield Bench(database, url, environment, zygote)
-
-
-def _seat_profile(database: psycopg.Connection) -> None:
-    database.execute(
-        "INSERT INTO config_profiles (profile_id, name, version, status, config) "
-        "VALUES (%s, 'reference', 1, 'active', %s)",
-        (REFERENCE_PROFILE, Json(dict(REFERENCE_CONFIG))),
-    )
-    with database.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO risk_settings (profile_id, key, value) VALUES (%s, %s, %s)",
-            [(REFERENCE_PROFILE, key, value) for key, value in REFERENCE_RISK.items()],
-        )
+        with (
+            closing(warm_zygote(address, home)) as zygote,
+            psycopg.connect(address.conninfo(), autocommit=True) as database,
+        ):
+            yield Bench(database, url, environment, zygote)
 
 
 def measure(rounds: int) -> dict[str, dict[str, Any]]:

@@ -19,10 +19,10 @@ from sim.postgres.run_folder import RunFolder, open_run
 from sim.postgres.server import Kind, RunningServer, start_server
 from sim.postgres.template import stack_template
 from sim.report.text import tell
-from sim.stack.home import make_home
 from sim.stack.launcher import worker_command
 from sim.stack.migrations import Migrations
 from sim.stack.stack import Stack, open_stack
+from sim.stack.warm_up import warm_zygote
 from sim.stack.zygote import Zygote
 
 OWN_WORKER_ONLY = "own_worker_only"
@@ -197,7 +197,7 @@ def stack(
 
 
 class _LazyZygote:
-    """Starts the warm process at first use, warmed by one run on an empty bus."""
+    """Starts the warm process at first use."""
 
     def __init__(self, pool: LeasePool, folders: pytest.TempPathFactory) -> None:
         self._pool = pool
@@ -206,16 +206,8 @@ class _LazyZygote:
 
     def get(self) -> Zygote:
         if self._zygote is None:
-            home = make_home(self._folders.mktemp("warm-up") / "home")
             with self._pool.acquire() as lease:
-                self._zygote = Zygote(
-                    warm_up={
-                        **lease.address.environment(),
-                        "BOT_HOME": str(home),
-                        "BINANCE_TESTNET": "true",
-                        "WORKER_ID": "warm-up",
-                    }
-                )
+                self._zygote = warm_zygote(lease.address, self._folders.mktemp("zygote"))
         return self._zygote
 
     def close(self) -> None:

@@ -71,18 +71,15 @@ class Given:
         """The id of a profile with these settings and its `profile.created` event; risk values are decimal text."""
         profile_id = profile_id or uuid4()
         with psycopg.connect(self.address.conninfo(), application_name="sim-given") as connection:
-            connection.execute(
-                "INSERT INTO config_profiles (profile_id, name, version, status, config) VALUES (%s, %s, %s, %s, %s)",
-                (profile_id, name, version, status.value, Json(dict(config))),
-            )
-            with connection.cursor() as cursor:
-                cursor.executemany(
-                    "INSERT INTO risk_settings (profile_id, key, value) VALUES (%s, %s, %s)",
-                    [(profile_id, key, Decimal(value)) for key, value in risk.items()],
-                )
-            connection.execute(
-                "INSERT INTO audit_events (event_type, user_id, metadata) VALUES ('profile.created', %s, %s)",
-                (self.day.user_id, Json({"profile_id": str(profile_id), "version": version})),
+            write_profile(
+                connection,
+                profile_id,
+                created_by=self.day.user_id,
+                name=name,
+                version=version,
+                status=status,
+                config=config,
+                risk=risk,
             )
         self.timeline.record(actor="given", kind="given.profile", subject=str(profile_id), version=version)
         return profile_id
@@ -155,6 +152,33 @@ class Given:
         command = self.day.apply_baseline(holdings)
         self.worker.run_once("earlier-worker")
         return command
+
+
+def write_profile(
+    connection: psycopg.Connection[Any],
+    profile_id: UUID,
+    *,
+    created_by: int,
+    name: str = "testnet",
+    version: int = 1,
+    status: ProfileStatus = ProfileStatus.ACTIVE,
+    config: Mapping[str, Any] = REFERENCE_CONFIG,
+    risk: Mapping[str, str] = REFERENCE_RISK,
+) -> None:
+    """Effects: the profile, its risk settings (decimal text) and its `profile.created` event."""
+    connection.execute(
+        "INSERT INTO config_profiles (profile_id, name, version, status, config) VALUES (%s, %s, %s, %s, %s)",
+        (profile_id, name, version, status.value, Json(dict(config))),
+    )
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO risk_settings (profile_id, key, value) VALUES (%s, %s, %s)",
+            [(profile_id, key, Decimal(value)) for key, value in risk.items()],
+        )
+    connection.execute(
+        "INSERT INTO audit_events (event_type, user_id, metadata) VALUES ('profile.created', %s, %s)",
+        (created_by, Json({"profile_id": str(profile_id), "version": version})),
+    )
 
 
 def seat_cast(connection: psycopg.Connection[Any]) -> None:

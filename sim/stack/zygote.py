@@ -35,6 +35,7 @@ ENTRIES: Mapping[str, str] = {
 
 REPOSITORY = Path(__file__).parents[2]
 MAX_REQUEST_BYTES = 262_144
+MAX_WARM_UP_COMMANDS = 8
 _SENSORS = "sim.witness.inject.sitecustomize"
 _READY = b"ready"
 _START_TIMEOUT_S = 60.0
@@ -55,7 +56,7 @@ class Zygote:
     """The client's side: starts the warm process once and asks it for children."""
 
     def __init__(self, *, warm_up: Mapping[str, str]) -> None:
-        """`warm_up` is the environment of one `--once` run on an empty bus, made inside the zygote before it forks.
+        """`warm_up` is the environment of one worker run, made inside the zygote before it forks; see `warm_up`.
 
         Raises: `SimError` (`process/zygote`) when the warm process does not come up.
         """
@@ -128,7 +129,7 @@ def serve(descriptor: int) -> None:
     request = json.loads(channel.recv(MAX_REQUEST_BYTES))
     mains = {module: _load(entry if ":" in entry else f"{module}:{entry}") for module, entry in ENTRIES.items()}
     importlib.import_module(_SENSORS)
-    mains["worker.command_worker"](["--once"], request["warm_up"])
+    mains["worker.command_worker"](["--max-iterations", str(MAX_WARM_UP_COMMANDS)], request["warm_up"])
     gc.collect()
     gc.freeze()
     adopt_orphans()

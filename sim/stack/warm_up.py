@@ -1,0 +1,34 @@
+"""Makes the warm process warm: real commands of each family, run by it before it forks its first child."""
+
+from pathlib import Path
+
+import psycopg
+
+from sim.postgres.address import DatabaseAddress
+from sim.stack.given import CAST, REFERENCE_PROFILE, seat_cast, write_profile
+from sim.stack.home import make_home
+from sim.stack.operator_actor import Operator
+from sim.stack.zygote import Zygote
+from sim.timeline import Timeline
+from worker.db.session import open_engine, url_of
+
+_BASELINE = {"BTC": "0.5"}
+
+
+def warm_zygote(address: DatabaseAddress, folder: Path) -> Zygote:
+    """A zygote that has run two dry runs and a baseline, in a home below `folder`, on an empty database.
+
+    The database holds their rows afterwards. Raises: as `Zygote`.
+    """
+    home = make_home(folder / "warm-up")
+    with psycopg.connect(address.conninfo(), autocommit=True, application_name="sim-warm-up") as connection:
+        seat_cast(connection)
+        write_profile(connection, REFERENCE_PROFILE, created_by=CAST["day"][0])
+    engine = open_engine(url_of(address), application_name="warm-up")
+    day = Operator(name="day", user_id=CAST["day"][0], engine=engine, timeline=Timeline())
+    day.apply_profile(REFERENCE_PROFILE)
+    day.apply_profile(REFERENCE_PROFILE)
+    day.apply_baseline(_BASELINE)
+    engine.dispose()
+    environment = {"BOT_HOME": str(home), "BINANCE_TESTNET": "true", "WORKER_ID": "warm-up"}
+    return Zygote(warm_up={**address.environment(), **environment})
