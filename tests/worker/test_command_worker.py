@@ -1,0 +1,197 @@
+"""The worker's command line in this very process: arguments, exit codes, signals, and what is left behind.
+
+Real processes stand in `sim/scenarios`; here stand the ends that are hard to bring about there.
+"""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sim.postgres.leases import Lease, LeasePool
+from sim.stack.home import make_home
+from worker.command_worker import EXIT_DEFECT, EXIT_DONE, EXIT_REFUSED, EXIT_TRANSIENT, StopRequest, main
+
+PASSWORD = "Corr3ctHorseBatteryStaple99"
+ONCE = ["--once"]
+PUT = (
+    "INSERT INTO commands (command_id, command_type, subject, payload, idempotency_key) "
+    "VALUES (gen_random_uuid(), 'apply_profile_testnet', %s, '{}', %s)"
+)
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """The worker sets up the root logger, and this process has one of its own."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def lease(lease_pool: LeasePool) -> Iterator[Lease]:
+    with lease_pool.acquire() as acquired:
+        yield acquired
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return make_home(tmp_path / "home")
+
+
+@pytest.fixture
+def environment(lease: Lease, home: Path) -> dict[str, str]:
+    where = lease.address.environment()
+    return {**where, "WORKER_ID": "w1", "BOT_HOME": str(home), "BINANCE_TESTNET": "true", "GUI_DB_PASSWORD": PASSWORD}
+
+
+def test_empty_bus_ends_well_and_leaves_the_pid(environment: dict[str, str], home: Path) -> None:
+    assert main(ONCE, environment) == EXIT_DONE
+    assert (home / "logs" / "command_worker.pid").read_text() == f"{os.getpid()}\n"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["--max-iterations", number] for number in ("0", "-1", "1.5", "two", "", "٣", "1_0", "1" * 5000)]
+    + [["--once", "--max-iterations", "2"], ["--twice"], ["apply"]],
+    ids=lambda argv: " ".join(argv)[:30],
+)
+def test_wrong_argument_is_refused_before_anything_is_read(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(argv, {})
+
+    assert caught.value.code == EXIT_REFUSED
+    assert "usage: python -m worker.command_worker" in capsys.readouterr().err
+
+
+def test_each_problem_of_a_refused_start_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(ONCE, {"WORKER_ID": "w1"}) == EXIT_REFUSED
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 5
+    assert [line for line in lines if " ERROR w1 worker.command_worker: refused to start: " not in line] == []
+
+
+def test_worker_id_with_a_line_break_forges_no_line(
+    environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    forged = "w1\n2026-05-12T09:00:00Z INFO w2 worker.command_worker: all is well"
+
+    assert main(ONCE, {**environment, "WORKER_ID": forged}) == EXIT_REFUSED
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"GUI_DB_HOST": "127.0.0.1", "GUI_DB_PORT": "1"},
+        {"GUI_DB_HOST": "/nonexistent"},
+        {"GUI_DB_NAME": "nowhere"},
+        {"GUI_DB_USER": "nobody-here"},
+    ],
+    ids=" ".join,
+)
+def test_database_that_cannot_be_had_is_transient_and_touches_no_file(
+    environment: dict[str, str], home: Path, changed: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(home.rglob("*"))
+
+    assert main(ONCE, environment | changed) == EXIT_TRANSIENT
+
+    said = capsys.readouterr().err
+    assert "io/database_unavailable" in said
+    assert [word for word in (PASSWORD, "nobody-here", "nowhere", "Traceback") if word in said] == []
+    assert sorted(home.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "exit_code"), [("57014", EXIT_TRANSIENT), ("53100", EXIT_TRANSIENT), ("22000", EXIT_DEFECT)]
+)
+def test_error_of_a_statement_ends_the_worker_by_what_it_means(
+    environment: dict[str, str], lease: Lease, sqlstate: str, exit_code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lease.connection.execute(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE 'told to' USING ERRCODE = '{sqlstate}'; END $$;"
+        "CREATE TRIGGER fail BEFORE INSERT ON command_audit_log EXECUTE FUNCTION fail()".encode()
+    )
+    lease.connection.execute(PUT, ("a", "a"))
+
+    assert main(ONCE, environment) == exit_code
+
+    # The traceback is the report of a defect, and noise in the report of an outage.
+    assert ("Traceback" in capsys.readouterr().err) == (exit_code == EXIT_DEFECT)
+    row = lease.connection.execute("SELECT status, attempts FROM commands").fetchone()
+    assert row == ("claimed", 1)
+
+
+def test_table_that_is_gone_is_a_defect(environment: dict[str, str], lease: Lease) -> None:
+    lease.connection.execute("DROP TABLE command_audit_log")
+    lease.connection.execute(PUT, ("a", "a"))
+
+    assert main(ONCE, environment) == EXIT_DEFECT
+
+
+def test_bounded_run_says_how_many_commands_it_ran(
+    environment: dict[str, str], lease: Lease, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b", "c"):
+        lease.connection.execute(PUT, (name, name))
+
+    assert main(["--max-iterations", "2"], environment) == EXIT_DONE
+    assert "2 command(s) run" in capsys.readouterr().err
+    finished = lease.connection.execute("SELECT count(*) FROM commands WHERE status = 'failed'").fetchone()
+    assert finished == (2,)
+
+
+def test_home_without_room_for_the_pid_is_served_all_the_same(
+    environment: dict[str, str], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "logs").rmdir()
+    (home / "logs").write_text("")
+
+    assert main(ONCE, environment) == EXIT_DONE
+    assert "going on without it" in capsys.readouterr().err
+
+
+def test_pid_file_that_is_a_pipe_does_not_hold_the_start(environment: dict[str, str], home: Path) -> None:
+    os.mkfifo(home / "logs" / "command_worker.pid")
+
+    assert main(ONCE, environment) == EXIT_DONE
+
+
+def test_run_leaves_signals_and_descriptors_as_they_were(environment: dict[str, str]) -> None:
+    main(ONCE, environment)
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers], psutil.Process().num_fds()
+
+    assert [main(ONCE, environment), main(ONCE, {**environment, "GUI_DB_NAME": "nowhere"})] == [0, 1]
+
+    assert ([signal.getsignal(number) for number in numbers], psutil.Process().num_fds()) == before
+
+
+def test_stop_request_is_remembered_and_wakes_whoever_waits() -> None:
+    stop = StopRequest()
+    assert not stop.is_set()
+
+    stop.set(signal.SIGTERM, None)
+
+    assert stop.is_set()
+    assert os.read(stop.wake_fd, 16) == bytes([signal.SIGTERM])
+    stop.close()
+
+
+def test_stop_asked_for_more_often_than_a_pipe_holds_is_still_one_stop() -> None:
+    stop = StopRequest()
+
+    for _ in range(100_000):
+        stop.set(signal.SIGTERM, None)
+
+    assert stop.is_set()
+    stop.close()
