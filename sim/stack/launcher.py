@@ -110,7 +110,8 @@ class Launcher:
         }
 
     def _files(self, actor: str) -> tuple[Path, Path]:
-        stem = f"{len(self.children):03d}-{actor.replace(':', '-').replace('/', '-')}"
+        # An id of 128 letters is allowed, and may be longer in bytes than a file's name.
+        stem = f"{len(self.children):03d}-{actor[:60].replace(':', '-').replace('/', '-')}"
         return self.evidence / f"{stem}.out", self.evidence / f"{stem}.err"
 
     def _started(

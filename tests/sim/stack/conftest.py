@@ -2,14 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from sim.postgres.leases import LeasePool
 from sim.stack.home import make_home
 from sim.stack.launcher import Launcher
+from sim.stack.stack import Stack, open_stack
 from sim.stack.zygote import Zygote
 from sim.timeline import Timeline
+
+
+class LazyZygote(Protocol):
+    """The warm process of the run, started when first asked for."""
+
+    def get(self) -> Zygote: ...
 
 
 @pytest.fixture
@@ -35,7 +43,7 @@ def worker_environment(lease_pool: LeasePool, home: Path) -> Iterator[dict[str, 
         }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cold_zygote() -> Iterator[Zygote]:
     """A warm process that was started without a database: enough for children that need none."""
     made = Zygote(warm_up={})
@@ -70,3 +78,10 @@ def make_launcher(tmp_path: Path, timeline: Timeline) -> Iterator[Callable[[Call
 @pytest.fixture
 def launcher(make_launcher: Callable[[Callable[[], Zygote]], Launcher], cold_zygote: Zygote) -> Launcher:
     return make_launcher(lambda: cold_zygote)
+
+
+@pytest.fixture
+def unjudged(lease_pool: LeasePool, zygote: LazyZygote, tmp_path: Path) -> Iterator[Stack]:
+    """A stack that the test finishes and judges itself."""
+    with lease_pool.acquire() as lease, open_stack(lease, tmp_path / "unjudged", zygote=zygote.get) as made:
+        yield made
