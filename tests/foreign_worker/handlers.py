@@ -167,7 +167,9 @@ def run_baseline(job: Job) -> Ending:
 
 
 def _is_quantity(number: Decimal) -> bool:
-    return number > 0 and abs(number.adjusted()) <= 18 and significant_digits(number) <= MAX_DIGITS
+    if not (number > 0 and abs(number.adjusted()) <= 18 and significant_digits(number) <= MAX_DIGITS):
+        return False
+    return significant_digits(number) - 1 - number.adjusted() <= 30
 
 
 def _write_baseline(job: Job, before: Pair, holdings: Mapping[str, Decimal]) -> Pair:

@@ -11,6 +11,9 @@ _ASSET = re.compile(r"[A-Z0-9]{2,32}")
 MAX_HOLDINGS = 500
 """More assets than the exchange lists against one quote currency."""
 
+MAX_FRACTION_DIGITS = 30
+"""As many as a quantity in a file of the home has room for."""
+
 
 def holdings_problems(holdings: Sequence[tuple[object, object]]) -> tuple[str, ...]:
     """Every problem of `(asset, quantity)` pairs: none or too many, ill-formed or repeated assets, bad quantities."""
@@ -41,4 +44,6 @@ def _quantity_problem(quantity: object) -> str | None:
     digits = "".join(map(str, number.as_tuple().digits)).strip("0")
     if len(digits) > MAX_SIGNIFICANT_DIGITS or not -18 <= number.adjusted() <= 18:
         return f"quantity must have at most {MAX_SIGNIFICANT_DIGITS} significant digits and lie within 1e±18"
+    if len(digits) - 1 - number.adjusted() > MAX_FRACTION_DIGITS:
+        return f"quantity must have at most {MAX_FRACTION_DIGITS} digits after the point"
     return None

@@ -21,7 +21,11 @@ def test_ill_formed_asset_is_a_problem(asset: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "quantity", ["1E-18", "0.123456789012345", "999999999999999", "1E+18", "0.50", "1.0000000000000000"]
+    "quantity",
+    [
+        *("1E-18", "0.123456789012345", "999999999999999", "1E+18", "0.50", "1.0000000000000000"),
+        *("1.234567890123E-18", "1.23456789012300E-18", "1.23456789012345E-16"),
+    ],
 )
 def test_exact_quantity_above_zero_has_no_problem(quantity: str) -> None:
     assert holdings_problems([("BTC", Decimal(quantity))]) == ()
@@ -37,6 +41,8 @@ def test_exact_quantity_above_zero_has_no_problem(quantity: str) -> None:
         Decimal("1E-19"),
         Decimal("1E+19"),
         Decimal("0.1234567890123456"),
+        Decimal("1.2345678901234E-18"),
+        Decimal("1.23456789012345E-17"),
         0.5,
         "0.5",
         True,
