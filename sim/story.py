@@ -2,6 +2,7 @@
 
 from sim.clock import hours, microseconds, minutes, seconds
 from sim.stack.child import Child, Ended, wait_until
+from sim.stack.code import delivered_code, imported_by_worker
 from sim.stack.faults import DISK_FULL, UNWATCHED
 from sim.stack.given import (
     REFERENCE_CONFIG,
@@ -32,7 +33,9 @@ __all__ = [
     "Operator",
     "Stack",
     "before_and_after",
+    "delivered_code",
     "hours",
+    "imported_by_worker",
     "microseconds",
     "minutes",
     "reference_payload",
