@@ -52,15 +52,9 @@ def read_files(timeline: Timeline, before: FileSnapshot, after: FileSnapshot, se
         )
 
 
-def read_audit(
-    timeline: Timeline, home: Path, said: Iterable[AuditEvent], database: DatabaseAddress, own: Iterable[str]
-) -> None:
-    """Effects: what processes said they did: `file.audited` within the home, `network.attempt`, `process.spawned`.
-
-    `own` are paths of the stage's own sockets.
-    """
+def read_audit(timeline: Timeline, home: Path, said: Iterable[AuditEvent], database: DatabaseAddress) -> None:
+    """Effects: what processes said they did: `file.audited` within the home, `network.attempt`, `process.spawned`."""
     events = list(said)
-    own_paths = frozenset(own)
     for event in events:
         if event.what.startswith("file."):
             for place in (event.path, event.to):
@@ -83,8 +77,6 @@ def read_audit(
                 source=event.source,
             )
     for attempt in network_attempts(events):
-        if attempt.host in own_paths:
-            continue
         timeline.record(
             actor=attempt.actor,
             kind="network.attempt",

@@ -131,8 +131,7 @@ class Stack:
         after = snapshot(self.home, self._before.files)
         said = [*self._said, *read_log(self.launcher.witness_log)[0]]
         evidence.read_files(self.timeline, self._before.files, after, self._watch.drain())
-        own = (str(self.lease.address.host),)
-        evidence.read_audit(self.timeline, self.home, said, self.lease.address, own)
+        evidence.read_audit(self.timeline, self.home, said, self.lease.address)
         evidence.read_portfolio(self.timeline, self.home, self._before.files, after)
         evidence.read_tables(self.timeline, self.rows, self.clock.now())
         evidence.read_rest(self.timeline, self.home, self.rows)

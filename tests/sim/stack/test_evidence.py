@@ -5,10 +5,16 @@ from uuid import uuid4
 
 import pytest
 
+from sim.postgres.address import DatabaseAddress
+from sim.rules.g10 import order_or_exchange_call_from_worker
+from sim.stack.evidence import read_audit
 from sim.stack.outside import METRICS, before_and_after
 from sim.stack.stack import Stack
-from sim.witness.audit import acting_as
+from sim.timeline import Timeline
+from sim.witness.audit import AuditEvent, acting_as
 from worker.contracts.commands import CommandType
+
+DATABASE = DatabaseAddress(host="db.example", port=5432, name="stack", user="gui", password="")
 
 
 def breaches_of(unjudged: Stack) -> list[tuple[str, str]]:
@@ -101,3 +107,14 @@ def test_broken_story_leaves_a_folder_that_tells_it(unjudged: Stack) -> None:
     assert (folder / "home" / ".env").read_text() == "BINANCE_TESTNET=false\n"
     assert {path.stem for path in (folder / "database").iterdir()} >= {"commands", "audit_events", "config_profiles"}
     assert Path(folder / "timeline.jsonl").read_text().count("\n") == len(unjudged.timeline)
+
+
+@pytest.mark.parametrize(("host", "port", "broken"), [("db.example", 5432, 0), ("db.example", 8080, 1)])
+def test_host_of_the_database_is_reached_at_its_own_port_only(
+    timeline: Timeline, home: Path, host: str, port: int, broken: int
+) -> None:
+    call = AuditEvent(at_ns=1, pid=7, actor="worker:w1", what="network.connect", detail={"host": host, "port": port})
+
+    read_audit(timeline, home, [call], DATABASE)
+
+    assert len(order_or_exchange_call_from_worker(timeline)) == broken
