@@ -73,10 +73,11 @@ class Launcher:
         """A child started from scratch, any executable. Raises: `SimError` (`process/cannot_start`)."""
         full = self._environment(actor, environment) | {"PYTHONPATH": f"{INJECTED}{os.pathsep}{REPOSITORY}"}
         stdout_file, stderr_file = self._files(actor)
-        with stdout_file.open("wb") as stdout, stderr_file.open("wb") as stderr:
-            process = _spawn(command, full, stdin, stdout, stderr)
+        # Before it starts: a process may be gone, and its orphan given to init, by the time that it is asked for.
         if adopt_orphans():
             self._parents.add(os.getpid())
+        with stdout_file.open("wb") as stdout, stderr_file.open("wb") as stderr:
+            process = _spawn(command, full, stdin, stdout, stderr)
         return self._started(
             process.pid, actor, stdout_file, stderr_file, PopenEnding(process), argv=list(command), full=full
         )
