@@ -46,6 +46,10 @@ def _id() -> "Column[int]":
     return Column("id", BigInteger, Identity(always=False), primary_key=True)
 
 
+EXPIRES_IN_A_CALENDAR = "expires_at >= '0001-01-01 00:00:00+00' AND expires_at < '9999-12-31 00:00:00+00'"
+"""No client's calendar has `infinity` or the year 10000: a worker could neither run nor expire such a command."""
+
+
 def one_of(column: str, values: type[StrEnum]) -> str:
     """The SQL condition that `column` holds one of the enum's values."""
     return f"{column} IN ({', '.join(repr(member.value) for member in values)})"
@@ -87,6 +91,7 @@ commands = Table(
     CheckConstraint(one_of("status", CommandStatus), name="status"),
     CheckConstraint("environment = 'testnet'", name="environment"),
     CheckConstraint("attempts >= 0", name="attempts"),
+    CheckConstraint(EXPIRES_IN_A_CALENDAR, name="expires_at"),
     Index(
         "commands_one_active_per_subject",
         "subject",

@@ -130,6 +130,10 @@ def _commands() -> None:
         ),
         sa.CheckConstraint("environment = 'testnet'", name=op.f("commands_environment_check")),
         sa.CheckConstraint("attempts >= 0", name=op.f("commands_attempts_check")),
+        sa.CheckConstraint(
+            "expires_at >= '0001-01-01 00:00:00+00' AND expires_at < '9999-12-31 00:00:00+00'",
+            name=op.f("commands_expires_at_check"),
+        ),
     )
     pending = sa.text("status = 'pending'")
     active = sa.text("status IN ('claimed', 'running')")
