@@ -122,7 +122,6 @@ class Stack:
         Effects: processes are ended, and all evidence is on the timeline.
         """
         workers = [child.actor for child in self.launcher.children if child.is_running() and child.actor != "bot"]
-        workers += self.launcher.left_behind()
         bots = [child.pid for child in self.launcher.children if child.is_running() and child.actor == "bot"]
         self.bot.close()
         self.launcher.end_all()
