@@ -11,7 +11,9 @@ from enum import Enum, auto
 from typing import Any, Protocol, cast
 
 import psycopg
-from sqlalchemy import URL, Connection, Engine, create_engine
+from psycopg.abc import RV, PQGen
+from psycopg.errors import _WaitTimeout
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -25,12 +27,36 @@ LOCK_TIMEOUT_S = 30
 """Half a lease: whoever waits longer for a lock gives up as transient, before its command is taken from it."""
 
 STATEMENT_TIMEOUT_S = 60
-"""No statement of ours works longer; a server that hangs is as good as gone."""
+"""No statement of ours works longer; the server itself ends it."""
+
+ANSWER_TIMEOUT_S = STATEMENT_TIMEOUT_S + 5.0
+"""A server that has not even ended a statement by then is as good as gone: stopped, or cut off without a word."""
+
+_PROBES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+"""How the system finds out that the other host has gone; seconds, a count, and milliseconds."""
 
 _TRANSIENT_CLASSES = frozenset({"08", "53", "57", "58"})
 _TRANSIENT_CODES = frozenset({"40001", "40P01", "55P03", "25006"})
 
 _KEPT_CURSOR = "worker.db.session.cursor"
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection on which no wait for the server is endless: a statement's own timeouts are the server's to keep."""
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """As psycopg's; without a `timeout` it waits for `ANSWER_TIMEOUT_S` and then gives the connection up.
+
+        Raises: `psycopg.OperationalError` for a server that does not answer.
+        """
+        if timeout is not None:
+            return super().wait(gen, interval=interval, timeout=timeout)
+        try:
+            return super().wait(gen, interval=interval, timeout=ANSWER_TIMEOUT_S)
+        except _WaitTimeout as error:
+            # Nobody knows what became of the statement, so nothing more is said on this connection.
+            self.pgconn.finish()
+            raise psycopg.OperationalError(f"the server did not answer within {ANSWER_TIMEOUT_S} s") from error
 
 
 class DatabaseSettings(Protocol):
@@ -75,7 +101,7 @@ def open_engine(url: URL | str, *, application_name: str) -> Engine:
 
     One process runs one command at a time, so a pool would only keep idle connections alive.
     """
-    return create_engine(
+    engine = create_engine(
         url,
         poolclass=NullPool,
         json_serializer=_json_text,
@@ -86,8 +112,11 @@ def open_engine(url: URL | str, *, application_name: str) -> Engine:
             "options": f"-c TimeZone=UTC -c lock_timeout={LOCK_TIMEOUT_S}s -c statement_timeout={STATEMENT_TIMEOUT_S}s",
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": application_name[:63],
+            **_PROBES,
         },
     )
+    event.listen(engine, "do_connect", _connect)
+    return engine
 
 
 def connect_autocommit(engine: Engine) -> Connection:
@@ -123,6 +152,11 @@ def execute(connection: Connection, statement: str, parameters: Mapping[str, Any
     """
     cursor = _cursor(connection).execute(statement, parameters)
     return cursor.fetchall() if cursor.rownumber is not None else ()
+
+
+def _connect(_dialect: Dialect, _record: object, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    """The driver's connection as SQLAlchemy would make it, but of the class that does not wait for ever."""
+    return BoundedConnection.connect(*arguments, **named)
 
 
 def _cursor(connection: Connection) -> "psycopg.Cursor[Any]":

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sim.postgres.leases import Lease, LeasePool
 from worker.contracts.errors import Reason, TransientError
+from worker.db import session
 from worker.db.session import (
     Failure,
     classify,
@@ -118,6 +119,31 @@ def test_connection_that_was_cut_is_transient_by_either_way(lease: Lease) -> Non
     engine.dispose()
 
     assert [classify(found.value) for found in (first, second, third)] == [Failure.TRANSIENT] * 3
+
+
+def test_server_that_does_not_answer_is_transient_and_costs_the_connection(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "ANSWER_TIMEOUT_S", 0.1)
+
+    with pytest.raises(psycopg.Error) as caught, transaction(connection):
+        execute(connection, "SELECT pg_sleep(30)", {})
+
+    assert classify(caught.value) is Failure.TRANSIENT
+    assert session.driver(connection).closed
+
+
+def test_server_that_answers_within_the_bound_is_waited_for(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "ANSWER_TIMEOUT_S", 30.0)
+
+    assert execute(connection, "SELECT true FROM pg_sleep(0.1)", {}) == [(True,)]
+
+
+def test_wait_with_its_own_bound_ends_with_it_and_keeps_the_connection(connection: Connection) -> None:
+    assert list(session.driver(connection).notifies(timeout=0.01)) == []
+    assert execute(connection, "SELECT 1", {}) == [(1,)]
 
 
 def test_unreachable_server_is_told_without_address_user_or_password() -> None:
