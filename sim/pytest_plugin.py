@@ -5,6 +5,7 @@ Options: `--postgres=embedded|container|dsn`, `--worker-command 'CMD'`. Fixture:
 
 import json
 import os
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +20,10 @@ from sim.postgres.run_folder import RunFolder, open_run
 from sim.postgres.server import Kind, RunningServer, start_server
 from sim.postgres.template import stack_template
 from sim.report.text import tell
+from sim.rules.breach import Breach
 from sim.stack.launcher import worker_command
 from sim.stack.migrations import Migrations
+from sim.stack.sensors import blind_sensors
 from sim.stack.stack import Stack, open_stack
 from sim.stack.warm_up import warm_zygote
 from sim.stack.zygote import Zygote
@@ -34,6 +37,7 @@ _server_key = pytest.StashKey[RunningServer]()
 _run_key = pytest.StashKey[RunFolder]()
 _left_out_key = pytest.StashKey[dict[str, str]]()
 _stack_key = pytest.StashKey[Stack]()
+_blind_key = pytest.StashKey[Counter[str]]()
 
 
 class StopRuleBreached(AssertionError):
@@ -62,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", f"{OWN_WORKER_ONLY}(reason): cannot be played against a foreign worker; listed, never passed"
     )
     config.stash[_left_out_key] = {}
+    config.stash[_blind_key] = Counter()
     text = config.getoption("--worker-command")
     if text is not None:
         with _as_usage_error():
@@ -96,20 +101,24 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Effects: an xdist worker tells the controller what it left out; only the controller has a terminal."""
+    """Effects: an xdist worker tells the controller what only its terminal can show: left out, and blind sensors."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["sim_left_out"] = session.config.stash[_left_out_key]
+        blind = session.config.stash[_blind_key]
+        output["sim_blind"] = dict(blind)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Effects: what an xdist worker left out is told once, for every worker collects the same."""
-    node.config.stash[_left_out_key].update(getattr(node, "workeroutput", {}).get("sim_left_out", {}))
+    """Effects: what an xdist worker left out is told once, for every worker collects the same; blind ones add up."""
+    output = getattr(node, "workeroutput", {})
+    node.config.stash[_left_out_key].update(output.get("sim_left_out", {}))
+    node.config.stash[_blind_key].update(output.get("sim_blind", {}))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Effects: names what was cleaned and what could not be played."""
+    """Effects: names what was cleaned, what could not be played, and which sensors saw nothing."""
     run = config.stash.get(_run_key, None)
     if run is not None and run.cleaned:
         terminalreporter.section("left by earlier runs, cleaned")
@@ -120,6 +129,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("not playable against --worker-command")
         for nodeid, reason in sorted(left_out.items()):
             terminalreporter.line(f"{nodeid}: {reason}")
+    blind = config.stash[_blind_key]
+    if blind:
+        terminalreporter.section("sensors that were blind")
+        for sentence, scenarios in sorted(blind.items()):
+            terminalreporter.line(f"{sentence} ({scenarios} scenario{'s' if scenarios > 1 else ''})")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -140,14 +154,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     except BaseException as failure:
         stack = item.stash.get(_stack_key, None)
         if stack is not None:
-            breaches = stack.finish()
+            breaches = _finished(item, stack)
             item.add_report_section("call", "sim", tell(breaches, stack.timeline))
             broken = ", ".join(dict.fromkeys(breach.rule for breach in breaches)) or "none"
             failure.add_note(f"rules broken: {broken}; evidence: {stack.keep(breaches)}")
         raise
     stack = item.stash.get(_stack_key, None)
     if stack is not None:
-        breaches = stack.finish()
+        breaches = _finished(item, stack)
         if breaches:
             folder = stack.keep(breaches)
             raise StopRuleBreached(f"{tell(breaches, stack.timeline)}\nEVIDENCE {folder}")
@@ -194,6 +208,13 @@ def stack(
         # Found here by the judge, even where a test asked for its stack by another fixture's name.
         request.node.stash[_stack_key] = made
         yield made
+
+
+def _finished(item: pytest.Item, stack: Stack) -> tuple[Breach, ...]:
+    """The breaches of the story. Effects: its blind sensors are counted for the end of the run."""
+    breaches = stack.finish()
+    item.config.stash[_blind_key].update(blind_sensors(stack.timeline))
+    return breaches
 
 
 class _LazyZygote:

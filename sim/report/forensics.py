@@ -4,6 +4,7 @@ breaches.txt     what broke, worst first
 timeline.jsonl   every event, one JSON object per line
 database/        one JSON Lines file per table, as last read
 home/            the bot's files as they were at the end
+raw/             what processes printed, and what their sensors said; the unscrubbed originals are removed
 """
 
 import json
@@ -15,25 +16,86 @@ from typing import Any
 from sim.report.text import tell
 from sim.rules.breach import Breach
 from sim.timeline import Event, Timeline
-from worker.guards.secrets import scrub, scrub_text
+from worker.guards.secrets import SCRUBBED, scrub, scrub_text
 
+MIN_SECRET_CHARS = 8
 MAX_FILE_BYTES = 1_048_576
 """A larger file of the home is named with its size instead of copied."""
 
 
-def keep_evidence(folder: Path, timeline: Timeline, home: Path, breaches: Sequence[Breach]) -> Path:
-    """`folder`, filled. An earlier content of it is replaced."""
-    shutil.rmtree(folder, ignore_errors=True)
+RAW = ("*.err", "*.out", "witness.jsonl")
+"""What lies unscrubbed in the folder of a running story."""
+
+
+def keep_evidence(
+    folder: Path,
+    timeline: Timeline,
+    home: Path,
+    breaches: Sequence[Breach],
+    *,
+    raw: Path | None = None,
+    secrets: Sequence[str] = (),
+) -> Path:
+    """`folder`, filled. An earlier content of it is replaced, but for what was once raw.
+
+    `secrets` are taken out letter by letter, beside all that has the form of one.
+    Effects: the `RAW` files in the folder `raw` are moved into `folder`, scrubbed.
+    """
+    scrubbing = _Scrubbing(secrets)
+    for name in ("database", "home"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "database").mkdir(parents=True)
-    (folder / "breaches.txt").write_text(scrub_text(tell(breaches, timeline)) + "\n")
+    (folder / "breaches.txt").write_text(scrubbing.text(tell(breaches, timeline)) + "\n")
     with (folder / "timeline.jsonl").open("w") as stream:
         for event in timeline:
-            stream.write(_line(event) + "\n")
+            stream.write(scrubbing.literal(_line(event)) + "\n")
     for event in timeline.of_kind("table.read"):
-        lines = [json.dumps(scrub(row), default=str) for row in event.detail["rows"]]
+        lines = [scrubbing.literal(json.dumps(scrub(row), default=str)) for row in event.detail["rows"]]
         (folder / "database" / f"{event.subject}.jsonl").write_text("".join(f"{line}\n" for line in lines))
-    _copy_home(home, folder / "home")
+    _copy_home(home, folder / "home", scrubbing)
+    if raw is not None:
+        (folder / "raw").mkdir(exist_ok=True)
+        for path in _raw_files(raw):
+            scrubbing.copy(path, folder / "raw" / path.name)
+        remove_raw(raw)
     return folder
+
+
+def remove_raw(folder: Path) -> None:
+    """Effects: no `RAW` file is left in `folder`."""
+    for path in _raw_files(folder):
+        path.unlink()
+
+
+def _raw_files(folder: Path) -> list[Path]:
+    return sorted(path for pattern in RAW for path in folder.glob(pattern))
+
+
+class _Scrubbing:
+    """Takes out the secrets that are known, and all that looks like one."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        # A word as short as a server's own `postgres` stands in too many places.
+        self._secrets = [secret for secret in secrets if len(secret) >= MIN_SECRET_CHARS]
+
+    def literal(self, text: str) -> str:
+        """`text` without the known secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, SCRUBBED)
+        return text
+
+    def text(self, text: str) -> str:
+        """`text` without any secret."""
+        return scrub_text(self.literal(text))
+
+    def copy(self, path: Path, target: Path) -> None:
+        """Effects: `target` is the file `path` without any secret; of one that is too large only its size is told."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            target.with_name(target.name + ".left-out").write_text(f"{size} bytes\n")
+        else:
+            target.write_text(self.text(path.read_bytes().decode("utf-8", errors="replace")))
 
 
 def _line(event: Event) -> str:
@@ -48,14 +110,7 @@ def _line(event: Event) -> str:
     return json.dumps(fields)
 
 
-def _copy_home(home: Path, target: Path) -> None:
+def _copy_home(home: Path, target: Path, scrubbing: _Scrubbing) -> None:
     for path in sorted(home.rglob("*")):
-        if not path.is_file() or path.is_symlink():
-            continue
-        copy = target / path.relative_to(home)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            copy.with_name(copy.name + ".left-out").write_text(f"{size} bytes\n")
-        else:
-            copy.write_text(scrub_text(path.read_bytes().decode("utf-8", errors="replace")))
+        if path.is_file() and not path.is_symlink():
+            scrubbing.copy(path, target / path.relative_to(home))

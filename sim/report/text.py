@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from sim.rules.breach import Breach
 from sim.rules.registry import sentence
 from sim.timeline import Event, Timeline
+from worker.guards.secrets import scrub_text
 
 MAX_SHOWN = 10
 _STORY = ("given.", "operator.", "worker.", "bot.", "bus.", "fault.", "process.ended", "scenario.", "clock.")
 
 
 def tell(breaches: Sequence[Breach], timeline: Timeline) -> str:
-    """All that a reader needs first, worst rule first; at most ten breaches in full."""
+    """All that a reader needs first, worst rule first; at most ten breaches in full. Secrets are taken out.
+
+    It goes to the terminal and to reports, which nothing else scrubs.
+    """
     lines: list[str] = []
     for breach in breaches[:MAX_SHOWN]:
         lines += [
@@ -28,7 +32,7 @@ def tell(breaches: Sequence[Breach], timeline: Timeline) -> str:
         lines.append(f"and {len(breaches) - MAX_SHOWN} more")
     lines.append("THE STORY")
     lines += [f"  {_step(event)}" for event in timeline if event.kind.startswith(_STORY)]
-    return "\n".join(lines)
+    return scrub_text("\n".join(lines))
 
 
 def _step(event: Event) -> str:

@@ -1,6 +1,7 @@
 """The eight stop rules of G10-3c. Source: contract §10."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sim.rules.breach import Breach, last, moment, table
 from sim.timeline import Timeline
@@ -39,18 +40,40 @@ def bot_pid_changes(timeline: Timeline) -> Sequence[Breach]:
 
 
 def portfolio_drift_unexplained(timeline: Timeline) -> Sequence[Breach]:
-    """A portfolio whose hash changed is explained by the bot's own journal."""
-    return [
-        Breach(
-            rule="portfolio_drift_unexplained",
-            actor=event.detail["last_writer"],
-            subject="live_portfolio.json",
-            before=str(event.detail["before"]),
-            after=str(event.detail["after"]),
-        )
-        for event in timeline.of_kind("portfolio.read")
-        if not event.detail["explained"]
-    ]
+    """The bot's journal explains how the portfolio changed and ended; nobody else touches what the bot writes."""
+    started = {event.subject for event in timeline.of_kind("bot.started")}
+    breaches = []
+    for event in timeline.of_kind("portfolio.read"):
+        found = event.detail
+        told = [
+            f"{event.subject} became {found['after'] or 'absent'}{why}"
+            for is_explained, why in (
+                (found["explained"], ", which the journal does not lead to"),
+                (found["end_explained"], ", which is not what the journal says was written last"),
+            )
+            if not is_explained
+        ]
+        told += [
+            f"a journal line of process {pid}, which is no bot of the story"
+            for pid in found["journal_pids"]
+            if str(pid) not in started
+        ]
+        told += [
+            f"{touch['path']}: {touch['what']} by {touch['actor']} at {touch['source'] or 'an unnamed line'}"
+            for touch in found["touched_by_others"]
+        ]
+        if told:
+            others = [touch["actor"] for touch in found["touched_by_others"]]
+            breaches.append(
+                Breach(
+                    rule="portfolio_drift_unexplained",
+                    actor=others[0] if others else found["last_writer"],
+                    subject=event.subject,
+                    before=str(found["before"]),
+                    after="; ".join([*told[:3], *([found["problem"]] if found["problem"] else [])]),
+                )
+            )
+    return breaches
 
 
 def runtime_config_appears(timeline: Timeline) -> Sequence[Breach]:
@@ -64,7 +87,7 @@ def env_file_changes(timeline: Timeline) -> Sequence[Breach]:
 
 
 def once_handled_more_than_one(timeline: Timeline) -> Sequence[Breach]:
-    """A worker run with `--once` handles at most one command."""
+    """A worker run with `--once` handles at most one command, and each command is begun under the name of a run."""
     runs = timeline.of_kind("worker.run")
     started = [
         row for row in table(timeline, "command_audit_log") if row["event_type"] in ("started", "lease_taken_over")
@@ -76,16 +99,38 @@ def once_handled_more_than_one(timeline: Timeline) -> Sequence[Breach]:
         handled = (later[0].detail["handled_before"] if later else all_started) - run.detail["handled_before"]
         if "--once" in run.detail["argv"] and handled > 1:
             breaches.append(
-                Breach(
-                    rule="once_handled_more_than_one",
-                    actor=run.actor,
-                    subject=f"run {run.ordinal} with --once",
-                    before="at most 1 command",
-                    after=f"{handled} commands",
-                    at=run.at,
-                )
+                _too_many(run.actor, f"run {run.ordinal} with --once", "at most 1 command", handled, run.at)
             )
+    # A worker that writes another name than its own would else begin as many as it likes.
+    names = {run.subject for run in runs}
+    nameless = [row for row in started if row["worker_id"] not in names]
+    if nameless:
+        told = ", ".join(sorted({str(row["worker_id"]) for row in nameless}))
+        breaches.append(
+            _too_many(
+                told,
+                "a worker id of no run",
+                f"one of {sorted(names)}",
+                len(nameless),
+                moment(nameless[0]["created_at"]),
+            )
+        )
+    if not breaches and runs and all("--once" in run.detail["argv"] for run in runs) and len(started) > len(runs):
+        breaches.append(
+            _too_many("workers", "all runs with --once", f"at most {len(runs)} commands", len(started), runs[-1].at)
+        )
     return breaches
+
+
+def _too_many(actor: str, subject: str, before: str, handled: int, at: datetime | None) -> Breach:
+    return Breach(
+        rule="once_handled_more_than_one",
+        actor=actor,
+        subject=subject,
+        before=before,
+        after=f"{handled} commands",
+        at=at,
+    )
 
 
 def unexpected_failure_reason(timeline: Timeline) -> Sequence[Breach]:
@@ -118,8 +163,20 @@ def unexpected_failure_reason(timeline: Timeline) -> Sequence[Breach]:
 
 
 def order_or_exchange_call_from_worker(timeline: Timeline) -> Sequence[Breach]:
-    """A worker, and a service, reaches for nothing but Postgres."""
-    return [
+    """A worker, and a service, reaches for nothing but Postgres, and a worker starts no program that could."""
+    started = [
+        Breach(
+            rule="order_or_exchange_call_from_worker",
+            actor=event.actor,
+            subject=event.subject,
+            before="no program started by workers",
+            after=f"started at {event.detail['source'] or 'an unnamed line'}",
+            at=event.at,
+        )
+        for event in timeline.of_kind("process.spawned")
+        if event.actor.startswith("worker:")
+    ]
+    return started + [
         Breach(
             rule="order_or_exchange_call_from_worker",
             actor=event.actor,
@@ -134,9 +191,21 @@ def order_or_exchange_call_from_worker(timeline: Timeline) -> Sequence[Breach]:
 
 
 def mainnet_path_visible(timeline: Timeline) -> Sequence[Breach]:
-    """No setting, file, payload or trail names a production host of the exchange."""
-    found = [(event, names_mainnet(event.detail["text"])) for event in timeline.of_kind("text.seen")]
-    return [
+    """No setting, file, payload, trail or output names a production host of the exchange, and each can be read."""
+    texts = timeline.of_kind("text.seen", "output.read")
+    found = [(event, names_mainnet(event.detail["text"])) for event in texts]
+    unread = [
+        Breach(
+            rule="mainnet_path_visible",
+            actor=event.actor,
+            subject=event.subject,
+            before="a text that can be read whole",
+            after=f"{event.detail['bytes']} bytes, too many to be read",
+            at=event.at,
+        )
+        for event in timeline.of_kind("text.unread")
+    ]
+    return unread + [
         Breach(
             rule="mainnet_path_visible",
             actor=event.actor,

@@ -10,17 +10,16 @@ from worker.contracts.states import COMMAND_MOVES, CommandStatus
 from worker.guards.secrets import secret_problems
 
 _DRY_RUN = "apply_profile_testnet"
+_INTENT = "state/.intent.json"
 _TRAIL = (
     ("audit_events", "metadata"),
     ("command_audit_log", "detail"),
     ("commands", "result_json"),
     ("commands", "error_message"),
 )
-_ENVELOPE_REASONS = (
-    "validation/payload_not_object",
-    "validation/payload_malformed",
-    "validation/payload_too_large",
-)
+_ENVELOPE_REASONS = ("validation/payload_not_object", "validation/payload_too_large")
+_ENVELOPE_OR_CONFIG = "validation/payload_malformed"
+"""A payload that is no JSON ends before its handler; a stored config that is none ends in it."""
 
 
 def command_without_requested_event(timeline: Timeline) -> Sequence[Breach]:
@@ -58,21 +57,22 @@ def command_without_requested_event(timeline: Timeline) -> Sequence[Breach]:
 
 
 def illegal_status_move(timeline: Timeline) -> Sequence[Breach]:
-    """The log of each command is a chain of allowed moves that ends in the command's status."""
-    breaches = []
-    for command_id, rows in _logs(timeline).items():
-        status = CommandStatus.PENDING
-        for row in rows:
-            before, after = CommandStatus(row["status_from"]), CommandStatus(row["status_to"])
-            # A claim leaves no row, so a step may begin one move later than the one before it ended.
-            claimed = status is CommandStatus.PENDING and before is CommandStatus.CLAIMED
-            stays = before is after is CommandStatus.RUNNING
-            if (before is not status and not claimed) or not (stays or (before, after) in COMMAND_MOVES):
-                breaches.append(_move(command_id, row, f"{status} before", f"{before} to {after}"))
-            status = after
-        found = _status_of(timeline, command_id)
-        if found is not None and found is not status and not _is_claimed_since(status, found):
-            breaches.append(_move(command_id, rows[-1], f"the log ends in {status}", f"the row says {found}"))
+    """The log of each command, an empty one too, is a chain of allowed moves that ends in the command's status."""
+    logs = _logs(timeline)
+    statuses = {row["command_id"]: row["status"] for row in table(timeline, "commands")}
+    breaches: list[Breach] = []
+    for command_id in {**statuses, **logs}:
+        rows = logs.get(command_id, [])
+        illegal, status = _walked(command_id, rows)
+        breaches += illegal
+        if status is None or command_id not in statuses:
+            continue
+        found = _known(statuses[command_id])
+        # A claim leaves no row.
+        is_claimed_since = status is CommandStatus.PENDING and found is CommandStatus.CLAIMED
+        if found is not status and not is_claimed_since:
+            row = rows[-1] if rows else None
+            breaches.append(_move(command_id, row, f"the log ends in {status}", f"the row says {statuses[command_id]}"))
     return breaches
 
 
@@ -85,20 +85,26 @@ def dry_run_row_count(timeline: Timeline) -> Sequence[Breach]:
         log = [entry["event_type"] for entry in _logs(timeline).get(row["command_id"], [])]
         result = row["result_json"] if isinstance(row["result_json"], dict) else {}
         reason = result.get("reason")
+        ending = "dry_run_succeeded" if row["status"] == "succeeded" else "dry_run_rejected"
+        two = ["started", "result_written"]
+        four = ["started", f"{_DRY_RUN}.dry_run_started", f"{_DRY_RUN}.{ending}", "result_written"]
         if reason in _ENVELOPE_REASONS or spec_for(row["command_type"]) is None:
-            wanted = ["started", "result_written"]
+            wanted = [two]
+        elif row["command_type"] == _DRY_RUN and reason == _ENVELOPE_OR_CONFIG:
+            wanted = [two, four]
         elif row["command_type"] == _DRY_RUN and reason != "recovery/attempts_exhausted":
-            ending = "dry_run_succeeded" if row["status"] == "succeeded" else "dry_run_rejected"
-            wanted = ["started", f"{_DRY_RUN}.dry_run_started", f"{_DRY_RUN}.{ending}", "result_written"]
+            wanted = [four]
+        elif reason == _ENVELOPE_OR_CONFIG:
+            wanted = [two]
         else:
             continue
-        if _last_attempt(log) != wanted:
+        if _last_attempt(log) not in wanted:
             breaches.append(
                 Breach(
                     rule="dry_run_row_count",
                     actor=str(row["worker_id"]),
                     subject=f"command {row['command_id']} ({row['command_type']})",
-                    before=f"expected {', '.join(wanted)}",
+                    before="expected " + " or ".join(", ".join(names) for names in wanted),
                     after=f"found {', '.join(log) or 'no row'}",
                     at=moment(row["finished_at"]),
                 )
@@ -123,19 +129,24 @@ def two_winners_for_one_decision(timeline: Timeline) -> Sequence[Breach]:
         for click, commands in clicked.items()
         if len(commands) > 1
     ]
-    finished: dict[str, int] = {}
+    counted: dict[tuple[str, str, str], int] = {}
     for row in table(timeline, "command_audit_log"):
         if row["event_type"] == "result_written":
-            finished[row["command_id"]] = finished.get(row["command_id"], 0) + 1
+            place = ("workers", row["command_id"], "result")
+            counted[place] = counted.get(place, 0) + 1
+    for row in table(timeline, "audit_events"):
+        if row["command_id"] and row["event_type"].endswith("requested"):
+            place = ("a service", row["command_id"], "request event")
+            counted[place] = counted.get(place, 0) + 1
     return breaches + [
         Breach(
             rule="two_winners_for_one_decision",
-            actor="workers",
+            actor=actor,
             subject=f"command {command_id}",
-            before="one result",
-            after=f"{count} results",
+            before=f"one {what}",
+            after=f"{count} {what}s",
         )
-        for command_id, count in finished.items()
+        for (actor, command_id, what), count in counted.items()
         if count > 1
     ]
 
@@ -143,17 +154,25 @@ def two_winners_for_one_decision(timeline: Timeline) -> Sequence[Breach]:
 def cache_disagrees_with_files(timeline: Timeline) -> Sequence[Breach]:
     """At rest the baseline cache holds what the file holds, both files are one generation, and nothing is half done."""
     rest = last(timeline, "home.at_rest")
-    if rest is None or rest.detail["is_damaged"]:
+    if rest is None:
         return []
-    active = [row for row in table(timeline, "commands") if row["status"] in ("claimed", "running", "pending")]
+    left = {event.subject for event in timeline.of_kind("scenario.leaves")}
+    damaged = rest.detail["damaged"]
+    breaches = [_rest_breach(path, "a file that can be read", damaged[path]) for path in damaged if path not in left]
     file, cache = rest.detail["baseline"], rest.detail["cache"]
-    breaches = []
-    if not active and file != cache:
+    generations, leftovers = rest.detail["generations"], rest.detail["leftovers"]
+    is_under_way = any(_changes_files_now(row) for row in table(timeline, "commands"))
+    # While a command holds an intent, or is to be begun again, the files may be between two generations.
+    is_between = _INTENT in left or (is_under_way and _INTENT in leftovers)
+    if damaged or is_between:
+        return breaches
+    if not is_under_way and file != cache:
         breaches.append(_rest_breach("baseline_holdings", f"the file holds {file}", f"the cache holds {cache}"))
-    if rest.detail["generations"][0] != rest.detail["generations"][1]:
-        breaches.append(_rest_breach("state/", "one generation", f"generations {rest.detail['generations']}"))
-    if not active and rest.detail["leftovers"]:
-        breaches.append(_rest_breach("state/", "no temporary file, no intent", ", ".join(rest.detail["leftovers"])))
+    if generations[0] != generations[1]:
+        breaches.append(_rest_breach("state/", "one generation", f"generations {generations}"))
+    undeclared = [path for path in leftovers if path not in left]
+    if not is_under_way and undeclared:
+        breaches.append(_rest_breach("state/", "no temporary file, no intent", ", ".join(undeclared)))
     return breaches
 
 
@@ -205,18 +224,28 @@ def service_starts_worker(timeline: Timeline) -> Sequence[Breach]:
 
 
 def secret_in_the_trail(timeline: Timeline) -> Sequence[Breach]:
-    """No token, key, password or DSN reaches the database's trail or a worker's log."""
+    """No token, key, password or DSN reaches the database's trail, a process's log or a file of the home."""
     breaches = []
     for name, column in _TRAIL:
         for row in table(timeline, name):
             places = secret_problems({column: row[column]})
             if places:
                 breaches.append(_secret(f"{name} {row['id']}", places))
-    for event in timeline.of_kind("process.ended"):
-        places = secret_problems({"stderr": event.detail["stderr"]})
+    logs = [(f"log of {event.actor}", event.detail["stderr"]) for event in timeline.of_kind("process.ended")]
+    logs += [
+        (event.subject, event.detail["text"])
+        for event in timeline.of_kind("output.read")
+        if event.subject.startswith("stderr of ")
+    ]
+    for subject, text in logs:
+        places = secret_problems({"stderr": text})
         if places:
-            breaches.append(_secret(f"log of {event.actor}", places))
-    return breaches
+            breaches.append(_secret(subject, places))
+    # The run's own secrets are searched for letter by letter: a scrubber at fault would not find what it let pass.
+    return breaches + [
+        _secret(f"{event.subject} ({event.actor})", ["a secret of this run, as it is"])
+        for event in timeline.of_kind("secret.seen")
+    ]
 
 
 def _secret(subject: str, places: Sequence[str]) -> Breach:
@@ -248,23 +277,45 @@ def _last_attempt(log: list[str]) -> list[str]:
     return log[begun:]
 
 
-def _status_of(timeline: Timeline, command_id: str) -> CommandStatus | None:
-    rows = [row for row in table(timeline, "commands") if row["command_id"] == command_id]
-    return CommandStatus(rows[0]["status"]) if rows else None
+def _walked(command_id: str, rows: Sequence[dict[str, Any]]) -> tuple[list[Breach], CommandStatus | None]:
+    """What is illegal in a log, and the status it ends in; None where a row names a status that there is not."""
+    breaches: list[Breach] = []
+    status = CommandStatus.PENDING
+    for row in rows:
+        before, after = _known(row["status_from"]), _known(row["status_to"])
+        if before is None or after is None:
+            told = f"{row['status_from']} to {row['status_to']}"
+            return [*breaches, _move(command_id, row, "a move from one status to another", told)], None
+        # A claim leaves no row, so a step may begin one move later than the one before it ended.
+        claimed = status is CommandStatus.PENDING and before is CommandStatus.CLAIMED
+        stays = before is after is CommandStatus.RUNNING
+        if (before is not status and not claimed) or not (stays or (before, after) in COMMAND_MOVES):
+            breaches.append(_move(command_id, row, f"{status} before", f"{before} to {after}"))
+        status = after
+    return breaches, status
 
 
-def _is_claimed_since(logged: CommandStatus, found: CommandStatus) -> bool:
-    return logged is CommandStatus.PENDING and found is CommandStatus.CLAIMED
+def _known(status: object) -> CommandStatus | None:
+    """The status of that name, None where there is no such status, or none at all."""
+    return next((known for known in CommandStatus if known.value == status), None)
 
 
-def _move(command_id: str, row: dict[str, Any], before: str, after: str) -> Breach:
+def _changes_files_now(row: dict[str, Any]) -> bool:
+    """True for a command that writes files and has been begun, put back ones included, and has no result yet."""
+    spec = spec_for(row["command_type"])
+    is_begun = row["status"] in ("claimed", "running") or (row["status"] == "pending" and row["attempts"] > 0)
+    return spec is not None and spec.changes_files and is_begun
+
+
+def _move(command_id: str, row: dict[str, Any] | None, before: str, after: str) -> Breach:
+    place = "empty log" if row is None else f"log row {row['id']} ({row['event_type']})"
     return Breach(
         rule="illegal_status_move",
-        actor=str(row["worker_id"]),
-        subject=f"command {command_id}, log row {row['id']} ({row['event_type']})",
+        actor="a worker" if row is None else str(row["worker_id"]),
+        subject=f"command {command_id}, {place}",
         before=before,
         after=after,
-        at=moment(row["created_at"]),
+        at=None if row is None else moment(row["created_at"]),
     )
 
 

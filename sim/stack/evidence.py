@@ -1,14 +1,15 @@
 """Reads everything once the story is over and puts it on the timeline, for the rules to judge and for forensics."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from sim.errors import SimError
-from sim.fake_bot.reading import explain_portfolio_change
+from sim.fake_bot import home as bot_paths
+from sim.fake_bot.reading import JournalEvent, JournalLine, chain, content_of, explanation, read_journal, sha256_of
 from sim.postgres.address import DatabaseAddress
 from sim.stack.rows import TABLES, Rows
 from sim.timeline import Timeline
@@ -17,12 +18,21 @@ from sim.witness.files import FileSnapshot, compare
 from sim.witness.network import attempts as network_attempts
 from sim.witness.network import is_allowed
 from sim.witness.watch_event import WatchEvent
-from worker.contracts.errors import StackError
+from worker.contracts.errors import TransientError
+from worker.readers.baseline import Baseline, decode_baseline
+from worker.readers.document import read_bytes
 from worker.readers.home import Home
-from worker.readers.pair import read_pair
+from worker.readers.managed_state import ManagedAssets, decode_managed_state
+
+D = TypeVar("D", Baseline, ManagedAssets)
 
 WITNESS = "witness"
-MAX_TEXT_BYTES = 65_536
+BOT = "bot"
+MAX_TEXT_BYTES = 4_194_304
+"""Far more than the largest file or log of a story."""
+
+MIN_SECRET_CHARS = 8
+"""A shorter word, such as a server's own `postgres`, stands in too many places to say anything."""
 
 
 def read_tables(timeline: Timeline, rows: Rows, at: datetime) -> None:
@@ -88,47 +98,114 @@ def read_audit(timeline: Timeline, home: Path, said: Iterable[AuditEvent], datab
 
 
 def read_portfolio(timeline: Timeline, home: Path, before: FileSnapshot, after: FileSnapshot) -> None:
-    """Effects: one `portfolio.read` event: both hashes, and whether the bot's journal leads from one to the other."""
-    old, new = (state.state("live_portfolio.json") for state in (before, after))
+    """Effects: one `portfolio.read` event: what the bot's journal explains, who wrote it, who else touched its files.
+
+    `explained` is about the way from the first hash to the last, `end_explained` about the file as it stands.
+    """
+    old, new = (state.state(bot_paths.PORTFOLIO.as_posix()) for state in (before, after))
     hashes = (None if old is None else old.sha256, None if new is None else new.sha256)
-    problem = None
+    pids: list[int] = []
+    explained, end_explained, problem = False, False, None
     try:
-        explained = explain_portfolio_change(home, before=hashes[0], after=hashes[1]) is not None
+        journal = read_journal(home)
     except SimError as error:
-        explained, problem = False, str(error)
-    audited = [event for event in timeline.of_kind("file.audited") if event.subject == "live_portfolio.json"]
+        problem = str(error)
+    else:
+        lines = journal.of(JournalEvent.PORTFOLIO_WRITE)
+        pids = sorted({line.pid for line in journal.lines})
+        explained = chain(lines, before=hashes[0], after=hashes[1]) is not None
+        staged = sha256_of(content_of(home / bot_paths.staged(bot_paths.PORTFOLIO)))
+        # A first write that was cut after its line and before its rename has left no file.
+        is_first_cut = hashes[1] is None and bool(lines) and (None, staged) == _promised_by(lines[-1])
+        found = explanation(lines, found_sha256=hashes[1], staged_sha256=staged)
+        end_explained = not lines or is_first_cut or found is not None
+    written = {path.as_posix() for path in bot_paths.WRITTEN}
+    audited = [event for event in timeline.of_kind("file.audited") if event.subject in written]
+    writers = [event.actor for event in audited if event.subject == bot_paths.PORTFOLIO.as_posix()]
     timeline.record(
         actor=WITNESS,
         kind="portfolio.read",
-        subject="live_portfolio.json",
+        subject=bot_paths.PORTFOLIO.as_posix(),
         before=hashes[0],
         after=hashes[1],
         explained=explained,
+        end_explained=end_explained,
+        journal_pids=pids,
+        touched_by_others=[
+            {
+                "actor": event.actor,
+                "path": event.subject,
+                "what": event.detail["what"],
+                "source": event.detail["source"],
+            }
+            for event in audited
+            if event.actor != BOT
+        ],
         problem=problem,
-        last_writer=audited[-1].actor if audited else "a process that no sensor names",
+        last_writer=writers[-1] if writers else "a process that no sensor names",
     )
 
 
 def read_texts(timeline: Timeline, home: Path) -> None:
-    """Effects: a `text.seen` event per small text file of the home, per process environment and per trail row."""
+    """Effects: a `text.seen` event per file of the home, per process environment and per trail row.
+
+    A file larger than anything the stack writes is a `text.unread` event.
+    """
     for path in sorted(home.rglob("*")):
-        if path.is_file() and not path.is_symlink() and path.stat().st_size <= MAX_TEXT_BYTES:
+        if not path.is_file() or path.is_symlink():
+            continue
+        name, size = path.relative_to(home).as_posix(), path.stat().st_size
+        if size > MAX_TEXT_BYTES:
+            timeline.record(actor=WITNESS, kind="text.unread", subject=name, bytes=size)
+        else:
             text = path.read_bytes().decode("utf-8", errors="replace")
-            timeline.record(actor=WITNESS, kind="text.seen", subject=path.relative_to(home).as_posix(), text=text)
+            timeline.record(actor=WITNESS, kind="text.seen", subject=name, text=text)
     for event in timeline.of_kind("process.started"):
         timeline.record(
             actor=event.actor,
             kind="text.seen",
             subject=f"environment of {event.actor}",
-            text=json.dumps({"argv": event.detail["argv"], "environment": event.detail["environment"]}),
+            text=_shown({"argv": event.detail["argv"], "environment": event.detail["environment"]}),
         )
     for event in timeline.of_kind("table.read"):
         for row in event.detail["rows"]:
-            timeline.record(actor=WITNESS, kind="text.seen", subject=f"a row of {event.subject}", text=json.dumps(row))
+            timeline.record(actor=WITNESS, kind="text.seen", subject=f"a row of {event.subject}", text=_shown(row))
+
+
+def read_outputs(timeline: Timeline, outputs: Iterable[tuple[str, Path]]) -> None:
+    """Effects: an `output.read` event per stream of a process, whole; `outputs` are what each is called, and its file.
+
+    Of a stream beyond the bound only the end is told, and that it is the end.
+    """
+    for subject, path in outputs:
+        content = path.read_bytes() if path.exists() else b""
+        timeline.record(
+            actor=WITNESS,
+            kind="output.read",
+            subject=subject,
+            text=content[-MAX_TEXT_BYTES:].decode("utf-8", errors="replace"),
+            cut_bytes=max(0, len(content) - MAX_TEXT_BYTES),
+        )
+
+
+def read_secrets(timeline: Timeline, secrets: Iterable[str]) -> None:
+    """Effects: a `secret.seen` event per place where a secret of this very run stands, letter by letter.
+
+    It asks no scrubber, which may itself be at fault. The event names the place, never the secret.
+    """
+    known = [secret for secret in secrets if len(secret) >= MIN_SECRET_CHARS]
+    for event in timeline.of_kind("text.seen", "output.read", "process.ended"):
+        texts = [event.detail[name] for name in ("text", "stderr") if name in event.detail]
+        if any(secret in text for secret in known for text in texts):
+            timeline.record(actor=event.actor, kind="secret.seen", subject=event.subject, sensor=event.kind)
 
 
 def read_rest(timeline: Timeline, home: Path, rows: Rows) -> None:
-    """Effects: one `home.at_rest` event: the baseline in file and cache, both generations, what was left half done."""
+    """Effects: one `home.at_rest` event: the baseline in file and cache, both generations, what was left half done.
+
+    Each file is read for itself, so that two files that do not belong together are told as what they are. A generation
+    is 0 where there is no file, and None where the file is damaged.
+    """
     # Asked for as numbers: a small quantity as JSON would be a float, and 0.00001 be told as 1e-05.
     cached = rows.query("SELECT asset, quantity, frozen FROM baseline_holdings ORDER BY asset")
     cache = {row["asset"]: [_number(row["quantity"]), row["frozen"]] for row in cached}
@@ -137,30 +214,48 @@ def read_rest(timeline: Timeline, home: Path, rows: Rows) -> None:
         for path in sorted((home / "state").rglob(".*"))
         if path.is_file() and path.name != ".lock" and not path.name.startswith(".market_snapshot")
     ]
-    baseline: dict[str, Any] = {}
-    generations = [0, 0]
-    is_damaged = False
-    try:
-        pair = read_pair(Home(home))
-    except StackError as error:
-        is_damaged = True
-        leftovers.append(str(error))
-    else:
-        if pair.baseline is not None and pair.managed_state is not None:
-            baseline = {
-                asset: [_number(holding.quantity), holding.frozen] for asset, holding in pair.baseline.holdings.items()
-            }
-            generations = [pair.baseline.generation, pair.managed_state.generation]
+    damaged: dict[str, str] = {}
+    paths = Home(home)
+    baseline = _decoded(paths.baseline_holdings, decode_baseline, home, damaged)
+    managed_state = _decoded(paths.managed_state, decode_managed_state, home, damaged)
+    held = {} if baseline is None else baseline.holdings
     timeline.record(
         actor=WITNESS,
         kind="home.at_rest",
         subject="state/",
-        baseline=baseline,
+        baseline={asset: [_number(holding.quantity), holding.frozen] for asset, holding in held.items()},
         cache=cache,
-        generations=generations,
+        generations=[
+            None if path.relative_to(home).as_posix() in damaged else 0 if found is None else found.generation
+            for path, found in ((paths.baseline_holdings, baseline), (paths.managed_state, managed_state))
+        ],
         leftovers=leftovers,
-        is_damaged=is_damaged,
+        damaged=damaged,
     )
+
+
+def _decoded(path: Path, decode: Callable[..., D], home: Path, damaged: dict[str, str]) -> D | None:
+    """The file as its reader sees it, None where there is none, or where it is damaged.
+
+    Effects: a damaged one is added to `damaged`, by its path in the home, with what is wrong.
+    """
+    try:
+        content = read_bytes(path)
+        return None if content is None else decode(content, path=path)
+    except TransientError as error:
+        damaged[path.relative_to(home).as_posix()] = error.message
+        return None
+
+
+def _shown(value: object) -> str:
+    """As text, with every letter as it is: a host in full-width letters must not hide behind escapes."""
+    # Half of a surrogate pair is no letter, and could not be written down later.
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+
+
+def _promised_by(line: JournalLine) -> tuple[str | None, str]:
+    """What a line says was on disk before its write, and what is afterwards."""
+    return line.previous_sha256, line.sha256
 
 
 def _relative(home: Path, place: str | None) -> str | None:

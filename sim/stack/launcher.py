@@ -68,16 +68,25 @@ class Launcher:
         return self._started(forked.pid, actor, stdout_file, stderr_file, ending, argv=[module, *argv], full=full)
 
     def cold(
-        self, command: Sequence[str], *, actor: str, environment: Mapping[str, str], stdin: int | None = None
+        self,
+        command: Sequence[str],
+        *,
+        actor: str,
+        environment: Mapping[str, str],
+        stdin: int | None = None,
+        through: Sequence[str] = (),
     ) -> Child:
-        """A child started from scratch, any executable. Raises: `SimError` (`process/cannot_start`)."""
+        """A child started from scratch, any executable; `through` are the words of one that then becomes it.
+
+        Raises: `SimError` (`process/cannot_start`).
+        """
         full = self._environment(actor, environment) | {"PYTHONPATH": f"{INJECTED}{os.pathsep}{REPOSITORY}"}
         stdout_file, stderr_file = self._files(actor)
         # Before it starts: a process may be gone, and its orphan given to init, by the time that it is asked for.
         if adopt_orphans():
             self._parents.add(os.getpid())
         with stdout_file.open("wb") as stdout, stderr_file.open("wb") as stderr:
-            process = _spawn(command, full, stdin, stdout, stderr)
+            process = _spawn([*through, *command], full, stdin, stdout, stderr)
         return self._started(
             process.pid, actor, stdout_file, stderr_file, PopenEnding(process), argv=list(command), full=full
         )

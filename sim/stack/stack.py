@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from sim.clock import VirtualClock
 from sim.postgres.leases import Lease
-from sim.report.forensics import keep_evidence
+from sim.report.forensics import keep_evidence, remove_raw
 from sim.rules.breach import Breach
 from sim.rules.registry import judge
 from sim.stack import evidence
@@ -24,14 +24,14 @@ from sim.stack.launcher import Launcher
 from sim.stack.operator_actor import Operator
 from sim.stack.outside import Measured, measure
 from sim.stack.rows import CommandView, Rows
+from sim.stack.sensors import open_home_watch, read_sensors
 from sim.stack.worker_actor import WorkerActor
 from sim.stack.zygote import Zygote
 from sim.timeline import Timeline
 from sim.witness.audit import AuditEvent, listening, read_log
 from sim.witness.files import snapshot
 from sim.witness.no_mutation import Sensors, no_mutation
-from sim.witness.watch import Watch, open_watch
-from sim.witness.watch_event import WatchKind
+from sim.witness.watch import Watch
 from worker.contracts.errors import Reason
 from worker.db.session import open_engine, url_of
 from worker.services.commands import CancelledCommand
@@ -106,6 +106,11 @@ class Stack:
         for reason in reasons:
             self.timeline.record(actor="scenario", kind="scenario.expects", subject=reason.value)
 
+    def leaves_behind(self, *paths: str) -> None:
+        """At its end this story has, on purpose, damaged these files of the home or left these half done."""
+        for path in paths:
+            self.timeline.record(actor="scenario", kind="scenario.leaves", subject=path)
+
     @contextmanager
     def holding(self, statement: LiteralString) -> Iterator[None]:
         """Inside the block another session holds the locks that `statement` takes."""
@@ -136,10 +141,28 @@ class Stack:
         evidence.read_rest(self.timeline, self.home, self.rows)
         evidence.read_texts(self.timeline, self.home)
         return judge(self.timeline)
+        evidence.read_outputs(self.timeline, self._outputs())
+        evidence.read_secrets(self.timeline, [self.lease.address.password])
+        read_sensors(self.timeline, said)
 
     def keep(self, breaches: tuple[Breach, ...]) -> Path:
-        """The forensics folder, written now and left for people."""
-        return keep_evidence(self.evidence / "forensics", self.timeline, self.home, breaches)
+        """The forensics folder, written now and left for people; nothing unscrubbed is left beside it."""
+        return keep_evidence(
+            self.evidence / "forensics",
+            self.timeline,
+            self.home,
+            breaches,
+            raw=self.evidence,
+            secrets=[self.lease.address.password],
+        )
+
+    def _outputs(self) -> list[tuple[str, Path]]:
+        """What each process printed: how it is called, and the file."""
+        return [
+            (f"{stream} of {child.actor}", path)
+            for child in self.launcher.children
+            for stream, path in (("stdout", child.stdout_file), ("stderr", child.stderr_file))
+        ]
 
 
 class _Before:
@@ -168,6 +191,8 @@ def open_stack(
     clock_file, witness_log = kept / "clock.json", kept / "witness.jsonl"
     seat_cast(lease.connection)
     with ExitStack() as closing:
+        # Once every process has gone, nothing unscrubbed is left of a story that passed either.
+        closing.callback(remove_raw, kept)
         clock = closing.enter_context(VirtualClock(lease.address, clock_file=clock_file, connection=lease.connection))
         clock.freeze_at(STORY_BEGINS)
         rows = Rows(lease.address)
@@ -184,7 +209,7 @@ def open_stack(
         )
         said: list[AuditEvent] = []
         closing.enter_context(listening(said.append))
-        watch = closing.enter_context(open_watch(home, WatchKind.INOTIFY))
+        watch = closing.enter_context(open_home_watch(home, timeline))
         before = _Before(home, watch, said)
         day = Operator(name="day", user_id=CAST["day"][0], engine=engine, timeline=timeline)
         yield Stack(

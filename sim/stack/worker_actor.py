@@ -9,6 +9,7 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from io import StringIO
 
+from sim.stack import confined
 from sim.stack.child import DEFAULT_TIMEOUT_S, Child, Ended, wait_until
 from sim.stack.launcher import Launcher
 from sim.stack.rows import Rows
@@ -68,15 +69,18 @@ class WorkerActor:
                 settings.pop(name, None)
             else:
                 settings[name] = value
+        settings[confined.LANDLOCK] = confined.rights(settings)
         actor = f"worker:{worker_id}"
         self.timeline.record(
             actor=actor, kind="worker.run", subject=worker_id, argv=list(argv), handled_before=self._handled(worker_id)
         )
-        if self.command is None and not cold:
-            child = self.launcher.warm(MODULE, argv, actor=actor, environment=settings)
+        if self.command is not None:
+            command, through = [*self.command, *argv], confined.prefix()
+            child = self.launcher.cold(command, actor=actor, environment=settings, through=through)
+        elif cold:
+            child = self.launcher.cold([sys.executable, "-m", MODULE, *argv], actor=actor, environment=settings)
         else:
-            command = [*(self.command or (sys.executable, "-m", MODULE)), *argv]
-            child = self.launcher.cold(command, actor=actor, environment=settings)
+            child = self.launcher.warm(MODULE, argv, actor=actor, environment=settings)
         self.running.append(child)
         return child
 

@@ -128,7 +128,7 @@ def serve(descriptor: int) -> None:
     channel = socket.socket(fileno=descriptor)
     request = json.loads(channel.recv(MAX_REQUEST_BYTES))
     mains = {module: _load(entry if ":" in entry else f"{module}:{entry}") for module, entry in ENTRIES.items()}
-    importlib.import_module(_SENSORS)
+    importlib.import_module(_SENSORS).preload()
     mains["worker.command_worker"](["--max-iterations", str(MAX_WARM_UP_COMMANDS)], request["warm_up"])
     gc.collect()
     gc.freeze()

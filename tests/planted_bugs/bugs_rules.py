@@ -15,6 +15,9 @@ _ONCE = "sim/scenarios/bus/test_once_with_many_pending.py::test_once_with_many_p
 _BASELINE = (
     "sim/scenarios/bus/test_lease_recovery.py::test_baseline_killed_before_its_files_is_written_by_the_next_worker"
 )
+_BESIDE = (
+    "sim/scenarios/bus/test_bot_beside_worker.py::test_portfolio_after_a_dry_run_and_a_baseline_is_what_the_bot_wrote"
+)
 _SUBJECT = "sim/scenarios/guards/test_secrets.py::test_secret_in_a_subject_is_scrubbed_when_its_command_is_cancelled"
 
 
@@ -63,9 +66,23 @@ _G10 = (
     _handler_also(
         "handler changes the portfolio",
         "portfolio_drift_unexplained",
-        'path = assignment.home.live_portfolio; path.write_text(path.read_text() + "\\n") if path.exists() else None',
-        scenario=_REFERENCE,
-        says="live_portfolio.json",
+        'path = assignment.home.live_portfolio; path.write_text(path.read_text() + "\\n")',
+        scenario=_BESIDE,
+    ),
+    _handler_also(
+        "handler removes the portfolio",
+        "portfolio_drift_unexplained",
+        "assignment.home.live_portfolio.unlink()",
+        scenario=_BESIDE,
+    ),
+    _handler_also(
+        "handler forges a line of the bot's journal",
+        "portfolio_drift_unexplained",
+        'journal = assignment.home.root / "logs" / "bot_journal.jsonl"; import json, os; '
+        "last = json.loads(journal.read_text().splitlines()[-1]); stream = journal.open('a'); "
+        "stream.write(json.dumps({**last, 'pid': os.getpid(), 'previous_sha256': last['sha256']}) + '\\n'); "
+        "stream.close()",
+        scenario=_BESIDE,
     ),
     one_edit(
         "heartbeat of another process",

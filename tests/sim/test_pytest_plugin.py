@@ -148,6 +148,33 @@ def test_broken_rule_fails_a_scenario_in_its_own_right(nested: Nested) -> None:
     ) == 0
 
 
+UNHEARD = """
+def test_first(stack):
+    stack.worker.run_once()
+
+def test_second(stack):
+    stack.worker.run_once()
+"""
+
+
+def tells_of_the_blind(result: pytest.RunResult) -> None:
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*sensors that were blind*", "audit hook of worker:w1: * (2 scenarios)"])
+    assert "connections of" not in result.stdout.str()
+
+
+def test_sensors_that_a_foreign_worker_blinds_are_listed(nested: Nested) -> None:
+    tells_of_the_blind(nested.run_apart(UNHEARD, "--worker-command", "sh -c true"))
+
+
+def test_sensors_that_a_foreign_worker_blinds_are_listed_by_a_run_of_several_processes(nested: Nested) -> None:
+    tells_of_the_blind(nested.run_apart(UNHEARD, "--worker-command", "sh -c true", "-n", "2"))
+
+
+def test_no_sensor_is_listed_where_none_is_blind(nested: Nested) -> None:
+    assert "sensors that were" not in told(nested.run_apart(UNHEARD))
+
+
 def lists_what_it_cannot_play(result: pytest.RunResult) -> None:
     assert result.ret == 0
     assert result.parseoutcomes()["passed"] == 1

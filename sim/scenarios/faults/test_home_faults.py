@@ -194,6 +194,7 @@ def test_damaged_state_file_is_named_and_left_as_it_is(stack: Stack, name: str, 
 
 def test_damaged_state_file_that_nobody_restores_fails_the_third_attempt(stack: Stack) -> None:
     stack.expects(Reason.DAMAGED_FILE)
+    stack.leaves_behind("state/managed_state.json")
     stack.given.applied_baseline({"BTC": "0.5"})
     path = stack.home / "state" / "managed_state.json"
     path.write_bytes(path.read_bytes()[:40])

@@ -2,10 +2,11 @@
 
 The stack puts this folder first on PYTHONPATH. What is installed follows the environment:
 
-- `SIM_WITNESS_LOG`: a file outside the home; each audit event becomes one JSON line there, by one appending write.
+- `SIM_WITNESS_LOG`: a file outside the home; each audit event becomes one JSON line there, by one appending write. The
+  first is `sensor.installed`: a process without it is one that nobody listens to.
 - `SIM_WITNESS_ACTOR`: the name put on each line.
 - `SIM_CLOCK_FILE`: virtual time (see `clock_file`).
-- `SIM_LANDLOCK`: JSON `{"writable": […], "connect_tcp_ports": […] or null}`; the outcome is the first line of the log.
+- `SIM_LANDLOCK`: JSON `{"writable": […], "connect_tcp_ports": […] or null}`; the outcome is a line of the log.
 
 A process forked from one that never ran this (the warm zygote) calls `install(environ)` in the child. A sensor that
 cannot be installed ends the process at once: running unwatched in silence is the one thing it must not do.
@@ -88,6 +89,7 @@ def install(environ: Mapping[str, str]) -> tuple[str, ...]:
             _log = _Log(os.path.abspath(environ["SIM_WITNESS_LOG"]), environ.get("SIM_WITNESS_ACTOR", "unknown"))
             _inside.now = False
             _add_hook()
+            _log.append({"what": "sensor.installed"})
             names.append("audit")
         if environ.get("SIM_LANDLOCK"):
             _restrict(json.loads(environ["SIM_LANDLOCK"]))
@@ -95,6 +97,12 @@ def install(environ: Mapping[str, str]) -> tuple[str, ...]:
     except Exception as problem:  # noqa: BLE001 - the process ends here; site would only print it and go on
         _refuse(problem)
     return tuple(names)
+
+
+def preload() -> None:
+    """Effects: what `install` would import is there already; for a process whose children call it."""
+    _sibling("events")
+    _sibling("landlock", os.path.dirname(_FOLDER))
 
 
 def _restrict(rights: dict[str, Any]) -> None:

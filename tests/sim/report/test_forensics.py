@@ -1,11 +1,13 @@
 """What is kept of a broken scenario is complete, readable and free of secrets."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sim.report.forensics import MAX_FILE_BYTES, keep_evidence
+from sim.report.text import tell
 from sim.rules.breach import Breach
 from sim.timeline import Timeline
 
@@ -73,3 +75,37 @@ def test_second_writing_replaces_the_first(tmp_path: Path, home: Path, timeline:
 
     assert not (folder / "home" / "state").exists()
     assert "BREACH" not in (folder / "breaches.txt").read_text()
+
+
+def test_no_secret_is_told_on_the_terminal(timeline: Timeline) -> None:
+    told = tell([replace(BREACH, after=f"found {DSN}")], timeline)
+
+    assert PASSWORD not in told
+    assert "BREACH env_file_changes" in told
+
+
+def test_raw_outputs_are_moved_into_the_folder_without_their_secrets(
+    tmp_path: Path, home: Path, timeline: Timeline
+) -> None:
+    raw = tmp_path / "evidence"
+    raw.mkdir()
+    for name in ("000-worker-w1.err", "000-worker-w1.out", "witness.jsonl"):
+        (raw / name).write_text(f"dsn {DSN}\nthe word of this run is {PASSWORD} indeed\n")
+    (raw / "clock.json").write_text("{}")
+
+    folder = keep_evidence(raw / "forensics", timeline, home, [], raw=raw, secrets=[PASSWORD])
+
+    assert sorted(path.name for path in raw.iterdir()) == ["clock.json", "forensics"]
+    kept = sorted((folder / "raw").iterdir())
+    assert [path.name for path in kept] == ["000-worker-w1.err", "000-worker-w1.out", "witness.jsonl"]
+    assert "the word of this run is [scrubbed] indeed" in kept[0].read_text()
+    assert PASSWORD not in everything_under(raw)
+
+
+def test_raw_outputs_survive_a_second_writing(tmp_path: Path, home: Path, timeline: Timeline) -> None:
+    (tmp_path / "000-worker-w1.err").write_text("it failed\n")
+
+    for _ in range(2):
+        folder = keep_evidence(tmp_path / "forensics", timeline, home, [], raw=tmp_path)
+
+    assert (folder / "raw" / "000-worker-w1.err").read_text() == "it failed\n"

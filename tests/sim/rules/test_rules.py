@@ -1,6 +1,6 @@
 """Each rule speaks on the evidence it is for, and is silent on its clean twin."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ def command(**changed: Any) -> dict[str, Any]:
         "command_id": COMMAND,
         "command_type": "apply_profile_testnet",
         "status": "succeeded",
+        "attempts": 1,
         "worker_id": "w1",
         "result_json": {"ok": True},
         "error_message": None,
@@ -27,7 +28,7 @@ def command(**changed: Any) -> dict[str, Any]:
     }
 
 
-def log(*steps: tuple[str, str, str]) -> list[dict[str, Any]]:
+def log(*steps: tuple[str, str | None, str | None]) -> list[dict[str, Any]]:
     return [
         {
             "id": number,
@@ -47,6 +48,9 @@ STARTED = ("started", "claimed", "running")
 DRY_STARTED = ("apply_profile_testnet.dry_run_started", "running", "running")
 DRY_SUCCEEDED = ("apply_profile_testnet.dry_run_succeeded", "running", "running")
 WRITTEN = ("result_written", "running", "succeeded")
+FAILED = ("result_written", "running", "failed")
+EXPIRED = ("expired", "pending", "expired")
+DRY_REJECTED = ("apply_profile_testnet.dry_run_rejected", "running", "running")
 GOOD_LOG = log(STARTED, DRY_STARTED, DRY_SUCCEEDED, WRITTEN)
 
 
@@ -102,10 +106,21 @@ def with_trail(**changed: list[dict[str, Any]]) -> Callable[[Timeline], None]:
     return lambda timeline: trail(timeline, **changed)
 
 
-def once_run(handled: int) -> Callable[[Timeline], None]:
+def malformed(*steps: tuple[str, str | None, str | None]) -> Callable[[Timeline], None]:
+    row = command(status="failed", result_json={"ok": False, "reason": "validation/payload_malformed"})
+    return with_trail(commands=[row], command_audit_log=log(*steps))
+
+
+def once_run(
+    handled: int, *, worker_ids: Sequence[str | None] = ("w1",), runs: Sequence[str] = ("w1",), argv: str = "--once"
+) -> Callable[[Timeline], None]:
+    """Runs of these workers, and a log in which `handled` commands are begun under each of `worker_ids`."""
+
     def tell(timeline: Timeline) -> None:
-        timeline.record(actor="worker:w1", kind="worker.run", subject="w1", argv=["--once"], handled_before=0)
-        tables(timeline, command_audit_log=log(*[STARTED] * handled))
+        for name in runs:
+            timeline.record(actor=f"worker:{name}", kind="worker.run", subject=name, argv=[argv], handled_before=0)
+        begun = [{**row, "worker_id": name} for name in worker_ids for row in log(*[STARTED] * handled)]
+        tables(timeline, command_audit_log=begun)
 
     return tell
 
@@ -130,29 +145,75 @@ def two_clicks(first: str, second: str) -> Callable[[Timeline], None]:
     return tell
 
 
-def at_rest(**changed: Any) -> Callable[[Timeline], None]:
+def at_rest(
+    *, left: Sequence[str] = (), commands: list[dict[str, Any]] | None = None, **changed: Any
+) -> Callable[[Timeline], None]:
     held = {"BTC": ["0.5", True]}
     detail = {
         "baseline": held,
         "cache": held,
         "generations": [1, 1],
         "leftovers": [],
-        "is_damaged": False,
+        "damaged": {},
         **changed,
     }
-    return one("witness", "home.at_rest", "state/", **detail)
+
+    def tell(timeline: Timeline) -> None:
+        for path in left:
+            timeline.record(actor="scenario", kind="scenario.leaves", subject=path)
+        tables(timeline, commands=commands or [])
+        timeline.record(actor="witness", kind="home.at_rest", subject="state/", **detail)
+
+    return tell
 
 
-NO_DOUBLE = "the second result of one command"
+BASELINE = "apply_baseline_holdings"
+UNTOUCHED: dict[str, Any] = {"command_audit_log": [], "commands": [command(status="pending", attempts=0)]}
+INTENT = "state/.intent.json"
+MANAGED_STATE = "state/managed_state.json"
+TORN: dict[str, Any] = {"generations": [1, None], "damaged": {MANAGED_STATE: "io/damaged_file: cut short"}}
+
+
+def portfolio(**changed: Any) -> Callable[[Timeline], None]:
+    detail = {
+        "before": "a",
+        "after": "b",
+        "explained": True,
+        "end_explained": True,
+        "journal_pids": [100],
+        "touched_by_others": [],
+        "problem": None,
+        "last_writer": "bot",
+        **changed,
+    }
+
+    def tell(timeline: Timeline) -> None:
+        timeline.record(actor="bot", kind="bot.started", subject="100")
+        timeline.record(actor="witness", kind="portfolio.read", subject="live_portfolio.json", **detail)
+
+    return tell
+
+
+SMALL_LOG = one("witness", "text.seen", "logs/bot.log", text="all is well")
 
 # rule id, what breaks it, its clean twin
 CASES: list[tuple[str, Callable[[Timeline], None], Callable[[Timeline], None]]] = [
     ("bot_pid_changes", heartbeat(101), heartbeat(100)),
     ("bot_pid_changes", bot_at_end([]), bot_at_end([100])),
+    ("portfolio_drift_unexplained", portfolio(explained=False), portfolio()),
+    # Rolled back to an older portfolio of the bot's own, or removed: the journal leads there, but not last.
+    ("portfolio_drift_unexplained", portfolio(end_explained=False), portfolio()),
+    ("portfolio_drift_unexplained", portfolio(before=None, after=None, end_explained=False), portfolio(after=None)),
+    # Forged: a line of somebody else's process.
+    ("portfolio_drift_unexplained", portfolio(journal_pids=[100, 101]), portfolio(journal_pids=[100])),
     (
         "portfolio_drift_unexplained",
-        one("w", "portfolio.read", "p", explained=False, before="a", after="b", last_writer="worker:w1"),
-        one("w", "portfolio.read", "p", explained=True, before="a", after="b", last_writer="bot"),
+        portfolio(
+            touched_by_others=[
+                {"actor": "worker:w1", "path": "logs/bot_journal.jsonl", "what": "file.open", "source": "a.py:1"}
+            ]
+        ),
+        portfolio(),
     ),
     (
         "runtime_config_appears",
@@ -165,6 +226,14 @@ CASES: list[tuple[str, Callable[[Timeline], None], Callable[[Timeline], None]]] 
         one("witness", "file.changed", ".env.example", what="content", before="x", after="y"),
     ),
     ("once_handled_more_than_one", once_run(2), once_run(1)),
+    # Under another name than its own, or none.
+    ("once_handled_more_than_one", once_run(1, worker_ids=[None]), once_run(1)),
+    ("once_handled_more_than_one", once_run(1, worker_ids=["w1", "w2"]), once_run(2, argv="--max-iterations=2")),
+    (
+        "once_handled_more_than_one",
+        once_run(1, worker_ids=["w1", "w2", "w3"]),
+        once_run(1, worker_ids=["w1", "w2", "w3"], runs=["w1", "w2", "w3"]),
+    ),
     (
         "unexpected_failure_reason",
         failed_with("io/damaged_file", []),
@@ -181,9 +250,20 @@ CASES: list[tuple[str, Callable[[Timeline], None], Callable[[Timeline], None]]] 
         one("worker:w1", "network.attempt", "db:5432", allowed=True, what="network.connect", source="a.py:1"),
     ),
     (
+        "order_or_exchange_call_from_worker",
+        one("worker:w1", "process.spawned", "curl", source="a.py:1"),
+        one("scenario", "process.spawned", "curl", source="a.py:1"),
+    ),
+    (
         "mainnet_path_visible",
         one("witness", "text.seen", ".env", text="BASE=https://api.binance.com"),
         one("witness", "text.seen", ".env", text="BASE=https://testnet.binance.vision"),
+    ),
+    ("mainnet_path_visible", one("witness", "text.unread", "logs/bot.log", bytes=9_999_999), SMALL_LOG),
+    (
+        "mainnet_path_visible",
+        one("witness", "output.read", "stdout of worker:w1", text="GET api.binance.com", cut_bytes=0),
+        one("witness", "output.read", "stdout of worker:w1", text="GET testnet.binance.vision", cut_bytes=0),
     ),
     (
         "command_without_requested_event",
@@ -205,11 +285,31 @@ CASES: list[tuple[str, Callable[[Timeline], None], Callable[[Timeline], None]]] 
         with_trail(commands=[command(status="running")]),
         with_trail(),
     ),
+    # Moves that left no row at all; a claim never does.
+    ("illegal_status_move", with_trail(command_audit_log=[]), with_trail(**UNTOUCHED)),
+    (
+        "illegal_status_move",
+        with_trail(command_audit_log=[], commands=[command(status="expired")]),
+        with_trail(command_audit_log=log(EXPIRED), commands=[command(status="expired")]),
+    ),
+    (
+        "illegal_status_move",
+        with_trail(command_audit_log=[], commands=[command(status="cancelled")]),
+        with_trail(command_audit_log=[], commands=[command(status="claimed")]),
+    ),
+    # No status, or one that there is not.
+    ("illegal_status_move", with_trail(command_audit_log=log(("started", "claimed", None))), with_trail()),
+    ("illegal_status_move", with_trail(command_audit_log=log(("started", "held", "running"))), with_trail()),
+    ("illegal_status_move", with_trail(command_audit_log=[], commands=[command(status="done")]), with_trail()),
     (
         "dry_run_row_count",
         with_trail(command_audit_log=log(STARTED, DRY_SUCCEEDED, WRITTEN)),
         with_trail(),
     ),
+    # A payload that is no JSON has no handler's rows; a stored config that is none has them all.
+    ("dry_run_row_count", malformed(STARTED, DRY_STARTED, FAILED), malformed(STARTED, FAILED)),
+    ("dry_run_row_count", malformed(STARTED), malformed(STARTED, DRY_STARTED, DRY_REJECTED, FAILED)),
+    ("dry_run_row_count", with_trail(command_audit_log=log(STARTED, WRITTEN)), with_trail()),
     (
         "two_winners_for_one_decision",
         two_clicks("a", "b"),
@@ -220,9 +320,29 @@ CASES: list[tuple[str, Callable[[Timeline], None], Callable[[Timeline], None]]] 
         with_trail(command_audit_log=[*GOOD_LOG, *log(WRITTEN)]),
         with_trail(),
     ),
+    ("two_winners_for_one_decision", with_trail(audit_events=[audit(), audit(id=2)]), with_trail()),
     ("cache_disagrees_with_files", at_rest(cache={}), at_rest()),
     ("cache_disagrees_with_files", at_rest(generations=[1, 2]), at_rest()),
-    ("cache_disagrees_with_files", at_rest(leftovers=["state/.intent.json"]), at_rest()),
+    # A baseline file that is not there beside a managed state that is.
+    ("cache_disagrees_with_files", at_rest(baseline={}, cache={}, generations=[0, 1]), at_rest()),
+    # A command of another kind, or one that nobody has begun, does not excuse what is left of the files.
+    (
+        "cache_disagrees_with_files",
+        at_rest(cache={}, commands=[command(status="running")]),
+        at_rest(cache={}, commands=[command(command_type=BASELINE, status="running")]),
+    ),
+    (
+        "cache_disagrees_with_files",
+        at_rest(cache={}, commands=[command(command_type=BASELINE, status="pending", attempts=0)]),
+        at_rest(cache={}, commands=[command(command_type=BASELINE, status="pending", attempts=1)]),
+    ),
+    ("cache_disagrees_with_files", at_rest(leftovers=[INTENT]), at_rest(leftovers=[INTENT], left=[INTENT])),
+    (
+        "cache_disagrees_with_files",
+        at_rest(generations=[1, 2], commands=[command(command_type=BASELINE, status="running")]),
+        at_rest(generations=[1, 2], leftovers=[INTENT], commands=[command(command_type=BASELINE, status="running")]),
+    ),
+    ("cache_disagrees_with_files", at_rest(**TORN), at_rest(**TORN, left=[MANAGED_STATE])),
     (
         "worker_left_running",
         one("witness", "processes.at_end", "processes", workers=["worker:w1"], bots=[]),
@@ -247,6 +367,16 @@ CASES: list[tuple[str, Callable[[Timeline], None], Callable[[Timeline], None]]] 
         "secret_in_the_trail",
         one("worker:w1", "process.ended", "7", exit_code=0, stderr="password=hunter2hunter2"),
         one("worker:w1", "process.ended", "7", exit_code=0, stderr="all is well"),
+    ),
+    (
+        "secret_in_the_trail",
+        one("witness", "output.read", "stderr of worker:w1", text="password=hunter2hunter2", cut_bytes=0),
+        one("witness", "output.read", "stdout of bot", text='{"portfolio_sha256": "' + "a1" * 32 + '"}', cut_bytes=0),
+    ),
+    (
+        "secret_in_the_trail",
+        one("witness", "secret.seen", "logs/bot.log", sensor="text.seen"),
+        SMALL_LOG,
     ),
 ]
 

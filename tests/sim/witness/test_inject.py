@@ -33,8 +33,11 @@ def test_a_child_logs_what_it_does_with_its_actor_and_line(home: Path, tmp_path:
 
     events, _ = read_log(log)
     assert (done.returncode, done.stderr) == (0, "")
-    assert [(event.actor, event.what, event.path) for event in events] == [("worker:w1", "file.open", str(home / "x"))]
-    assert events[0].source == "<string>:1"
+    assert [(event.actor, event.what, event.path) for event in events] == [
+        ("worker:w1", "sensor.installed", None),
+        ("worker:w1", "file.open", str(home / "x")),
+    ]
+    assert events[1].source == "<string>:1"
 
 
 def test_a_child_without_the_variables_is_left_alone() -> None:
@@ -68,7 +71,7 @@ def test_a_grandchild_is_watched_too(home: Path, tmp_path: Path) -> None:
     run_python(source, home / "x", **environment(log=tmp_path / "log"))
 
     events, _ = read_log(tmp_path / "log")
-    assert {event.what for event in events} == {"process.start", "file.open"}
+    assert {event.what for event in events} == {"sensor.installed", "process.start", "file.open"}
     assert len({event.pid for event in events}) == 2
 
 
@@ -166,4 +169,7 @@ def test_a_process_forked_from_a_bare_one_installs_for_itself(home: Path, clock:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert (home / "x").read_text() == "clock audit 1778576400.0"
-    assert [(event.actor, event.path) for event in read_log(tmp_path / "log")[0]] == [("worker:w2", str(home / "x"))]
+    assert [(event.actor, event.path) for event in read_log(tmp_path / "log")[0]] == [
+        ("worker:w2", None),
+        ("worker:w2", str(home / "x")),
+    ]

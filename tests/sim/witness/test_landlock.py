@@ -92,7 +92,7 @@ def test_only_a_granted_port_can_be_connected(home: Path) -> None:
 def test_the_outcome_is_in_the_log(home: Path, tmp_path: Path) -> None:
     run_python("pass", **environment(log=tmp_path / "log", SIM_LANDLOCK=rights(home)))
 
-    event = read_log(tmp_path / "log")[0][0]
+    event = read_log(tmp_path / "log")[0][-1]
     assert (event.what, event.detail["enforced"], event.detail["missing"]) == ("landlock.restricted", True, [])
 
 
