@@ -136,14 +136,14 @@ class Stack:
         said = [*self._said, *read_log(self.launcher.witness_log)[0]]
         evidence.read_files(self.timeline, self._before.files, after, self._watch.drain())
         evidence.read_audit(self.timeline, self.home, said, self.lease.address)
+        read_sensors(self.timeline, said)
         evidence.read_portfolio(self.timeline, self.home, self._before.files, after)
         evidence.read_tables(self.timeline, self.rows, self.clock.now())
         evidence.read_rest(self.timeline, self.home, self.rows)
         evidence.read_texts(self.timeline, self.home)
-        return judge(self.timeline)
         evidence.read_outputs(self.timeline, self._outputs())
         evidence.read_secrets(self.timeline, [self.lease.address.password])
-        read_sensors(self.timeline, said)
+        return judge(self.timeline)
 
     def keep(self, breaches: tuple[Breach, ...]) -> Path:
         """The forensics folder, written now and left for people; nothing unscrubbed is left beside it."""
