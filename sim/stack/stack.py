@@ -134,8 +134,8 @@ class Stack:
         self.timeline.record(actor="witness", kind="processes.at_end", subject="processes", workers=workers, bots=bots)
         after = snapshot(self.home, self._before.files)
         said = [*self._said, *read_log(self.launcher.witness_log)[0]]
-        evidence.read_files(self.timeline, self._before.files, after, self._watch.drain())
         evidence.read_audit(self.timeline, self.home, said, self.lease.address)
+        evidence.read_files(self.timeline, self._before.files, after, self._watch.drain())
         read_sensors(self.timeline, said)
         evidence.read_portfolio(self.timeline, self.home, self._before.files, after)
         evidence.read_tables(self.timeline, self.rows, self.clock.now())
