@@ -14,6 +14,7 @@ from sim.postgres.address import DatabaseAddress
 from sim.stack.rows import TABLES, Rows
 from sim.timeline import Timeline
 from sim.witness.audit import AuditEvent
+from sim.witness.evidence import UNNAMED
 from sim.witness.files import FileSnapshot, compare
 from sim.witness.network import attempts as network_attempts
 from sim.witness.network import is_allowed
@@ -42,10 +43,14 @@ def read_tables(timeline: Timeline, rows: Rows, at: datetime) -> None:
 
 
 def read_files(timeline: Timeline, before: FileSnapshot, after: FileSnapshot, seen: Iterable[WatchEvent]) -> None:
-    """Effects: a `file.changed` event per difference, a `file.watched` event per path the kernel saw change."""
+    """Effects: a `file.changed` event per difference, a `file.watched` event per path the kernel saw change.
+
+    They are put down to whoever said so, which `read_audit` has told before, else to nobody in particular.
+    """
+    said = {event.subject: event.actor for event in timeline.of_kind("file.audited")}
     for change in compare(before, after):
         timeline.record(
-            actor=WITNESS,
+            actor=said.get(change.path, UNNAMED),
             kind="file.changed",
             subject=change.path,
             what=str(change.what),
@@ -54,7 +59,7 @@ def read_files(timeline: Timeline, before: FileSnapshot, after: FileSnapshot, se
         )
     for event in seen:
         timeline.record(
-            actor=event.command or WITNESS,
+            actor=said.get(event.path, event.command or UNNAMED),
             kind="file.watched",
             subject=event.path,
             what=", ".join(sorted(map(str, event.what))),
@@ -142,7 +147,7 @@ def read_portfolio(timeline: Timeline, home: Path, before: FileSnapshot, after: 
             if event.actor != BOT
         ],
         problem=problem,
-        last_writer=writers[-1] if writers else "a process that no sensor names",
+        last_writer=writers[-1] if writers else UNNAMED,
     )
 
 

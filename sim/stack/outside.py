@@ -4,6 +4,7 @@ This code knows what to look at and nothing of what it should find. Source: cont
 """
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +38,19 @@ class Measured:
         return self.values[metric]
 
 
-def measure(rows: Rows, home: Path) -> Measured:
-    """What an outsider sees now."""
+def measure(rows: Rows, home: Path, actors: Mapping[int, str] | None = None) -> Measured:
+    """What an outsider sees now.
+
+    `actors` are the stage's own living processes by id: a forked one keeps the command line and environment of the
+    process it was forked from, and a foreign worker is called whatever it likes.
+    """
     tables = METRICS[:6]
-    processes = of_home(home)
-    bots = sorted(view.pid for view in processes if not view.is_worker)
-    workers = sorted(view.pid for view in processes if view.is_worker)
+    known = dict(actors or {})
+    for view in of_home(home):
+        if view.pid not in known:
+            known[view.pid] = "worker:" if view.is_worker else known.get(_session(view.pid), "bot")
+    workers = sorted(pid for pid, actor in known.items() if actor.startswith("worker:"))
+    bots = sorted(pid for pid, actor in known.items() if actor == "bot")
     readings = {table: str(rows.count(table)) for table in tables} | {
         "live_portfolio.json sha256": _sha256(home / "live_portfolio.json"),
         "runtime_config.json": "present" if (home / "runtime_config.json").exists() else "absent",
@@ -61,6 +69,14 @@ def before_and_after(before: Measured, after: Measured) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
+
+
+def _session(pid: int) -> int:
+    """The session of the process, by the id of the process that leads it; a family stays in one. 0 where it is gone."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def _sha256(path: Path) -> str:

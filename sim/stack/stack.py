@@ -119,7 +119,8 @@ class Stack:
 
     def measure(self) -> Measured:
         """The reference run's twelve metrics, read from outside now."""
-        return measure(self.rows, self.home)
+        living = {child.pid: child.actor for child in self.launcher.children if child.is_running()}
+        return measure(self.rows, self.home, living)
 
     def finish(self) -> tuple[Breach, ...]:
         """Every breach of every rule, once the story is over.

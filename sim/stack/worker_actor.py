@@ -9,6 +9,7 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from io import StringIO
 
+from sim.errors import SimError
 from sim.stack import confined
 from sim.stack.child import DEFAULT_TIMEOUT_S, Child, Ended, wait_until
 from sim.stack.launcher import Launcher
@@ -85,7 +86,16 @@ class WorkerActor:
         return child
 
     def run_once_in_process(self, worker_id: str = DEFAULT_WORKER, argv: Sequence[str] = ("--once",)) -> Ended:
-        """How the same `main` ended in this very process; its log is the `stderr`."""
+        """How the same `main` ended in this very process; its log is the `stderr`.
+
+        Raises: `SimError` (`stage/foreign_worker`) where a foreign worker is to be played: it has no `main` to call.
+        """
+        if self.command is not None:
+            raise SimError(
+                "stage/foreign_worker",
+                f"--worker-command {' '.join(self.command)!r} cannot be run in this process; use run_once, or mark the "
+                "scenario own_worker_only with the reason",
+            )
         settings = {**self.environment, "WORKER_ID": worker_id}
         actor = f"worker:{worker_id}"
         self.timeline.record(

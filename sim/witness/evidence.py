@@ -17,6 +17,9 @@ from sim.witness.watch_event import Happening, WatchEvent
 #: A path that ended as it began and was opened for writing, or came and went.
 ATTEMPTED, TRANSIENT = "opened for writing", "created and removed again"
 
+#: Who did what only a sensor saw that cannot tell processes apart.
+UNNAMED = "a process that no sensor names"
+
 _FILE_EVENTS = "file."
 # A call that says it makes a name does nothing where the name exists; one that changes a file, where it does not.
 _MAKING = frozenset({"file.mkdir", "file.symlink"})
@@ -190,7 +193,7 @@ def _actor(
     if said:
         return f"{said[0].actor} (pid {pid})"
     if pid is None:
-        return "a process that no sensor names"
+        return UNNAMED
     command = next((event.command for event in seen if event.pid == pid and event.command), "a process gone since")
     return f"{actor_of_pid(pid) or command} (pid {pid})"
 

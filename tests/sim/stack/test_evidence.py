@@ -5,8 +5,10 @@ from uuid import uuid4
 
 import pytest
 
+from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
 from sim.rules.g10 import order_or_exchange_call_from_worker
+from sim.stack.child import wait_until
 from sim.stack.evidence import read_audit
 from sim.stack.outside import METRICS, before_and_after
 from sim.stack.stack import Stack
@@ -117,3 +119,58 @@ def test_host_of_the_database_is_reached_at_its_own_port_only(
     read_audit(timeline, home, [call], DATABASE)
 
     assert len(order_or_exchange_call_from_worker(timeline)) == broken
+
+
+def test_change_that_no_process_told_is_put_down_to_nobody_and_not_to_the_witness(unjudged: Stack) -> None:
+    unjudged.worker.command = ["/bin/sh", "-c", "echo changed >> $BOT_HOME/.env"]
+    unjudged.worker.run_once("w7")
+
+    assert breaches_of(unjudged) == [("env_file_changes", "a process that no sensor names")]
+
+
+def test_change_that_its_process_told_is_put_down_to_it(unjudged: Stack) -> None:
+    with acting_as("worker:w7"):
+        (unjudged.home / "notes.txt").write_text("x")
+    unjudged.finish()
+
+    found = unjudged.timeline.of_kind("file.changed", "file.watched")
+    assert {event.actor for event in found if event.subject == "notes.txt"} == {"worker:w7"}
+
+
+SLEEPING_FAMILY = ["/bin/sh", "-c", "cd $BOT_HOME; sleep 60 & echo $!; wait"]
+
+
+@pytest.mark.parametrize("command", [None, SLEEPING_FAMILY], ids=["warm", "foreign"])
+def test_worker_is_measured_as_a_worker_however_it_was_started(unjudged: Stack, command: list[str] | None) -> None:
+    unjudged.worker.command = command
+    child = unjudged.worker.start()
+    unjudged.bot.start()
+
+    measured = unjudged.measure()
+
+    assert measured["bot PID"] == str(unjudged.bot.pid)
+    assert str(child.pid) in measured["worker process"].split(", ")
+    child.kill()
+
+
+def test_child_of_a_foreign_worker_is_no_bot(unjudged: Stack) -> None:
+    unjudged.worker.command = SLEEPING_FAMILY
+    child = unjudged.worker.start()
+    wait_until(lambda: child.stdout_file.read_text().endswith("\n"), "its child")
+
+    measured = unjudged.measure()
+
+    assert measured["bot PID"] == "none"
+    assert set(measured["worker process"].split(", ")) == {str(child.pid), child.stdout_file.read_text().strip()}
+    child.kill()
+
+
+def test_foreign_worker_is_not_replaced_by_ours_in_this_process(unjudged: Stack) -> None:
+    unjudged.worker.command = ["/bin/true"]
+
+    with pytest.raises(SimError) as caught:
+        unjudged.worker.run_once_in_process()
+
+    assert caught.value.code == "stage/foreign_worker"
+    assert "/bin/true" in caught.value.message
+    assert unjudged.timeline.of_kind("worker.run") == ()
