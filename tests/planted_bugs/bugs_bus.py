@@ -85,7 +85,7 @@ _CLAIM = (
         _ORDER,
         "        ORDER BY candidate.created_at DESC, candidate.id DESC\n",
         f"{_MANY}::test_once_with_many_pending_runs_exactly_the_oldest",
-        "CommandStatus.PENDING",
+        "<CommandStatus.PENDING: 'pending'> != <CommandStatus.SUCCEEDED: 'succeeded'>",
     ),
     _sql(
         "claim without a look at the expiry",
@@ -93,7 +93,7 @@ _CLAIM = (
         _IS_EXPIRED_SQL,
         "",
         f"{_EXPIRY}::test_command_claimed_from_its_expiry_on_never_runs[3:00:00]",
-        "CommandStatus.FAILED",
+        "<CommandStatus.FAILED: 'failed'> != <CommandStatus.EXPIRED: 'expired'>",
     ),
     _sql(
         "claim at the expiry instant",
@@ -101,7 +101,7 @@ _CLAIM = (
         _IS_EXPIRED_SQL,
         _IS_EXPIRED_SQL.replace("<", "<="),
         f"{_EXPIRY}::test_command_claimed_from_its_expiry_on_never_runs[0:00:00]",
-        "CommandStatus.FAILED",
+        "<CommandStatus.FAILED: 'failed'> != <CommandStatus.EXPIRED: 'expired'>",
     ),
     _sql(
         "overdue command holds up its subject",
@@ -109,7 +109,7 @@ _CLAIM = (
         "                AND (earlier.expires_at IS NULL OR now() < earlier.expires_at)\n",
         "",
         f"{_EXPIRY}::test_overdue_command_does_not_hold_up_its_subject",
-        "CommandStatus.PENDING",
+        "<CommandStatus.PENDING: 'pending'> != <CommandStatus.SUCCEEDED: 'succeeded'>",
     ),
     one_edit(
         "--max-iterations runs one too many",
@@ -118,7 +118,7 @@ _CLAIM = (
         old="else arguments.max_iterations, should_stop",
         new="else arguments.max_iterations + 1, should_stop",
         scenario=f"{_MANY}::test_max_iterations_with_more_pending_stops_at_its_bound",
-        says="CommandStatus.SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.PENDING: 'pending'>",
     ),
     one_edit(
         "claim lost to another worker ends the run",
@@ -138,7 +138,7 @@ _FENCING_BUGS = (
         "WHERE id = %(id)s AND status = 'claimed' AND attempts = %(attempt)s",
         "WHERE id = %(id)s AND status = 'claimed'",
         f"{_FENCING}::test_start_of_a_claim_that_was_taken_meanwhile_writes_nothing",
-        "CommandStatus.",
+        "<CommandStatus.RUNNING: 'running'> != <CommandStatus.CLAIMED: 'claimed'>",
     ),
     _sql(
         "no fencing in renew",
@@ -155,7 +155,7 @@ _FENCING_BUGS = (
         "), logged",
         "WHERE id = %(id)s AND status = 'running'\n    RETURNING command_id, requested_by\n), logged",
         f"{_ZOMBIE}::test_zombie_that_wakes_while_its_successor_runs_is_dropped",
-        "CommandStatus.SUCCEEDED",
+        "<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.RUNNING: 'running'>",
     ),
     _sql(
         "result written over a result",
@@ -184,7 +184,7 @@ _LEASE_BUGS = (
         "lease_expires_at = now() + interval '60 seconds', updated_at = now()\n    WHERE c.id = (",
         "lease_expires_at = now() + interval '30 seconds', updated_at = now()\n    WHERE c.id = (",
         f"{_STILL_HOLDS}[a microsecond early-in mid-run]",
-        "CommandStatus.SUCCEEDED",
+        "<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.RUNNING: 'running'>",
     ),
     _sql(
         "lease still held at its last instant",
@@ -192,7 +192,7 @@ _LEASE_BUGS = (
         "AND lease_expires_at <= now() LIMIT 1",
         "AND lease_expires_at < now() LIMIT 1",
         f"{_RAN_OUT}[at the instant-in mid-run]",
-        "CommandStatus.RUNNING",
+        "<CommandStatus.RUNNING: 'running'> != <CommandStatus.SUCCEEDED: 'succeeded'>",
     ),
     PlantedBug(
         name="lease judged as lapsed while it holds",
@@ -206,7 +206,7 @@ _LEASE_BUGS = (
             )
         ),
         scenarios=(f"{_STILL_HOLDS}[at once-in mid-run]",),
-        says="CommandStatus.SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.RUNNING: 'running'>",
     ),
     _sql(
         "put back without a log row",
@@ -223,7 +223,7 @@ _LEASE_BUGS = (
         old="    if lapsed.status is CommandStatus.RUNNING and _may_have_changed_files(context, command):",
         new="    if lapsed.status is CommandStatus.CLAIMED and _may_have_changed_files(context, command):",
         scenario=f"{_LEASE}::test_baseline_on_disk_succeeds_after_the_third_attempt_and_past_its_expiry",
-        says="CommandStatus.FAILED",
+        says="<CommandStatus.FAILED: 'failed'> is <CommandStatus.SUCCEEDED: 'succeeded'>",
     ),
     one_edit(
         "unlimited attempts",
@@ -232,7 +232,7 @@ _LEASE_BUGS = (
         old="    if command.attempt < MAX_ATTEMPTS:",
         new="    if command.attempt:",
         scenario=f"{_LEASE}::test_command_claimed_for_the_third_time_and_never_started_fails",
-        says="CommandStatus.SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
     ),
     one_edit(
         "two attempts only",
@@ -267,7 +267,7 @@ _TIME = (
             ),
         ),
         scenarios=(f"{_EXPIRY}::test_command_that_expires_between_claim_and_start_fails",),
-        says="CommandStatus.SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
     ),
     one_edit(
         "handler runs at the expiry instant",
@@ -276,7 +276,7 @@ _TIME = (
         old="    return now >= expires_at",
         new="    return now > expires_at",
         scenario=f"{_EXPIRY}::test_command_that_expires_between_claim_and_start_fails",
-        says="CommandStatus.SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
     ),
     one_edit(
         "baseline handler does not look at the clock",
@@ -320,7 +320,7 @@ _TIME = (
         old="        if should_stop() or not step(context):",
         new="        if not step(context):",
         scenario=f"{_WAKE_UP}::test_worker_with_a_bound_told_to_stop_finishes_its_command_and_no_other",
-        says="CommandStatus.SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.PENDING: 'pending'>",
     ),
     one_edit(
         "idle worker notices SIGTERM at its next poll",

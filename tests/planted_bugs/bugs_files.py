@@ -87,7 +87,7 @@ _DURABLE = (
         old="                os.fsync(descriptor)\n        finally:\n            with _naming",
         new="                pass\n        finally:\n            with _naming",
         scenario=_CUT_CHANGE,
-        says="Error",
+        says="assert ['io/two_file_conflict'",
     ),
     one_edit(
         "intent's name not synced before the renames",
@@ -96,7 +96,7 @@ _DURABLE = (
         old="        undo.pop_all()\n    sync_folder(home.state)\n",
         new="        undo.pop_all()\n",
         scenario=_CUT_CHANGE,
-        says="Error",
+        says="assert [{'state/baseline_holdings.json'",
     ),
     one_edit(
         "renames not synced before the intent goes",
@@ -105,7 +105,7 @@ _DURABLE = (
         old="    sync_folder(home.state)\n    remove(home.intent)\n",
         new="    remove(home.intent)\n",
         scenario=_CUT_CHANGE,
-        says="Error",
+        says="assert [{'state/baseline_holdings.json'",
     ),
     one_edit(
         "renames before the intent stands",
@@ -163,7 +163,7 @@ _DURABLE = (
         new="        from worker.writers.two_files import Recovery\n"
         "        recovery = Recovery(finished=None, removed=())\n",
         scenario=f"{_HOME}::test_change_that_a_dead_attempt_began_is_finished_by_the_next_worker[1]",
-        says="CommandStatus.RUNNING",
+        says="(1, <CommandStatus.RUNNING: 'running'>) == (0, <CommandStatus.SUCCEEDED: 'succeeded'>)",
     ),
     one_edit(
         "failing disk retried for ever",
@@ -172,7 +172,7 @@ _DURABLE = (
         old="if command.attempt >= MAX_ATTEMPTS and",
         new="if command.attempt > MAX_ATTEMPTS and",
         scenario=f"{_HOME}::test_baseline_in_a_home_that_stays_read_only_fails_after_its_third_attempt",
-        says="CommandStatus.RUNNING",
+        says="<CommandStatus.RUNNING: 'running'> != <CommandStatus.FAILED: 'failed'>",
     ),
     one_edit(
         "disk failure ends in success",

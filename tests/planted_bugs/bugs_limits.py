@@ -242,7 +242,10 @@ def _service(name: str, claim: str, old: str, case: str, *, new: str = "") -> Pl
     )
 
 
-def _handler(name: str, old: str, case: str, *, new: str = "", says: str = "SUCCEEDED") -> PlantedBug:
+_WENT_ON = "<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>"
+
+
+def _handler(name: str, old: str, case: str, *, new: str = "", says: str = _WENT_ON) -> PlantedBug:
     """One of the handler's checks dropped; the service would still refuse."""
     return one_edit(
         name,

@@ -46,7 +46,7 @@ _VERSION = (
         old=" or any(value != values[0] for value in values):",
         new=":",
         scenario=f"{_NO_VERSION}[both, unequal]",
-        says="SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
     ),
     one_edit(
         "version true accepted as 1",
@@ -73,7 +73,7 @@ _VERSION = (
         old="    values = list(named.values())\n",
         new="    values = list(named.values()) or [1]\n",
         scenario=f"{_NO_VERSION}[neither]",
-        says="SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
     ),
     one_edit(
         "stale profile version accepted",
@@ -94,7 +94,7 @@ _CHECKSUM = (
         old="    if stated != found:",
         new="    if not found:",
         scenario=f"{_TAMPERED}::test_payload_tampered_and_not_summed_again_is_refused[risk raised]",
-        says="SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
     ),
     one_edit(
         "checksum over decimals as they are spelled",
@@ -188,7 +188,7 @@ _ENVELOPES = (
         new="    if handler is None:\n"
         "        _write(context, command, Outcome(status=CommandStatus.SUCCEEDED, result={}))\n",
         scenario=f"{_ENVELOPE}::test_managed_command_without_a_handler_is_refused_by_name[pause_managed_asset]",
-        says="CommandStatus.SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
     ),
 )
 
@@ -213,7 +213,7 @@ _DATABASE_DECIDES = (
         "            told = dict(payload.config_summary)\n"
         "            config_keys, risk_keys = _validate(dataclasses.replace(profile, config=told))\n",
         scenario=f"{_RULES}::test_profile_beyond_a_rule_is_refused_by_service_and_worker[log level unknown]",
-        says="SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
     ),
     one_edit(
         "result tells what the payload says",
@@ -270,7 +270,7 @@ _GUARDS = (
         old="    if not isinstance(environment, str) or environment != TESTNET:",
         new='    if environment in (None, "mainnet", "production"):',
         scenario=f"{_BEYOND}[environment live]",
-        says="SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
     ),
     one_edit(
         "environment read without case",
@@ -279,7 +279,7 @@ _GUARDS = (
         old="    if not isinstance(environment, str) or environment != TESTNET:",
         new="    if not isinstance(environment, str) or environment.lower() != TESTNET:",
         scenario=f"{_BEYOND}[environment TESTNET]",
-        says="SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
     ),
     one_edit(
         "missing environment taken for testnet",
@@ -297,7 +297,7 @@ _GUARDS = (
         old='    if fields.get("dry_run") is not True:',
         new='    if fields.get("dry_run") is None:',
         scenario=f"{_BEYOND}[dry_run false]",
-        says="SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
     ),
     one_edit(
         "anything true accepted as dry_run",
@@ -315,7 +315,7 @@ _GUARDS = (
         old="    if connection is not None:",
         new='    if connection == "":',
         scenario=f"{_BEYOND}[connection set]",
-        says="SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
     ),
     one_edit(
         "missing exchange connection taken for null",
@@ -334,7 +334,7 @@ _GUARDS = (
         new='    if command.environment == "production":',
         scenario="sim/scenarios/guards/test_row_for_mainnet.py::"
         "test_row_for_another_environment_is_refused_by_the_handler[mainnet]",
-        says="CommandStatus.SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
     ),
     one_edit(
         "baseline handler without the payload's guards",

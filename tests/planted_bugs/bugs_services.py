@@ -99,7 +99,7 @@ _CLICKS = (
         new="        payload_type=payloads.ApplyProfile,\n        subject_of=_profile,\n"
         "        expires_after=timedelta(minutes=6),",
         scenario=f"{_EXPIRY}::test_command_claimed_from_its_expiry_on_never_runs[0:00:00]",
-        says="CommandStatus.SUCCEEDED",
+        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.EXPIRED: 'expired'>",
     ),
     one_edit(
         "expiry set by the host's clock",
@@ -108,7 +108,7 @@ _CLICKS = (
         old="    return connection.execute(select(func.now() + literal(delay))).scalar_one()",
         new="    from datetime import UTC\n    return datetime.now(UTC) + delay",
         scenario="tests/worker/services/test_submission.py::test_expiry_is_the_registrys_by_the_database_clock",
-        says="datetime",
+        says="!= 15",
     ),
 )
 
@@ -209,7 +209,7 @@ _CANCELS = (
         new="            joined.connection.driver_connection.commit()\n"
         "            insert_audit_event(\n                joined,\n",
         scenario=f"{_HALF}::test_cancel_cut_before_its_audit_event_leaves_the_command_pending",
-        says="CommandStatus.CANCELLED",
+        says="<CommandStatus.CANCELLED: 'cancelled'> is <CommandStatus.PENDING: 'pending'>",
     ),
 )
 

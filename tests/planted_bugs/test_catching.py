@@ -1,5 +1,6 @@
 """What counts as caught: a named scenario failed, on a source that has the bug, and said what it must say."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,3 +82,24 @@ def test_edit_that_breaks_nothing_is_not_caught(tmp_path: Path, warm_pytest: War
 def test_bug_whose_scenario_was_removed_is_not_caught(tmp_path: Path, warm_pytest: WarmPytest) -> None:
     lone = replace(BUG, scenarios=("sim/scenarios/test_counted.py::test_one_is_not_two",))
     assert problem_of(lone, _played(tmp_path, warm_pytest, lone)) is not None
+
+
+def test_run_that_hangs_does_not_answer_for_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / "test_hangs.py").write_text("import time\n\n\ndef test_hangs():\n    time.sleep(60)\n")
+    (tmp_path / "test_fails.py").write_text("def test_fails():\n    assert False\n")
+    (tmp_path / "test_passes.py").write_text("def test_passes():\n    assert True\n")
+    warm = WarmPytest()
+    try:
+        with pytest.raises(TimeoutError):
+            _run(warm, tmp_path, "test_hangs.py", timeout_s=0.05)
+        exit_codes = [_run(warm, tmp_path, name, timeout_s=60) for name in ("test_fails.py", "test_passes.py")]
+    finally:
+        warm.close()
+
+    assert exit_codes == [1, 0]
+
+
+def _run(warm: WarmPytest, root: Path, name: str, *, timeout_s: float) -> int:
+    arguments = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={root}", name]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return warm.run(arguments, root=root, environment=environment, output=root / f"{name}.out", timeout_s=timeout_s)

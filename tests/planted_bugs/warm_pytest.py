@@ -8,10 +8,12 @@ import importlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -38,16 +40,15 @@ class WarmPytest:
     """The warm process, from the side that asks it."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[str] = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
+        self._process = _started()
 
     def run(
         self, arguments: Sequence[str], *, root: Path, environment: Mapping[str, str], output: Path, timeout_s: float
     ) -> int:
         """The exit code of pytest run in the folder `root` with exactly this environment; it prints into `output`.
 
-        Raises: `TimeoutError`; `RuntimeError` when the warm process has gone.
+        Raises: `TimeoutError`, after which the next run has a warm process of its own, for this one would answer it
+        with the exit code of the run that hung; `RuntimeError` when the warm process has gone.
         """
         request = {
             "arguments": list(arguments),
@@ -59,6 +60,8 @@ class WarmPytest:
         asking.write(json.dumps(request) + "\n")
         asking.flush()
         if not select.select([answering], [], [], timeout_s)[0]:
+            self._kill()
+            self._process = _started()
             raise TimeoutError(f"pytest in {root} was still running after {timeout_s:g} s; see {output}")
         answer = answering.readline()
         if not answer:
@@ -72,9 +75,22 @@ class WarmPytest:
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, 9)
-            self._process.wait()
+            self._kill()
         answering.close()
+
+    def _kill(self) -> None:
+        """Effects: the process and the run that it forked are gone, and its pipes closed."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for stream in _both_ends(self._process):
+            with suppress(BrokenPipeError):
+                stream.close()
+
+
+def _started() -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def _both_ends(process: "subprocess.Popen[str]") -> tuple[IO[str], IO[str]]:
