@@ -132,6 +132,21 @@ def intent_owner(home: Path) -> str | None:
     return None
 
 
+def may_be_on_disk(home: Path, command_id: str) -> bool:
+    """True when the intent is the command's; where none can be read, when either file by itself names the command."""
+    owner = intent_owner(home)
+    if owner is not None:
+        return owner == command_id
+    for name, entries in (("baseline_holdings.json", "holdings"), ("managed_state.json", "assets")):
+        with suppress(Transient, AttributeError):
+            content = read_bytes(home / "state" / name)
+            found = {} if content is None else read_object(content, name)
+            owners = [found, *found.get(entries, {}).values()]
+            if any(entry.get("command_id") == command_id for entry in owners):
+                return True
+    return False
+
+
 def write_pid_file(home: Path) -> str | None:
     """Why the pid file could not be written, or None. It decides nothing, so nothing stops for it."""
     try:

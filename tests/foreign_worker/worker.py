@@ -28,7 +28,7 @@ import psycopg
 from tests.foreign_worker import bus
 from tests.foreign_worker.bus import Command
 from tests.foreign_worker.canonical import Refused, Transient, read_json
-from tests.foreign_worker.files import home_lock, intent_owner, write_pid_file
+from tests.foreign_worker.files import home_lock, may_be_on_disk, write_pid_file
 from tests.foreign_worker.handlers import HANDLERS, failed, is_applied
 from tests.foreign_worker.payloads import Job
 from tests.foreign_worker.settings import (
@@ -86,7 +86,7 @@ class Worker:
                         return bus.take_over(self._connection, command, self._id)
                     self._put_back_or_fail(command, None)
             except Transient as error:
-                if not error.reason.startswith("io/") or intent_owner(self._home) == str(command.command_id):
+                if not error.reason.startswith("io/") or may_be_on_disk(self._home, str(command.command_id)):
                     raise
                 # Without this, files that cannot be looked at would keep the command, and the bus, for ever.
                 self._put_back_or_fail(command, error)
@@ -138,7 +138,7 @@ class Worker:
 
     def _is_on_disk(self, command: Command) -> bool:
         """True when the change is, or will be, on disk: then only recovery may end the command."""
-        if intent_owner(self._home) == str(command.command_id):
+        if may_be_on_disk(self._home, str(command.command_id)):
             return True
         try:
             with home_lock(self._home):

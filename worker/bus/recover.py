@@ -16,6 +16,7 @@ from worker.db import bus_store
 from worker.db.bus_store import ClaimedCommand, LapsedLease
 from worker.handlers.outcome import Outcome, refused
 from worker.readers.home import Home
+from worker.readers.pair import is_named_in_files
 from worker.writers.home_lock import HomeLock
 from worker.writers.two_files import pending_intent, recover
 
@@ -58,8 +59,8 @@ def recover_lapsed(context: BusContext) -> ClaimedCommand | None:
 def may_be_on_disk(context: BusContext, command: ClaimedCommand) -> bool:
     """True when the files hold the command's change, or an intent of its own stands.
 
-    Looks without the home lock, which a read-only home cannot give. A damaged file or intent is nobody's change: if it
-    kept the command, it would keep the whole bus behind it.
+    Looks without the home lock, which a read-only home cannot give. Where the two files cannot be read as one, each is
+    asked by itself whose change it holds; what is damaged is nobody's.
     """
     if not _may_have_changed_files(context, command):
         return False
@@ -69,7 +70,7 @@ def may_be_on_disk(context: BusContext, command: ClaimedCommand) -> bool:
             return intent.command_id == command.command_id
         return _is_applied(context, command)
     except TransientError:
-        return False
+        return is_named_in_files(context.home, command.command_id)
 
 
 def _recover_one(context: BusContext, lapsed: LapsedLease) -> ClaimedCommand | None:

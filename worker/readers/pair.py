@@ -6,7 +6,9 @@ generations, or an intent, and looks again. Source: contract §8, "Two files, on
 
 import hashlib
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from uuid import UUID
 
 from worker.contracts.errors import Reason, TransientError
 from worker.readers.baseline import Baseline, decode_baseline
@@ -104,6 +106,23 @@ def read_pair(home: Home) -> Pair:
             home, f"generation {pair.generation} in the first, {managed_generation} in the second (0 = no file)"
         )
     return pair
+
+
+def is_named_in_files(home: Home, command_id: UUID) -> bool:
+    """True when either file, read by itself, says that this command changed it; one that cannot be read says nothing.
+
+    For a pair that does not belong together, where whole readings are no help: to know whose change is half there.
+    """
+    with suppress(TransientError):
+        content = read_bytes(home.baseline_holdings)
+        if content is not None and decode_baseline(content, path=home.baseline_holdings).command_id == command_id:
+            return True
+    with suppress(TransientError):
+        content = read_bytes(home.managed_state)
+        if content is not None:
+            entries = decode_managed_state(content, path=home.managed_state).assets.values()
+            return any(entry.command_id == command_id for entry in entries)
+    return False
 
 
 def decode_pair(home: Home, *, baseline_content: bytes | None, managed_content: bytes | None) -> Pair:

@@ -85,6 +85,30 @@ def test_change_on_disk_is_never_reported_as_failed(world: World) -> None:
 
 
 @both_implementations
+def test_change_whose_own_intent_is_damaged_after_a_rename_is_never_reported_as_failed(world: World) -> None:
+    # The first file carries the command's id; the second, and what it was to hold, are lost with the intent.
+    put_for_ever(world)
+    world.run("--once")
+    world.connection.execute("DELETE FROM baseline_holdings")
+    world.hold("baseline", status="running", attempts=1)
+    state = world.home / "state"
+    managed = (state / "managed_state.json").read_text()
+    (state / "managed_state.json").unlink()
+    (state / ".intent.json").write_text("{")
+    world.lapse()
+
+    run_and_lapse(world, 8)
+
+    assert world.reasons()["baseline"] == ("running", None)
+
+    # A person restores the second file and takes the damaged intent away.
+    (state / "managed_state.json").write_text(managed)
+    (state / ".intent.json").unlink()
+    assert world.run("--max-iterations", "9") == 0
+    assert world.reasons() == {"baseline": ("succeeded", None), "profile": ("succeeded", None)}
+
+
+@both_implementations
 def test_version_of_a_nul_character_is_refused_and_no_defect(world: World) -> None:
     world.put("profile", payload=signed(profile_payload() | {"profile_version": "\0"}))
 
