@@ -1,6 +1,6 @@
 """An expiry that no calendar has.
 
-Asked in review: a producer wrote `infinity` for "never"; every worker then ended on that row, and the bus stood still.
+Asked in review: a producer wrote `infinity` for "never"; did every worker end on that row, and the bus stand still?
 Must hold: the database refuses an instant that a worker could not read; the last one that it takes can be run.
 """
 
