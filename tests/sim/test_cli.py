@@ -272,6 +272,18 @@ def test_backup_never_replaces_a_file(with_rows: DatabaseAddress, tmp_path: Path
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"an earlier one"]
 
 
+def test_migration_that_is_refused_makes_no_backup_and_asks_nothing(
+    make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    address = make_database("environment=mainnet", migrated=True)
+    add_user(address)
+
+    refused(sim(address, "migrate", "--backup", str(tmp_path / "rows.dump")), "guard/environment_not_testnet")
+    refused(sim(address, "migrate"), "guard/environment_not_testnet")
+    refused(sim(address, "downgrade", "base"), "guard/environment_not_testnet")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_backup_that_fails_leaves_nothing(with_rows: DatabaseAddress, tmp_path: Path) -> None:
     refused(sim(with_rows, "backup", str(tmp_path / "missing" / "rows.dump")), "postgres/backup_failed")
     refused(sim(with_rows, "backup", str(tmp_path / "rows.dump"), GUI_DB_NAME="nowhere"), "postgres/backup_failed")
