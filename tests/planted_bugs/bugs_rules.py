@@ -210,4 +210,58 @@ _GENERAL = (
     ),
 )
 
-BUGS: tuple[PlantedBug, ...] = (*_G10, *_GENERAL)
+# What each of these rules did not see at first.
+_HIDDEN = (
+    one_edit(
+        "worker signs no start",
+        claim="once_handled_more_than_one",
+        file="worker/db/bus_store.py",
+        old="SELECT command_id, 'started', 'claimed', 'running', %(worker_id)s,",
+        new="SELECT command_id, 'started', 'claimed', 'running', NULL,",
+        scenario=_TRUE_RUN,
+        says="once_handled_more_than_one",
+    ),
+    one_edit(
+        "request event written twice",
+        claim="two_winners_for_one_decision",
+        file=_SUBMISSION,
+        old="    insert_audit_event(\n        connection,\n        event_type=spec.requested_event,",
+        new="    for _ in range(2):\n        insert_audit_event(\n        connection,\n"
+        "        event_type=spec.requested_event,",
+        scenario=_SECOND_ADMIN,
+        says="two_winners_for_one_decision",
+    ),
+    one_edit(
+        "command expires without a row in its log",
+        claim="illegal_status_move",
+        file="worker/db/bus_store.py",
+        old="FROM overdue ORDER BY id\n",
+        new="FROM overdue WHERE id < 0 ORDER BY id\n",
+        scenario="sim/scenarios/expiry/test_command_expiry.py::"
+        "test_command_claimed_from_its_expiry_on_never_runs[0:00:00]",
+        says="illegal_status_move",
+    ),
+    one_edit(
+        "worker prints its database password",
+        claim="secret_in_the_trail",
+        file="worker/command_worker.py",
+        old="    return EXIT_DONE\n",
+        new='    print("connected with", os.environ["GUI_DB_PASSWORD"])\n    return EXIT_DONE\n',
+        scenario=_TRUE_RUN,
+        says="secret_in_the_trail",
+    ),
+    one_edit(
+        "second file written with the generation before",
+        claim="cache_disagrees_with_files",
+        file="worker/handlers/apply_baseline.py",
+        old="        replace_cached_holdings(connection, cached)",
+        new="        replace_cached_holdings(connection, cached)\n"
+        "        import os, pathlib\n"
+        '        path = pathlib.Path(os.environ["BOT_HOME"], "state", "managed_state.json")\n'
+        "        path.write_text(path.read_text().replace('\"generation\": 1', '\"generation\": 7'))",
+        scenario=_BASELINE,
+        says="cache_disagrees_with_files",
+    ),
+)
+
+BUGS: tuple[PlantedBug, ...] = (*_G10, *_GENERAL, *_HIDDEN)
