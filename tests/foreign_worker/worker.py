@@ -55,15 +55,17 @@ class Worker:
         self._id = settings.worker_id
         self._home = settings.home
         self._connection = connection
+        self._set_aside: dict[int, Transient] = {}
 
     def run_next(self) -> bool:
         """True when a command was run, False when there was none to run.
 
         Raises: `Transient`.
         """
+        self._set_aside.clear()
         for _ in range(MAX_ROUNDS):
             bus.expire_overdue(self._connection, self._id)
-            abandoned = bus.lapsed(self._connection)
+            abandoned = [command for command in bus.lapsed(self._connection) if command.id not in self._set_aside]
             for command in abandoned:
                 taken = self._recover(command)
                 if taken is not None:
@@ -73,8 +75,15 @@ class Worker:
                 command_now = bus.claim(self._connection, self._id)
                 if command_now is not None:
                     self._finish_started(command_now, bus.start(self._connection, command_now, self._id))
+                if command_now is None:
+                    self.require_nothing_set_aside()
                 return command_now is not None
         raise Transient("io/database_unavailable", f"leases kept running out during {MAX_ROUNDS} rounds")
+
+    def require_nothing_set_aside(self) -> None:
+        """Raises: `Transient` when a command waits for a person: the run must not end as if all were well."""
+        for error in self._set_aside.values():
+            raise error
 
     def _recover(self, command: Command) -> Command | None:
         """The command, taken over, when its change is on disk; else it was put back or failed, and None."""
@@ -86,8 +95,12 @@ class Worker:
                         return bus.take_over(self._connection, command, self._id)
                     self._put_back_or_fail(command, None)
             except Transient as error:
-                if not error.reason.startswith("io/") or may_be_on_disk(self._home, str(command.command_id)):
+                if not error.reason.startswith("io/"):
                     raise
+                if may_be_on_disk(self._home, str(command.command_id)):
+                    LOG.error("%s is left as it is: %s", command.command_id, error)
+                    self._set_aside[command.id] = error
+                    return None
                 # Without this, files that cannot be looked at would keep the command, and the bus, for ever.
                 self._put_back_or_fail(command, error)
         else:
@@ -210,12 +223,14 @@ def run(settings: Settings, max_commands: int | None) -> None:
         if max_commands is not None:
             for _ in range(max_commands):
                 if stop.is_set or not worker.run_next():
-                    return
+                    break
+            worker.require_nothing_set_aside()
             return
         connection.execute("LISTEN command_bus")
         while not stop.is_set:
             if not worker.run_next() and not list(connection.notifies(timeout=0)):
                 select.select([connection.fileno(), stop.wake.fileno()], [], [], POLL_S)
+        worker.require_nothing_set_aside()
 
 
 def main() -> int:

@@ -35,6 +35,7 @@ def take_next(context: BusContext) -> Taken | None:
     Effects: overdue commands become `expired`, lapsed ones go back or fail, and at most one command is claimed.
     Raises: `TransientError`.
     """
+    context.set_aside.clear()
     for _ in range(MAX_SWEEPS):
         found = claim_once(context)
         if found.has_overdue:
@@ -42,6 +43,7 @@ def take_next(context: BusContext) -> Taken | None:
         if found.command is not None:
             return Taken(command=found.command, is_running=False)
         if not found.has_lapsed_lease:
+            context.require_nothing_set_aside()
             return None
         abandoned = recover_lapsed(context)
         if abandoned is not None:
@@ -56,7 +58,7 @@ def claim_once(context: BusContext) -> Claim:
     """
     for _ in range(MAX_CLAIM_TRIES):
         try:
-            return bus_store.claim(context.connection, worker_id=context.worker_id)
+            return bus_store.claim(context.connection, worker_id=context.worker_id, but=context.set_aside)
         except psycopg.Error as error:
             if classify(error) is not Failure.UNIQUE_VIOLATION:
                 raise

@@ -1,20 +1,30 @@
 """What one worker process carries from command to command."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
 from worker.contracts.commands import CommandType
+from worker.contracts.errors import TransientError
 from worker.handlers.outcome import Handler
 from worker.readers.home import Home
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusContext:
-    """The worker's one connection (autocommit), its id, the home it serves and the handlers it has."""
+    """The worker's one connection (autocommit), its id, the home it serves and the handlers it has.
+
+    `set_aside` are the commands, by row id, that only a person can settle, and why; looked at anew before each claim.
+    """
 
     connection: Connection
     worker_id: str
     home: Home
     handlers: Mapping[CommandType, Handler]
+    set_aside: dict[int, TransientError] = field(default_factory=dict)
+
+    def require_nothing_set_aside(self) -> None:
+        """Raises: the `TransientError` of a command that was set aside: the run must not end as if all were well."""
+        for error in self.set_aside.values():
+            raise error

@@ -42,10 +42,13 @@ def run_at_most(context: BusContext, max_commands: int, *, should_stop: Callable
 
     Raises: `TransientError`.
     """
-    for done in range(max_commands):
+    done = 0
+    for _ in range(max_commands):
         if should_stop() or not step(context):
-            return done
-    return max_commands
+            break
+        done += 1
+    context.require_nothing_set_aside()
+    return done
 
 
 def run_until_stopped(context: BusContext, *, should_stop: Callable[[], bool], wake_fd: int) -> None:
@@ -60,6 +63,7 @@ def run_until_stopped(context: BusContext, *, should_stop: Callable[[], bool], w
     while not should_stop():
         if not step(context):
             _wait_for_work(context, wake_fd)
+    context.require_nothing_set_aside()
 
 
 def _wait_for_work(context: BusContext, wake_fd: int) -> None:

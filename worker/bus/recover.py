@@ -46,10 +46,10 @@ def locked_home(home: Home) -> Iterator[HomeLock]:
 def recover_lapsed(context: BusContext) -> ClaimedCommand | None:
     """The first lapsed command whose change is on disk, taken over to be finished now; None when there is none.
 
-    Effects: every lapsed command before it, at most 100, goes back to `pending` or fails.
+    Effects: every lapsed command before it, at most 100, goes back to `pending` or fails, or is set aside in `context`.
     Raises: as `locked_home`.
     """
-    for lapsed in bus_store.lapsed_leases(context.connection):
+    for lapsed in bus_store.lapsed_leases(context.connection, but=context.set_aside):
         taken = _recover_one(context, lapsed)
         if taken is not None:
             return taken
@@ -84,8 +84,13 @@ def _recover_one(context: BusContext, lapsed: LapsedLease) -> ClaimedCommand | N
                     return bus_store.take_over(context.connection, lapsed, worker_id=context.worker_id)
                 _return_or_fail(context, lapsed)
         except TransientError as error:
-            if error.reason is Reason.HOME_LOCKED or may_be_on_disk(context, command):
+            if error.reason is Reason.HOME_LOCKED:
                 raise
+            if may_be_on_disk(context, command):
+                # A person must settle its files; commands that need none of them go on meanwhile.
+                LOG.error("command %s is left as it is: %s", command.command_id, error)
+                context.set_aside[command.id] = error
+                return None
             # A home that cannot be looked at would else keep this command, and the whole bus behind it, for ever.
             _return_or_fail(context, lapsed, error)
         return None

@@ -4,7 +4,7 @@ Each is one statement, so one commit and one round trip on an autocommit connect
 the status and fencing number it expects, and says by its rows whether it did. Source: contract §4.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -86,7 +86,8 @@ _COLUMNS = f"""
 
 _CLAIM = f"""
 WITH lapsed AS (
-    SELECT 1 FROM commands WHERE status IN ('claimed', 'running') AND lease_expires_at <= now() LIMIT 1
+    SELECT 1 FROM commands
+    WHERE status IN ('claimed', 'running') AND id <> ALL (%(but)s::bigint[]) AND lease_expires_at <= now() LIMIT 1
 ), claimed AS (
     UPDATE commands AS c
     SET status = 'claimed', worker_id = %(worker_id)s, attempts = c.attempts + 1, claimed_at = now(),
@@ -185,7 +186,7 @@ SELECT status, {_COLUMNS}
 FROM (
     SELECT c.status, {_HELD}, c.lease_expires_at
     FROM commands AS c
-    WHERE c.status IN ('claimed', 'running') AND c.lease_expires_at <= now()
+    WHERE c.status IN ('claimed', 'running') AND c.id <> ALL (%(but)s::bigint[]) AND c.lease_expires_at <= now()
     ORDER BY c.lease_expires_at, c.id
     LIMIT {MAX_SWEEP}
 ) AS lapsed
@@ -241,13 +242,15 @@ SELECT {_COLUMNS} FROM taken
 """
 
 
-def claim(connection: Connection, *, worker_id: str) -> Claim:
+def claim(connection: Connection, *, worker_id: str, but: Collection[int] = ()) -> Claim:
     """The oldest command that may run now, claimed for `worker_id`, or none; none while a lapsed lease waits.
+
+    The lapsed leases of the rows `but` do not count.
 
     Effects: at most one command `pending` → `claimed` with a 60 s lease and a new fencing number; no audit row.
     Raises: `psycopg.errors.UniqueViolation` when another worker claimed the same subject first; try again.
     """
-    lapsed, overdue, *columns = execute(connection, _CLAIM, {"worker_id": worker_id})[0]
+    lapsed, overdue, *columns = execute(connection, _CLAIM, {"worker_id": worker_id, "but": list(but)})[0]
     return Claim(
         command=None if columns[0] is None else _command(columns),
         has_lapsed_lease=lapsed,
@@ -299,11 +302,10 @@ def expire_overdue(connection: Connection, *, worker_id: str) -> int:
     return len(execute(connection, _EXPIRE, {"worker_id": worker_id}))
 
 
-def lapsed_leases(connection: Connection) -> list[LapsedLease]:
-    """Commands whose lease has run out, oldest lease first; at most 100."""
-    return [
-        LapsedLease(status=CommandStatus(row[0]), command=_command(row[1:])) for row in execute(connection, _LAPSED, {})
-    ]
+def lapsed_leases(connection: Connection, *, but: Collection[int] = ()) -> list[LapsedLease]:
+    """Commands whose lease has run out, without the rows `but`, oldest lease first; at most 100."""
+    rows = execute(connection, _LAPSED, {"but": list(but)})
+    return [LapsedLease(status=CommandStatus(row[0]), command=_command(row[1:])) for row in rows]
 
 
 def put_back(connection: Connection, lapsed: LapsedLease, *, worker_id: str) -> bool:
