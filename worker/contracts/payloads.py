@@ -121,6 +121,9 @@ class PromoteDryRun(Payload, frozen=True, kw_only=True):
 
 P = TypeVar("P", bound=Payload)
 
+MAX_PROBLEM_CHARS = 200
+"""How much of one problem is told; all of it may be the payload's own text."""
+
 
 def read_payload(payload_type: type[P], fields: Mapping[str, Any]) -> P:
     """`fields` as a `payload_type`.
@@ -136,7 +139,8 @@ def read_payload(payload_type: type[P], fields: Mapping[str, Any]) -> P:
         try:
             msgspec.convert(fields[name], field.type, builtin_types=(Decimal,))
         except msgspec.ValidationError as error:
-            problems.append(f"field {name!r}: {error}")
+            # The validator's text repeats keys of the payload whole: a long one, or one with a line break, stays out.
+            problems.append(f"field {name!r}: {ascii(str(error))[1:-1][:MAX_PROBLEM_CHARS]}")
     if problems:
         raise Refusal(
             Reason.SCHEMA_VIOLATION,

@@ -9,7 +9,7 @@ import pytest
 from worker.contracts import payloads
 from worker.contracts.commands import REGISTRY, CommandType, payload_fields
 from worker.contracts.errors import Reason, Refusal
-from worker.contracts.payloads import read_payload
+from worker.contracts.payloads import ApplyProfile, read_payload
 
 PROPOSAL = "5f0f6d3c-3c22-5d6e-9a2e-0d7f3a1b2c3d"
 BASE: dict[str, Any] = {
@@ -175,3 +175,14 @@ def test_number_types_survive_reading() -> None:
     payload = read_payload(payloads.ApplyProfile, fields_of(CommandType.APPLY_PROFILE_TESTNET))
     assert payload.risk_settings == {"cash_reserve_pct": Decimal("0.10"), "max_open_positions": 4}
     assert payload.profile_id == UUID("b4033597-0f90-4c6a-9b55-2a31648f10d5")
+
+
+def test_problem_does_not_repeat_a_long_key_nor_its_line_breaks() -> None:
+    key = "k\n" + "x" * 40_000
+
+    with pytest.raises(Refusal) as refused:
+        read_payload(ApplyProfile, {"config_summary": {key: 1}, "risk_settings": {key: "1"}})
+
+    assert len(str(refused.value)) < 2_000
+    assert "\n" not in str(refused.value)
+    assert refused.value.reason is Reason.SCHEMA_VIOLATION
