@@ -108,6 +108,8 @@ def open_engine(url: URL | str, *, application_name: str) -> Engine:
         json_deserializer=_json_value,
         # Our tables have no hstore; looking for the type takes three round trips of every start.
         use_native_hstore=False,
+        # A statement's values may be somebody's secret; an error names the statement alone.
+        hide_parameters=True,
         connect_args={
             "options": f"-c TimeZone=UTC -c lock_timeout={LOCK_TIMEOUT_S}s -c statement_timeout={STATEMENT_TIMEOUT_S}s",
             "connect_timeout": CONNECT_TIMEOUT_S,
@@ -195,7 +197,8 @@ def unavailable(error: DBAPIError | psycopg.Error) -> TransientError:
     return TransientError(
         Reason.DATABASE_UNAVAILABLE,
         f"the GUI database did not answer ({type(original).__name__}, SQLSTATE {sqlstate or 'none'}); "
-        "check GUI_DB_HOST, GUI_DB_PORT and that the server is up; the command stays for recovery",
+        "check that the server is up, GUI_DB_HOST and GUI_DB_PORT, then GUI_DB_NAME, GUI_DB_USER and GUI_DB_PASSWORD; "
+        "the command stays for recovery",
     )
 
 

@@ -1,6 +1,7 @@
 """What a database error means for the command at hand, and what a connection of the worker is like."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -214,3 +215,20 @@ def test_json_columns_are_read_with_decimals_and_written_in_canonical_form(conne
     assert read == {"a": "\u00e9", "b": Decimal("0.20")}
     assert isinstance(read["b"], Decimal)
     assert written == '{"a":"\u00e9","b":0.2}'
+
+
+def test_error_of_a_statement_does_not_repeat_its_values(connection: Connection) -> None:
+    with pytest.raises(DBAPIError) as caught:
+        connection.execute(text("SELECT 1 / CAST(0 * length(:secret) AS int)"), {"secret": PASSWORD})
+
+    assert PASSWORD not in str(caught.value)
+
+
+def test_database_of_another_name_is_told_with_every_setting_to_look_at(lease: Lease) -> None:
+    target = replace(lease.address, name="no_such_database")
+
+    with pytest.raises(TransientError) as caught:
+        connect_autocommit(open_engine(url_of(target), application_name="x"))
+
+    named = ("GUI_DB_HOST", "GUI_DB_PORT", "GUI_DB_NAME", "GUI_DB_USER", "GUI_DB_PASSWORD")
+    assert [name for name in named if name not in str(caught.value)] == []
