@@ -22,6 +22,9 @@ from worker.contracts.errors import Reason, Refusal
 MARKER = "environment=testnet"
 """The word in `COMMENT ON DATABASE` that `sim db init` sets; nothing is migrated without it."""
 
+MAX_SHOWN_CHARS = 40
+"""Longer than any flag or marker of ours."""
+
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
@@ -61,7 +64,7 @@ def preview(url: str, revision: str = "head", *, environ: Mapping[str, str] = os
 
 def revision_of(url: str) -> str | None:
     """The revision the database at `url` is at, or None before the first migration."""
-    with create_engine(make_url(url), poolclass=NullPool).connect() as connection:
+    with _connected(url) as connection:
         return current_revision(connection)
 
 
@@ -124,15 +127,15 @@ def _guarded(url: str, environ: Mapping[str, str]) -> Connection:
     if flag != "true":
         raise Refusal(
             Reason.TESTNET_FLAG_NOT_TRUE,
-            f"expected BINANCE_TESTNET to be exactly 'true', found {flag!r}; migrations run on testnet only",
+            f"expected BINANCE_TESTNET to be exactly 'true', found {_shown(flag)}; migrations run on testnet only",
         )
-    connection = create_engine(make_url(url), poolclass=NullPool).connect()
+    connection = _connected(url)
     try:
         comment = database_comment(connection)
         if MARKER not in comment.split():
             raise Refusal(
                 Reason.ENVIRONMENT_NOT_TESTNET,
-                f"expected the database comment to hold '{MARKER}', found {comment!r}; "
+                f"expected the database comment to hold '{MARKER}', found {_shown(comment)}; "
                 "run `sim db init` on a testnet database first",
             )
         connection.rollback()
@@ -140,6 +143,17 @@ def _guarded(url: str, environ: Mapping[str, str]) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def _connected(url: str) -> Connection:
+    """A connection in UTC, whose errors do not repeat the values they were given."""
+    options = {"options": "-c TimeZone=UTC"}
+    return create_engine(make_url(url), poolclass=NullPool, hide_parameters=True, connect_args=options).connect()
+
+
+def _shown(found: str | None) -> str:
+    """What was found, when it is short enough to be what it should be; a longer text may be a secret in its place."""
+    return repr(found) if found is None or len(found) <= MAX_SHOWN_CHARS else f"{len(found)} characters"
 
 
 def _bare_config() -> Config:
