@@ -47,10 +47,16 @@ def back_up(address: DatabaseAddress, target: Path) -> int:
     command = [str(program), "-Fc", "--no-password", f"--file={scratch}", _where(address)]
     environment = {**os.environ, "PGPASSWORD": address.password}
     try:
+        # The dump holds every row: it comes into being as its owner's alone, whatever the umask.
+        os.close(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=MAX_DUMP_S, check=False)
         if done.returncode != 0:
             raise SimError("postgres/backup_failed", f"pg_dump said: {done.stderr.strip()[-500:]}")
         os.link(scratch, target)
+    except subprocess.TimeoutExpired as error:
+        raise SimError(
+            "postgres/backup_failed", f"pg_dump was not done after {MAX_DUMP_S} s; look at what holds its tables"
+        ) from error
     except OSError as error:
         raise SimError("postgres/backup_failed", f"cannot write {target}: {error.strerror}") from error
     finally:
