@@ -156,6 +156,7 @@ def _succeeded(after: Pair, *, is_repair: bool) -> Outcome:
         replace_cached_holdings(connection, cached)
 
     counts = {"generation": after.generation, "assets_n": len(cached)}
+    # Not `managed.cache_drift_detected`, which is a managed command's: no other prefix bleeds into a command's events.
     repaired = (AuditRow(event_type="baseline.cache_drift_detected", metadata=counts),) if is_repair else ()
     return Outcome(
         status=CommandStatus.SUCCEEDED,
