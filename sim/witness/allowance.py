@@ -4,9 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sim.witness.files import Change, FileChange, FileKind, matches_any
+from sim.witness.watch_event import Happening, WatchEvent
 
 #: Never counted: logs, and the lock that fences the home. Source: design §6.
 ALWAYS_ALLOWED = ("logs/", "state/.lock")
+
+_STAY = frozenset({"logs", "state/.lock"})
+_WENT = frozenset({Happening.DELETED, Happening.MOVED_FROM, Happening.MOVED_TO})
 
 # The worker's two-file protocol passes through this file whenever it changes either. Source: contract §8.
 _TWO_FILES = ("state/baseline_holdings.json", "state/managed_state.json")
@@ -23,14 +27,17 @@ class Allowance:
         """Whether a pattern names `path` itself."""
         return matches_any(path, self.patterns)
 
-    def covers(self, path: str, change: FileChange | None) -> bool:
+    def covers(self, path: str, change: FileChange | None, seen: Iterable[WatchEvent] = ()) -> bool:
         """Whether what happened to `path` is expected; `change` is its lasting change, None for a transient one.
 
-        Besides the named: a temporary file beside a named one (`.NAME.…`) that is gone at the end, likewise the
-        two-file intent, and the making of a folder in which named files lie.
+        What is never counted may be written, but stays what it is: who takes the lock's file or the folder of the logs
+        away, or puts a link there, has broken the fence or the trail. Besides the named: a temporary file beside a
+        named one (`.NAME.…`) that is gone at the end, likewise the two-file intent, and the making of a folder in which
+        named files lie.
         """
         if self.names(path):
-            return True
+            asked_for = matches_any(path, self.patterns[len(ALWAYS_ALLOWED) :])
+            return asked_for or not _is_replaced(path, change, seen)
         if change is not None and change.what is Change.CREATED and change.after is not None:
             return change.after.kind is FileKind.FOLDER and self._holds_named(path)
         gone = change is None or change.what is Change.REMOVED
@@ -45,6 +52,18 @@ class Allowance:
     def _is_intent(self, path: str) -> bool:
         intents = (path, *targets_of_temporary(path))
         return _INTENT in intents and any(self.names(name) for name in _TWO_FILES)
+
+
+def _is_replaced(path: str, change: FileChange | None, seen: Iterable[WatchEvent]) -> bool:
+    """Whether `path` is another thing than it was: gone, a link, or another file or folder under a name that stays."""
+    old, new = (None, None) if change is None else (change.before, change.after)
+    if new is not None and new.kind not in (FileKind.FILE, FileKind.FOLDER):
+        return True
+    if path not in _STAY:
+        return False
+    if old is not None and (new is None or (old.kind, old.inode) != (new.kind, new.inode)):
+        return True
+    return any(event.what & _WENT for event in seen)
 
 
 def allowance(allow: Iterable[str]) -> Allowance:

@@ -11,7 +11,7 @@ from pathlib import Path
 from sim.fake_bot.reading import JournalEvent, JournalLine, chain, read_journal
 from sim.witness.allowance import targets_of_temporary
 from sim.witness.audit import AuditEvent
-from sim.witness.files import Change, FileChange, FileKind
+from sim.witness.files import Change, FileChange, FileKind, FileState
 from sim.witness.watch_event import Happening, WatchEvent
 
 _BOT = "bot"
@@ -36,9 +36,14 @@ class BotJournal:
         return tuple(line for line in self.lines if line.event is event)
 
     def explains(
-        self, path: str, change: FileChange | None, seen: Sequence[WatchEvent], said: Sequence[AuditEvent]
+        self,
+        path: str,
+        change: FileChange | None,
+        seen: Sequence[WatchEvent],
+        said: Sequence[AuditEvent],
+        was: FileState | None,
     ) -> bool:
-        """Whether everything that happened to `path` was the bot's doing."""
+        """Whether everything that happened to `path`, which was `was` before the block, was the bot's doing."""
         event = _FILES.get(path)
         if event is None:
             staged_for = [target for target in targets_of_temporary(path) if target in _FILES]
@@ -48,8 +53,17 @@ class BotJournal:
             return False
         renames = sum(one.times for one in seen if Happening.MOVED_TO in one.what)
         new_lines = sum(line.event is event for line in self.lines[self.known_before :])
-        # One line may be older than the block while its rename falls inside.
-        return _is_rename(change) and renames <= new_lines + 1 and bool(announced or change is None)
+        allowed = new_lines + self._is_pending(event, was)
+        return _is_rename(change) and renames <= allowed and bool(announced or change is None)
+
+    def _is_pending(self, event: JournalEvent, was: FileState | None) -> bool:
+        """Whether the last line before the block announced a rename that may have come inside it."""
+        older = [line for line in self.lines[: self.known_before] if line.event is event]
+        if not older:
+            return False
+        return (
+            older[-1].sha256 != (None if was is None else was.sha256) or older[-1].previous_sha256 == older[-1].sha256
+        )
 
     def _by_bot(self, seen: Iterable[WatchEvent], said: Iterable[AuditEvent]) -> bool:
         acted = all(one.actor.partition(":")[0] == _BOT or one.pid in self.pids for one in said)

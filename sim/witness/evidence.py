@@ -102,11 +102,11 @@ def unexpected(
     with_children = {path.rpartition("/")[0] or "." for path in evidence if path != "."}
     found = []
     for path, one in evidence.items():
-        if allowed.covers(path, one.change) or (one.change is None and not _had_effect(one, before)):
+        if allowed.covers(path, one.change, one.seen) or (one.change is None and not _had_effect(one, before)):
             continue
         if path in with_children and _is_by_product(one):
             continue
-        if journal is not None and journal.explains(path, one.change, one.seen, one.said):
+        if journal is not None and journal.explains(path, one.change, one.seen, one.said, before.state(path)):
             continue
         found.append(_mutation(one, before, actor_of_pid, to_virtual))
     return tuple(sorted(found, key=lambda mutation: (_rank(mutation.what), mutation.path)))

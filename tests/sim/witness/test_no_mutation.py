@@ -45,6 +45,16 @@ def replace(path: Path, content: str, temporary: str) -> None:
     (path.parent / temporary).replace(path)
 
 
+def remade(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.touch()
+
+
+def linked(folder: Path) -> None:
+    folder.rename(folder.parent.parent / "moved")
+    folder.symlink_to(folder.parent.parent / "moved")
+
+
 @pytest.mark.parametrize(
     "act",
     [
@@ -58,6 +68,31 @@ def replace(path: Path, content: str, temporary: str) -> None:
 )
 def test_what_is_always_allowed_passes(act: Callable[[Path], object], home: Path, timeline: Timeline) -> None:
     assert watched(home, timeline, lambda: act(home)) == {}
+
+
+@pytest.mark.parametrize(
+    ("act", "path"),
+    [
+        pytest.param(lambda home: (home / "state" / ".lock").unlink(), "state/.lock", id="lock removed"),
+        pytest.param(lambda home: remade(home / "state" / ".lock"), "state/.lock", id="lock made anew"),
+        pytest.param(lambda home: replace(home / "state" / ".lock", "", ".x"), "state/.lock", id="lock replaced"),
+        pytest.param(lambda home: (home / "logs").rename(home.parent / "away"), "logs", id="logs moved away"),
+        pytest.param(lambda home: linked(home / "logs"), "logs", id="logs behind a link"),
+        pytest.param(lambda home: (home / "logs" / "x").symlink_to("/dev/null"), "logs/x", id="log to nowhere"),
+    ],
+)
+def test_what_is_always_allowed_to_be_written_may_not_be_taken_away(
+    act: Callable[[Path], object], path: str, home: Path, timeline: Timeline
+) -> None:
+    (home / "state" / ".lock").touch()
+
+    assert path in watched(home, timeline, lambda: act(home))
+
+
+def test_lock_that_is_named_may_be_made_anew(home: Path, timeline: Timeline) -> None:
+    (home / "state" / ".lock").touch()
+
+    assert watched(home, timeline, lambda: remade(home / "state" / ".lock"), "state/.lock") == {}
 
 
 def test_what_is_named_passes_with_its_temporary_files_and_folders(home: Path, timeline: Timeline) -> None:
@@ -306,6 +341,17 @@ def test_a_silent_process_that_repeats_the_bots_write_is_found(only: WatchKind, 
 
     watch = timeline.of_kind("witness.no_mutation_began")[0].detail["watch"]
     assert (PORTFOLIO in found) is (watch != "none")
+
+
+def test_content_put_back_once_more_than_the_journal_says_is_found_without_a_process_to_name(
+    home: Path, timeline: Timeline
+) -> None:
+    bot_writes(home, PORTFOLIO, "{}")
+
+    def act() -> None:
+        forked(lambda: replace(home / PORTFOLIO, "{}", f".{PORTFOLIO}.staged"))
+
+    assert PORTFOLIO in watched(home, timeline, act, sensors=Sensors(only_watch=WatchKind.INOTIFY))
 
 
 def test_a_process_other_than_the_bot_is_told_by_its_pid(home: Path, timeline: Timeline) -> None:
