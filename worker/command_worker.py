@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     """The exit code of one worker run; see the module's first lines."""
     arguments = _parse(argv)
     environment = os.environ if environ is None else environ
-    logs.configure(worker_id_of(environment))
+    logs.configure(worker_id_of(environment), password=environment.get("GUI_DB_PASSWORD", ""))
     try:
         settings = read_settings(environment)
     except StartRefused as refused:

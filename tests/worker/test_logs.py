@@ -55,3 +55,8 @@ def test_secret_in_the_workers_id_is_taken_out() -> None:
     line = logs.ScrubbedFormatter(SECRET).format(_record(0.0, "started"))
     assert "hunter2" not in line
     assert line.endswith("started")
+
+
+def test_password_of_the_worker_is_taken_out_whole_whatever_its_form() -> None:
+    line = logs.ScrubbedFormatter("w1", password="correct horse").format(_record(0.0, "sent correct horse battery"))
+    assert line.endswith("sent [scrubbed] battery")
