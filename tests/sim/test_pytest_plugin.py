@@ -141,7 +141,7 @@ def test_broken_rule_fails_a_scenario_in_its_own_right(nested: Nested) -> None:
     folders = [Path(found) for found in re.findall(r"(?:EVIDENCE|evidence:) (/\S+)", output)]
     assert len(set(folders)) == 5
     assert [sorted(path.name for path in folder.iterdir()) for folder in set(folders)] == [
-        ["breaches.txt", "database", "home", "timeline.jsonl"]
+        ["breaches.txt", "database", "home", "raw", "timeline.jsonl"]
     ] * 5
     assert [PASSWORD in path.read_text() for folder in folders for path in folder.rglob("*") if path.is_file()].count(
         True
