@@ -19,7 +19,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ def serve(descriptor: int) -> None:
     request = json.loads(channel.recv(MAX_REQUEST_BYTES))
     mains = {module: _load(entry if ":" in entry else f"{module}:{entry}") for module, entry in ENTRIES.items()}
     importlib.import_module(_SENSORS).preload()
-    mains["worker.command_worker"](["--max-iterations", str(MAX_WARM_UP_COMMANDS)], request["warm_up"])
+    _warm_up(mains["worker.command_worker"], request["warm_up"])
     gc.collect()
     gc.freeze()
     adopt_orphans()
@@ -172,6 +172,15 @@ def _fork_on_request(
                 with suppress(BlockingIOError):
                     os.read(wake[0], 4096)
             _reap(children)
+
+
+def _warm_up(main: Any, environment: Mapping[str, str]) -> None:
+    """Run the worker once in this very process; what it says is shown only if it could not."""
+    said = io.StringIO()
+    with redirect_stderr(said):
+        exit_code = main(["--max-iterations", str(MAX_WARM_UP_COMMANDS)], environment)
+    if exit_code != 0 and environment:
+        sys.stderr.write(f"the warm-up run ended with {exit_code}: {said.getvalue()}")
 
 
 def _answer(channel: socket.socket, pid: int) -> None:
