@@ -62,8 +62,9 @@ def run_bare(cursor: "psycopg.Cursor[Any]", meter: Meter, commands: int) -> None
 
 def run_guarded(cursor: "psycopg.Cursor[Any]", meter: Meter, commands: int) -> None:
     """As `run_bare`, with the worker's own statements."""
+    claimer = {"worker_id": "bare", "set_aside": "{}"}
     for _ in range(commands):
-        _, _, identity, _, _, _, _, payload, _, _, attempt, *_ = _one(cursor, bus_store._CLAIM, {"worker_id": "bare"})
+        _, _, identity, _, _, _, _, payload, _, _, attempt, *_ = _one(cursor, bus_store._CLAIM, claimer)
         mine = {"id": identity, "attempt": attempt, "worker_id": "bare"}
         _one(cursor, bus_store._START, mine)
         json.loads(payload)

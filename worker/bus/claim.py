@@ -58,7 +58,7 @@ def claim_once(context: BusContext) -> Claim:
     """
     for _ in range(MAX_CLAIM_TRIES):
         try:
-            return bus_store.claim(context.connection, worker_id=context.worker_id, but=context.set_aside)
+            return bus_store.claim(context.connection, worker_id=context.worker_id, set_aside=context.set_aside)
         except psycopg.Error as error:
             if classify(error) is not Failure.UNIQUE_VIOLATION:
                 raise

@@ -49,7 +49,7 @@ def recover_lapsed(context: BusContext) -> ClaimedCommand | None:
     Effects: every lapsed command before it, at most 100, goes back to `pending` or fails, or is set aside in `context`.
     Raises: as `locked_home`.
     """
-    for lapsed in bus_store.lapsed_leases(context.connection, but=context.set_aside):
+    for lapsed in bus_store.lapsed_leases(context.connection, set_aside=context.set_aside):
         taken = _recover_one(context, lapsed)
         if taken is not None:
             return taken

@@ -87,7 +87,7 @@ _COLUMNS = f"""
 _CLAIM = f"""
 WITH lapsed AS (
     SELECT 1 FROM commands
-    WHERE status IN ('claimed', 'running') AND id <> ALL (%(but)s::bigint[]) AND lease_expires_at <= now() LIMIT 1
+    WHERE status IN ('claimed', 'running') AND id <> ALL (%(set_aside)s::bigint[]) AND lease_expires_at <= now() LIMIT 1
 ), claimed AS (
     UPDATE commands AS c
     SET status = 'claimed', worker_id = %(worker_id)s, attempts = c.attempts + 1, claimed_at = now(),
@@ -186,7 +186,7 @@ SELECT status, {_COLUMNS}
 FROM (
     SELECT c.status, {_HELD}, c.lease_expires_at
     FROM commands AS c
-    WHERE c.status IN ('claimed', 'running') AND c.id <> ALL (%(but)s::bigint[]) AND c.lease_expires_at <= now()
+    WHERE c.status IN ('claimed', 'running') AND c.id <> ALL (%(set_aside)s::bigint[]) AND c.lease_expires_at <= now()
     ORDER BY c.lease_expires_at, c.id
     LIMIT {MAX_SWEEP}
 ) AS lapsed
@@ -242,15 +242,15 @@ SELECT {_COLUMNS} FROM taken
 """
 
 
-def claim(connection: Connection, *, worker_id: str, but: Collection[int] = ()) -> Claim:
+def claim(connection: Connection, *, worker_id: str, set_aside: Collection[int] = ()) -> Claim:
     """The oldest command that may run now, claimed for `worker_id`, or none; none while a lapsed lease waits.
 
-    The lapsed leases of the rows `but` do not count.
+    The lapsed leases of the rows `set_aside` do not count.
 
     Effects: at most one command `pending` → `claimed` with a 60 s lease and a new fencing number; no audit row.
     Raises: `psycopg.errors.UniqueViolation` when another worker claimed the same subject first; try again.
     """
-    lapsed, overdue, *columns = execute(connection, _CLAIM, {"worker_id": worker_id, "but": list(but)})[0]
+    lapsed, overdue, *columns = execute(connection, _CLAIM, {"worker_id": worker_id, "set_aside": _array(set_aside)})[0]
     return Claim(
         command=None if columns[0] is None else _command(columns),
         has_lapsed_lease=lapsed,
@@ -302,9 +302,9 @@ def expire_overdue(connection: Connection, *, worker_id: str) -> int:
     return len(execute(connection, _EXPIRE, {"worker_id": worker_id}))
 
 
-def lapsed_leases(connection: Connection, *, but: Collection[int] = ()) -> list[LapsedLease]:
-    """Commands whose lease has run out, without the rows `but`, oldest lease first; at most 100."""
-    rows = execute(connection, _LAPSED, {"but": list(but)})
+def lapsed_leases(connection: Connection, *, set_aside: Collection[int] = ()) -> list[LapsedLease]:
+    """Commands whose lease has run out, without the rows `set_aside`, oldest lease first; at most 100."""
+    rows = execute(connection, _LAPSED, {"set_aside": _array(set_aside)})
     return [LapsedLease(status=CommandStatus(row[0]), command=_command(row[1:])) for row in rows]
 
 
@@ -351,6 +351,11 @@ def _command(row: Sequence[Any]) -> ClaimedCommand:
         expires_at=row[9],
         worker_id=row[10],
     )
+
+
+def _array(ids: Collection[int]) -> str:
+    """`ids` as Postgres writes an array; the driver's own way costs more than the condition it is for."""
+    return f"{{{','.join(map(str, ids))}}}"
 
 
 def _mine(command: ClaimedCommand) -> dict[str, Any]:
