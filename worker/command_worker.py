@@ -41,14 +41,14 @@ MAX_COUNT_DIGITS = 9
 class StopRequest:
     """Set by SIGTERM or SIGINT; the command in hand is finished first.
 
-    `wake_fd` becomes readable when one of them arrives.
+    `wake_fd` becomes readable when one of them arrives; `write_fd` is its other end, for `signal.set_wakeup_fd`.
     """
 
     def __init__(self) -> None:
         self._is_set = False
-        self.wake_fd, self._write_fd = os.pipe()
+        self.wake_fd, self.write_fd = os.pipe()
         os.set_blocking(self.wake_fd, False)
-        os.set_blocking(self._write_fd, False)
+        os.set_blocking(self.write_fd, False)
 
     def is_set(self) -> bool:
         """True once a stop was asked for."""
@@ -58,12 +58,12 @@ class StopRequest:
         """Signal handler: asks for a stop."""
         self._is_set = True
         with suppress(BlockingIOError):
-            os.write(self._write_fd, bytes([signal_number]))
+            os.write(self.write_fd, bytes([signal_number]))
 
     def close(self) -> None:
         """Gives the pipe back."""
         os.close(self.wake_fd)
-        os.close(self._write_fd)
+        os.close(self.write_fd)
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
@@ -134,9 +134,12 @@ def _run(settings: WorkerSettings, arguments: argparse.Namespace) -> int:
 def _stopping_on_signals(stop: StopRequest) -> Iterator[None]:
     """SIGTERM and SIGINT ask for a stop inside the block."""
     before = {number: signal.signal(number, stop.set) for number in (signal.SIGTERM, signal.SIGINT)}
+    # A handler in Python runs between two bytecodes only: a signal just before a wait begins would be noticed after it.
+    wake_up_before = signal.set_wakeup_fd(stop.write_fd, warn_on_full_buffer=False)
     try:
         yield
     finally:
+        signal.set_wakeup_fd(wake_up_before)
         for number, handler in before.items():
             signal.signal(number, handler)
 

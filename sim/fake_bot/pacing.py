@@ -49,9 +49,12 @@ def stop_signal() -> Iterator[StopSignal]:
             os.write(waker, b"!")
 
     before = {number: signal.signal(number, request) for number in (signal.SIGTERM, signal.SIGINT)}
+    # The interpreter's own write: `request` itself may run only after a wait that began just behind the signal.
+    wake_up_before = signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     try:
         yield stop
     finally:
+        signal.set_wakeup_fd(wake_up_before)
         for number, handler in before.items():
             signal.signal(number, handler)
         os.close(wake_up)

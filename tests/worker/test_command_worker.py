@@ -5,8 +5,10 @@ Real processes stand in `sim/scenarios`; here stand the ends that are hard to br
 
 import logging
 import os
+import select
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -14,7 +16,15 @@ import pytest
 
 from sim.postgres.leases import Lease, LeasePool
 from sim.stack.home import make_home
-from worker.command_worker import EXIT_DEFECT, EXIT_DONE, EXIT_REFUSED, EXIT_TRANSIENT, StopRequest, main
+from worker.command_worker import (
+    EXIT_DEFECT,
+    EXIT_DONE,
+    EXIT_REFUSED,
+    EXIT_TRANSIENT,
+    StopRequest,
+    _stopping_on_signals,
+    main,
+)
 
 PASSWORD = "Corr3ctHorseBatteryStaple99"
 ONCE = ["--once"]
@@ -195,3 +205,12 @@ def test_stop_asked_for_more_often_than_a_pipe_holds_is_still_one_stop() -> None
 
     assert stop.is_set()
     stop.close()
+
+
+def test_signal_wakes_a_wait_before_any_handler_has_run() -> None:
+    # The handler is one that wakes nobody: Python may run it only after a wait that began just behind the signal.
+    with closing(StopRequest()) as stop, _stopping_on_signals(stop):
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.raise_signal(signal.SIGTERM)
+
+        assert select.select([stop.wake_fd], [], [], 0)[0] == [stop.wake_fd]
