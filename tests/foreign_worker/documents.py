@@ -87,7 +87,10 @@ def read_managed(content: bytes) -> dict[str, Any]:
     document = read_object(content, name)
     _require_shape(document, _MANAGED, name)
     for entry in _entries(document["assets"], name):
-        _require_shape(entry, _ASSET_ENTRY, name)
+        has_terms = isinstance(entry, dict) and "terms" in entry
+        _require_shape(entry, _ASSET_ENTRY | _WITH_TERMS if has_terms else _ASSET_ENTRY, name)
+        if has_terms:
+            _require_shape(entry["terms"], _TERMS, name)
     return document
 
 
@@ -185,6 +188,13 @@ _ASSET_ENTRY = _CHANGED_BY | {
     "state": lambda value: value in STATES,
     "changed_at": _is_instant,
     "proposal_id": lambda value: value is None or is_uuid(value),
+}
+_WITH_TERMS = {"terms": _is_object}
+_TERMS = {
+    "variant": lambda value: isinstance(value, str) and 1 <= len(value) <= 32,
+    "allocation_pct": _matches(_QUANTITY),
+    "stop_loss_pct": _matches(_QUANTITY),
+    "take_profit_pct": _matches(_QUANTITY),
 }
 _INTENT = _CHANGED_BY | {
     "schema_version": _VERSION_1,

@@ -56,7 +56,7 @@ _CLICKS = (
     ),
     one_edit(
         "winner of a key returned whatever it says",
-        claim="contract §6: a winner of other content is AlreadyDecided",
+        claim="contract §6: a winner of other content is ProposalAlreadyDecided",
         file=_SUBMISSION,
         old="    if winner.command_type != command.command_type or winner.checksum != payload_checksum:",
         new="    if winner.command_type != command.command_type:",

@@ -29,6 +29,14 @@ class Reason(StrEnum):
     HOLDINGS_MALFORMED = "validation/holdings_malformed"
     UNKNOWN_REVISION = "validation/unknown_revision"
     USER_NOT_ALLOWED = "validation/user_not_allowed"
+    VARIANT_UNKNOWN = "validation/variant_unknown"
+    HARD_CONFIRM_MISMATCH = "validation/hard_confirm_mismatch"
+    CONFIDENCE_OVERRIDE_REQUIRED = "validation/confidence_override_required"
+    OVERRIDE_NOT_ALLOWED = "validation/override_not_allowed"
+    REASON_REQUIRED = "validation/reason_required"
+    INTENT_REQUIRED = "validation/intent_required"
+    STRATEGY_REQUIRED = "validation/strategy_required"
+    DRIFT_EVIDENCE_MALFORMED = "validation/drift_evidence_malformed"
 
     ENVIRONMENT_NOT_TESTNET = "guard/environment_not_testnet"
     DRY_RUN_REQUIRED = "guard/dry_run_required"
@@ -39,6 +47,7 @@ class Reason(StrEnum):
     PROPOSAL_EXPIRED = "expiry/proposal_expired"
 
     ALREADY_DECIDED = "conflict/already_decided"
+    PROPOSAL_ALREADY_OPEN = "conflict/proposal_already_open"
     LEASE_LOST = "conflict/lease_lost"
     HOME_LOCKED = "conflict/home_locked"
 
@@ -48,6 +57,14 @@ class Reason(StrEnum):
     BASELINE_ALREADY_APPLIED = "state/baseline_already_applied"
     ASSET_NOT_FROZEN = "state/asset_not_frozen"
     ILLEGAL_TRANSITION = "state/illegal_transition"
+    ASSET_NOT_IN_BASELINE = "state/asset_not_in_baseline"
+    PROPOSAL_NOT_FOUND = "state/proposal_not_found"
+    PROFILE_AMBIGUOUS = "state/profile_ambiguous"
+    MARKET_DATA_INSUFFICIENT = "state/market_data_insufficient"
+    POSITION_BELOW_MINIMUM = "state/position_below_minimum"
+    TOO_MANY_POSITIONS = "state/too_many_positions"
+    HOLDING_UNKNOWN = "state/holding_unknown"
+    NO_DRIFT = "state/no_drift"
     COMMAND_NOT_FOUND = "state/command_not_found"
     COMMAND_NOT_PENDING = "state/command_not_pending"
 
@@ -89,14 +106,16 @@ class EnvironmentNotAllowed(Refusal):
         )
 
 
-class AlreadyDecided(Refusal):
-    """Another command with the same idempotency key and other content came first."""
+class ProposalAlreadyDecided(Refusal):
+    """Another command came first: the one that holds the same idempotency key, or that decided the proposal."""
 
-    def __init__(self, *, key: str, winner: str) -> None:
+    def __init__(self, *, subject: str, found: str, winner: str | None = None) -> None:
+        told = found if winner is None else f"{found} by command {winner}"
         super().__init__(
-            Reason.ALREADY_DECIDED,
-            f"idempotency key {key} belongs to command {winner}; reload the page to see that command",
+            Reason.ALREADY_DECIDED, f"{subject} is already {told}, expected it to be open; reload the page to see it"
         )
+        self.expected = "open"
+        self.found = found
         self.winner = winner
 
 

@@ -1,12 +1,14 @@
 """`state/managed_state.json`: the state each asset is in.
 
 Schema 1: `{"schema_version": 1, "generation": G, "assets": {ASSET: {"state": "frozen", "changed_at": T, "command_id":
-ID, "proposal_id": ID or null}}}`. Source: contract §2, §8.
+ID, "proposal_id": ID or null, "terms": {"variant": NAME, "allocation_pct": "0.03", "stop_loss_pct": "0.04",
+"take_profit_pct": "0.08"}}}}`. `terms` stand there while the asset is managed, and only then. Source: contract §2, §8.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,21 +17,44 @@ from uuid import UUID
 import msgspec
 
 from worker.contracts.commands import CommandId
-from worker.contracts.payloads import Asset
+from worker.contracts.payloads import Asset, Share
 from worker.contracts.states import ManagedState
-from worker.readers.document import Generation, TimeText, convert_at, entries_of, parse_document, read_time
+from worker.readers.document import (
+    Generation,
+    QuantityText,
+    TimeText,
+    convert_at,
+    entries_of,
+    parse_document,
+    read_quantity,
+    read_time,
+)
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On what terms an asset is managed: the approved variant, and the shares (of 1) in force."""
+
+    variant: str
+    allocation_pct: Decimal
+    stop_loss_pct: Decimal
+    take_profit_pct: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ManagedAsset:
-    """Where one asset stands; `command_id` is the command that last changed it."""
+    """Where one asset stands; `command_id` is the command that last changed it.
+
+    `proposal_id` is the proposal it stands under, from its request until it is frozen again.
+    """
 
     state: ManagedState
     changed_at: datetime
     command_id: CommandId
     proposal_id: UUID | None
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +65,19 @@ class ManagedAssets:
     assets: Mapping[str, ManagedAsset]
 
 
+class _TermsOnDisk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    variant: Share
+    allocation_pct: QuantityText
+    stop_loss_pct: QuantityText
+    take_profit_pct: QuantityText
+
+
 class _AssetOnDisk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     state: ManagedState
     changed_at: TimeText
     command_id: UUID
     proposal_id: UUID | None
+    terms: _TermsOnDisk | None = None
 
 
 class _AssetsOnDisk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,4 +108,14 @@ def _asset(raw: Any, *, path: Path, place: str) -> ManagedAsset:
         changed_at=read_time(entry.changed_at, path=path, place=f"{place}.changed_at"),
         command_id=CommandId(entry.command_id),
         proposal_id=entry.proposal_id,
+        terms=None if entry.terms is None else _terms(entry.terms),
+    )
+
+
+def _terms(terms: _TermsOnDisk) -> Terms:
+    return Terms(
+        variant=terms.variant,
+        allocation_pct=read_quantity(terms.allocation_pct),
+        stop_loss_pct=read_quantity(terms.stop_loss_pct),
+        take_profit_pct=read_quantity(terms.take_profit_pct),
     )

@@ -37,7 +37,7 @@ class ApplyProfileService:
         `connection` joins the caller's transaction; without it the rows are committed on return.
 
         Raises: `EnvironmentNotAllowed` before anything is read; `Refusal` with the reason of the first layer that says
-        no, naming all its problems; `AlreadyDecided` when the profile changed between two sendings of one click.
+        no, naming all its problems; `ProposalAlreadyDecided` when the profile changed between two sendings of a click.
         Effects: one row in `commands`, one in `audit_events`; none when refused or already there.
         """
         require_testnet(environment)

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from worker.contracts.canonical_json import checksum, dumps_canonical
 from worker.contracts.commands import REGISTRY, CommandId, CommandType, UserId, payload_fields
-from worker.contracts.errors import AlreadyDecided, EnvironmentNotAllowed, Reason, Refusal
+from worker.contracts.errors import EnvironmentNotAllowed, ProposalAlreadyDecided, Reason, Refusal
 from worker.contracts.payloads import MAX_PAYLOAD_BYTES, Payload, read_payload
 from worker.contracts.states import TESTNET, CommandStatus, UserRole
 from worker.db.audit_store import insert_audit_event
@@ -128,8 +128,8 @@ def submit(connection: Connection, draft: Draft) -> CreatedCommand:
 
     Effects: one row each in `commands` and `audit_events`, the draft's own row, and a wake-up for the workers; none of
     them when the key was taken.
-    Raises: `AlreadyDecided` when the key belongs to a command of other content; `Refusal` when the payload does not
-    fit the registry's schema or the guard; nothing is written then.
+    Raises: `ProposalAlreadyDecided` when the key belongs to a command of other content; `Refusal` when the payload
+    does not fit the registry's schema or the guard; nothing is written then.
     """
     spec = REGISTRY[draft.command_type]
     expires_at = moment_after(connection, spec.expires_after)
@@ -210,7 +210,9 @@ def _insert_or_find(connection: Connection, command: NewCommand) -> StoredComman
 
 def _earlier(winner: StoredCommand, command: NewCommand, payload_checksum: str) -> CreatedCommand:
     if winner.command_type != command.command_type or winner.checksum != payload_checksum:
-        raise AlreadyDecided(key=command.idempotency_key, winner=str(winner.command_id))
+        raise ProposalAlreadyDecided(
+            subject=f"idempotency key {command.idempotency_key}", found="used", winner=str(winner.command_id)
+        )
     return CreatedCommand(
         command_id=CommandId(winner.command_id),
         command_type=winner.command_type,

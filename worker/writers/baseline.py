@@ -12,7 +12,7 @@ from worker.readers.baseline import SCHEMA_VERSION as BASELINE_VERSION
 from worker.readers.baseline import Baseline, decode_baseline
 from worker.readers.document import DamagedFile
 from worker.readers.managed_state import SCHEMA_VERSION as MANAGED_STATE_VERSION
-from worker.readers.managed_state import ManagedAssets, decode_managed_state
+from worker.readers.managed_state import ManagedAssets, Terms, decode_managed_state
 from worker.writers.document import encode_document
 
 
@@ -57,6 +57,7 @@ def encode_managed_state(managed_state: ManagedAssets) -> bytes:
                     "changed_at": entry.changed_at,
                     "command_id": entry.command_id,
                     "proposal_id": entry.proposal_id,
+                    **({} if entry.terms is None else {"terms": _terms_document(entry.terms)}),
                 }
                 for asset, entry in managed_state.assets.items()
             },
@@ -64,6 +65,15 @@ def encode_managed_state(managed_state: ManagedAssets) -> bytes:
     )
     _require_same(managed_state, _read_back(decode_managed_state, content))
     return content
+
+
+def _terms_document(terms: Terms) -> dict[str, Any]:
+    return {
+        "variant": terms.variant,
+        "allocation_pct": terms.allocation_pct,
+        "stop_loss_pct": terms.stop_loss_pct,
+        "take_profit_pct": terms.take_profit_pct,
+    }
 
 
 def _read_back(decode: Any, content: bytes) -> Any:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sim.story import Stack, wait_until
-from worker.contracts.errors import AlreadyDecided, Reason, Refusal, TransientError
+from worker.contracts.errors import ProposalAlreadyDecided, Reason, Refusal, TransientError
 from worker.contracts.states import CommandStatus
 
 COUNTED = ("commands", "command_audit_log", "audit_events")
@@ -72,7 +72,7 @@ def test_same_click_on_an_edited_profile_is_refused_and_names_the_winner(stack: 
     stack.given.risk_is_now(profile, fee_buffer_pct="0.003")
     before = stack.measure()
 
-    with pytest.raises(AlreadyDecided) as refused:
+    with pytest.raises(ProposalAlreadyDecided) as refused:
         stack.operator("day").click_dry_run(page)
 
     assert refused.value.reason is Reason.ALREADY_DECIDED

@@ -7,7 +7,14 @@ from uuid import UUID
 import pytest
 
 from worker.contracts.commands import REGISTRY, CommandType, spec_for, understood_versions
-from worker.contracts.errors import AlreadyDecided, EnvironmentNotAllowed, LeaseLost, Reason, Refusal, StackError
+from worker.contracts.errors import (
+    EnvironmentNotAllowed,
+    LeaseLost,
+    ProposalAlreadyDecided,
+    Reason,
+    Refusal,
+    StackError,
+)
 from worker.contracts.states import COMMAND_MOVES, CommandStatus, ManagedState
 
 CATEGORIES = {"validation", "guard", "expiry", "conflict", "state", "recovery", "io"}
@@ -111,7 +118,11 @@ def test_reason_of_the_contract_exists(code: str) -> None:
         (Refusal(Reason.COMMAND_EXPIRED, "too late"), Reason.COMMAND_EXPIRED, "expiry/command_expired: too late"),
         (EnvironmentNotAllowed("mainnet"), Reason.ENVIRONMENT_NOT_TESTNET, "'mainnet'"),
         (EnvironmentNotAllowed(None), Reason.ENVIRONMENT_NOT_TESTNET, "NoneType"),
-        (AlreadyDecided(key="mh:decide:x", winner="0c1f"), Reason.ALREADY_DECIDED, "0c1f"),
+        (
+            ProposalAlreadyDecided(subject="idempotency key mh:decide:x", found="used", winner="0c1f"),
+            Reason.ALREADY_DECIDED,
+            "0c1f",
+        ),
         (LeaseLost(UUID(int=1), 2), Reason.LEASE_LOST, "attempt 2"),
     ],
     ids=["refusal", "environment", "no-environment", "decided", "lease"],

@@ -17,7 +17,7 @@ from tests.worker.services.conftest import (
     VIEWER,
     Outside,
 )
-from worker.contracts.errors import AlreadyDecided, EnvironmentNotAllowed, Reason, Refusal
+from worker.contracts.errors import EnvironmentNotAllowed, ProposalAlreadyDecided, Reason, Refusal
 from worker.contracts.states import CommandStatus
 from worker.services.apply_profile import ApplyProfileService
 
@@ -148,7 +148,7 @@ def test_same_click_by_another_user_is_already_decided(
 ) -> None:
     first = service.create_dry_run_command(reference, ADMIN, click_id=CLICK)
     refusal = refused(service, outside, reference, OTHER_ADMIN, click_id=CLICK)
-    assert isinstance(refusal, AlreadyDecided)
+    assert isinstance(refusal, ProposalAlreadyDecided)
     assert (refusal.reason, refusal.winner) == (Reason.ALREADY_DECIDED, str(first.command_id))
 
 

@@ -17,7 +17,7 @@ from sim.postgres.leases import Lease
 from sim.postgres.template import sqlalchemy_url
 from tests.worker.services.conftest import ADMIN, REFERENCE_PROFILE, Outside
 from worker.contracts.commands import CommandId, CommandType, UserId
-from worker.contracts.errors import AlreadyDecided, Reason, Refusal, TransientError
+from worker.contracts.errors import ProposalAlreadyDecided, Reason, Refusal, TransientError
 from worker.contracts.states import CommandStatus
 from worker.db.session import connect_autocommit, open_engine, transaction
 from worker.services.apply_profile import ApplyProfileService
@@ -98,7 +98,7 @@ def test_key_held_by_another_type_is_already_decided(engine: Engine, outside: Ou
         command_type=CommandType.APPROVE_MANAGED_PROPOSAL,
     )
     before = outside.everything()
-    with pytest.raises(AlreadyDecided) as refusal:
+    with pytest.raises(ProposalAlreadyDecided) as refusal:
         created(engine, approval)
     assert refusal.value.winner == str(first.command_id)
     assert outside.everything() == before
@@ -111,14 +111,14 @@ def test_key_held_by_another_type_with_the_same_checksum_is_already_decided(engi
     )
     first = created(engine, pause)
     assert build_payload(resume, None).checksum == first.checksum
-    with pytest.raises(AlreadyDecided):
+    with pytest.raises(ProposalAlreadyDecided):
         created(engine, resume)
 
 
 def test_key_held_by_a_command_with_a_broken_payload_is_already_decided(engine: Engine, outside: Outside) -> None:
     created(engine, draft_of())
     outside.rows("UPDATE commands SET payload = '[]'")
-    with pytest.raises(AlreadyDecided):
+    with pytest.raises(ProposalAlreadyDecided):
         created(engine, draft_of())
 
 
@@ -260,7 +260,7 @@ def test_second_sender_of_other_content_waits_and_is_already_decided(
         outside.wait_until_somebody_waits_for_a_lock()
         first.commit()
         refusal = second.exception(TIMEOUT_S)
-    assert isinstance(refusal, AlreadyDecided)
+    assert isinstance(refusal, ProposalAlreadyDecided)
     assert refusal.winner == str(winner.command_id)
 
 
