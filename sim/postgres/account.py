@@ -64,6 +64,12 @@ def give_to(account: Account | None, path: Path) -> None:
         os.chown(path, account.uid, account.gid)
 
 
+def make_folder(folder: Path, mode: int) -> None:
+    """Effects: `folder` is new and has `mode`, whatever the umask: one of root's own would shut the account out."""
+    folder.mkdir(mode=0o700)
+    folder.chmod(mode)
+
+
 def belongs_to_us_alone(folder: Path) -> bool:
     """Whether `folder` is itself a folder, no link to one, and ours, and closed to the writing of others.
 

@@ -13,12 +13,12 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sim.errors import SimError
-from sim.postgres.account import Account, belongs_to_us_alone, can_traverse, server_account
+from sim.postgres.account import Account, belongs_to_us_alone, can_traverse, make_folder, server_account
 from sim.postgres.leftovers import end_servers_below
 from sim.postgres.settings import MAX_SOCKET_PATH_BYTES, socket_path_bytes
 
@@ -44,7 +44,7 @@ class RunFolder:
     def new_folder(self, name: str) -> Path:
         """A new folder of this run, which the servers' account may pass through."""
         folder = self.path / name
-        folder.mkdir(mode=0o711)
+        make_folder(folder, 0o711)
         return folder
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ def open_run(root: Path | None = None) -> RunFolder:
     run_id = secrets.token_hex(4)
     path = chosen / run_id
     with _registry(chosen):
-        path.mkdir(mode=0o711)
+        make_folder(path, 0o711)
         owner = os.open(path / OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.write(owner, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
@@ -178,7 +178,8 @@ def _why_not(place: Path, account: Account | None, *, asked_for: bool) -> str | 
     if place.parent == MEMORY_FOLDER and not asked_for and _free_bytes(MEMORY_FOLDER) < MIN_FREE_MEMORY_BYTES:
         return f"{MEMORY_FOLDER} has less than 1 GiB free"
     try:
-        place.mkdir(mode=0o711, exist_ok=True)
+        with suppress(FileExistsError):
+            make_folder(place, 0o711)
         if not belongs_to_us_alone(place):
             return f"{place} belongs to somebody else, is open for writing, or is a link"
     except OSError as error:

@@ -19,7 +19,7 @@ class Another:
     told: str
 
 
-def begin(action: str, root: Path, argument: str) -> "subprocess.Popen[str]":
+def begin(action: str, root: Path, argument: str, *, umask: int = 0o022) -> "subprocess.Popen[str]":
     """The process, of which nothing is known yet."""
     return subprocess.Popen(
         [sys.executable, "-m", "tests.sim.postgres.keeping_process", action, str(root), argument],
@@ -27,13 +27,14 @@ def begin(action: str, root: Path, argument: str) -> "subprocess.Popen[str]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        umask=umask,
     )
 
 
 @contextmanager
-def another_process(action: str, root: Path, argument: str = "") -> Iterator[Another]:
+def another_process(action: str, root: Path, argument: str = "", *, umask: int = 0o022) -> Iterator[Another]:
     """The process once it has told its first line; it is killed at the end."""
-    process = begin(action, root, argument)
+    process = begin(action, root, argument, umask=umask)
     try:
         yield Another(process=process, told=_line(process))
     finally:

@@ -6,7 +6,9 @@ import signal
 import sys
 from pathlib import Path
 
+from sim.postgres.account import server_account
 from sim.postgres.address import DatabaseAddress
+from sim.postgres.binaries import reachable
 from sim.postgres.embedded import EmbeddedServer
 from sim.postgres.kept_folders import KeptFolders
 from sim.postgres.run_folder import RunFolder, open_run
@@ -99,6 +101,16 @@ def close_slowly(root: Path, _: str) -> None:
     print("closed", flush=True)
 
 
+def use_binaries(root: Path, name: str) -> None:
+    origin = root / f"closed-{name}" / "package" / "install" / "bin"
+    origin.mkdir(parents=True)
+    for program in ("postgres", "initdb"):
+        (origin / program).write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 18.0'\n")
+        (origin / program).chmod(0o755)
+    (root / f"closed-{name}").chmod(0o700)
+    tell_and_wait(str(reachable(origin, server_account(), roots=(root,)).bin_dir))
+
+
 class DawdlingRun(RunFolder):
     """A run that stands still between finding its kept data folders and copying them."""
 
@@ -128,6 +140,7 @@ ACTIONS = (
     open_a_run,
     die_while_closing,
     close_slowly,
+    use_binaries,
     start_slowly,
 )
 

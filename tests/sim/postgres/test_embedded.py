@@ -133,6 +133,14 @@ def test_cluster_that_a_run_is_about_to_copy_stays_when_another_run_makes_its_ow
         assert go_on(slow) == ""
 
 
+@pytest.mark.usefixtures("cache")
+def test_server_starts_under_a_umask_that_shuts_others_out(root: Path) -> None:
+    with another_process("start_slowly", root / "runs", "umask", umask=0o077) as starting:
+        assert go_on(starting).startswith("server-")
+        assert go_on(starting) == "serves"
+        assert go_on(starting) == ""
+
+
 def test_run_whose_cache_was_emptied_by_hand_is_told_so(run: RunFolder, cache: Path) -> None:
     source = TemplateSource(key="emptied", build=empty)
     with kept_clusters(find_binaries(server_account()), source, run) as kept:
