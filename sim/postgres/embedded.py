@@ -3,6 +3,7 @@
 import secrets
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 
 import psycopg
 
@@ -26,22 +27,18 @@ class EmbeddedServer:
         Raises: `SimError` (`postgres/no_binaries`, `postgres/initdb_failed`, `postgres/start_failed`).
         """
         binaries = find_binaries(run.account)
-        kept = kept_clusters(binaries, source, run)
-        folder = run.new_folder(f"server-{secrets.token_hex(2)}")
-        server = Postmaster(binaries=binaries, account=run.account, folder=folder, settings=self._settings)
-
-        def stop() -> None:
-            server.discard()
-            shutil.rmtree(folder, ignore_errors=True)
-
-        try:
+        with ExitStack() as ends:
+            # Held until the server stops: the private servers of the run start from the same kept folder.
+            kept = ends.enter_context(kept_clusters(binaries, source, run))
+            folder = run.new_folder(f"server-{secrets.token_hex(2)}")
+            ends.callback(shutil.rmtree, folder, ignore_errors=True)
+            server = Postmaster(binaries=binaries, account=run.account, folder=folder, settings=self._settings)
+            ends.callback(server.discard)
             copy_kept(kept.shared, server.cluster_dir, run.account)
             server.start()
             with psycopg.connect(server.address().conninfo(), autocommit=True) as connection:
                 version = connection.info.parameter_status("server_version") or "unknown"
-        except BaseException:
-            stop()
-            raise
+            stop = ends.pop_all().close
         return RunningServer(
             kind=Kind.EMBEDDED,
             maintenance=server.address(),

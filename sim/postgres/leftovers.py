@@ -48,7 +48,8 @@ def end_servers_below(folder: Path) -> int:
     ended = 0
     for pid_file in [*folder.glob("*/postmaster.pid"), *folder.glob("*/*/postmaster.pid")]:
         named = read_pid_file(pid_file.parent)
-        if named is None:
+        # A copy of a data folder brings along the file of a server that runs on the original.
+        if named is None or named.cluster_dir.resolve() != pid_file.parent.resolve():
             continue
         process = _same_process(named)
         if process is not None:

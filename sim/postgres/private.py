@@ -57,11 +57,11 @@ def private_server(
     account = server_account()
     run = RunFolder(path=run_dir, run_id=run_id, account=account)
     binaries = find_binaries(account)
-    kept = kept_clusters(binaries, source, run)
     folder = run.new_folder(f"p{os.getpid()}-{next(_numbers)}")
     postmaster = Postmaster(binaries=binaries, account=account, folder=folder, settings=dict(settings or {}))
     try:
-        copy_kept(kept.private, postmaster.cluster_dir, account)
+        with kept_clusters(binaries, source, run) as kept:
+            copy_kept(kept.private, postmaster.cluster_dir, account)
         postmaster.start()
         yield PrivateServer(address=postmaster.address(PRIVATE_DATABASE), postmaster=postmaster)
     finally:

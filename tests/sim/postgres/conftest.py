@@ -1,6 +1,7 @@
 """One embedded server per test process, with a small schema that holds everything a reset can stumble over."""
 
 import hashlib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from sim.postgres.address import DatabaseAddress
 from sim.postgres.leases import Lease, LeasePool, drop_database
 from sim.postgres.marker import init_database
+from sim.postgres.run_folder import clean_stale_runs
 from sim.postgres.server import Kind, RunFolder, RunningServer, TemplateSource, open_run, start_server
 from sim.postgres.template import copy_database
 
@@ -52,6 +54,15 @@ def run() -> Iterator[RunFolder]:
     opened = open_run()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    """A place for run folders, short enough for sockets, which the account of a server may enter."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="sim-root-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+        clean_stale_runs(Path(folder))
 
 
 @pytest.fixture(scope="session")

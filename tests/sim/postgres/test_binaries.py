@@ -10,7 +10,8 @@ import pytest
 
 from sim.errors import SimError
 from sim.postgres.account import Account, process_options, server_account
-from sim.postgres.binaries import find_binaries, reachable
+from sim.postgres.binaries import MAX_COPIES, find_binaries, reachable
+from tests.sim.postgres.another_process import another_process
 
 NEEDED = ("bin/postgres", "bin/initdb", "share/postgresql/postgres.bki")
 
@@ -101,6 +102,21 @@ def test_binaries_below_a_closed_folder_run_and_the_folder_stays_closed(
     assert b"PostgreSQL" in answer.stdout
     assert again == found
     assert closed.stat().st_mode & 0o777 == 0o700
+
+
+def test_copy_in_use_stays_when_many_others_are_made_and_goes_once_it_is_not(
+    account: Account | None, open_folder: Path
+) -> None:
+    # An ordinary user runs the originals, of which no copies are made and which stay anyway.
+    kept = MAX_COPIES if account else 0
+    with another_process("use_binaries", open_folder, "used") as user:
+        for number in range(MAX_COPIES + 1):
+            with another_process("use_binaries", open_folder, f"other-{number}"):
+                pass
+        assert find_binaries(account, {"SIM_PG_BIN": user.told}).bin_dir == Path(user.told)
+
+    with another_process("use_binaries", open_folder, "last"):
+        assert len(list(open_folder.glob("trading-stack-sim/binaries/binaries-*"))) == kept
 
 
 def test_binaries_that_nobody_can_copy_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +16,14 @@ from sim.errors import SimError
 from sim.postgres.account import server_account
 from sim.postgres.address import DatabaseAddress
 from sim.postgres.binaries import find_binaries
-from sim.postgres.clusters import KeptClusters, kept_clusters
+from sim.postgres.clusters import MAX_KEPT, KeptClusters, copy_kept, kept_clusters
 from sim.postgres.embedded import EmbeddedServer
 from sim.postgres.leftovers import wait_until_gone
 from sim.postgres.private import private_server
 from sim.postgres.run_folder import RunFolder, open_run
 from sim.postgres.running import RunningServer
 from sim.postgres.template import TemplateSource
+from tests.sim.postgres.another_process import another_process, go_on
 
 SETTINGS = {
     "fsync": "off",
@@ -100,31 +102,62 @@ def cache(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, in memory where the run is."""
     folder = run.new_folder(f"cache-{secrets.token_hex(4)}")
     monkeypatch.setenv("SIM_CACHE_DIR", str(folder))
-    return folder / "postgres"
+    return folder / "clusters"
 
 
 @pytest.mark.usefixtures("cache")
 def test_kept_cluster_is_used_again_without_building(run: RunFolder) -> None:
     binaries = find_binaries(server_account())
-    first = kept_clusters(binaries, TemplateSource(key="one", build=empty), run)
+    with kept_clusters(binaries, TemplateSource(key="one", build=empty), run) as first:
+        pass
 
-    again = kept_clusters(binaries, TemplateSource(key="one", build=never), run)
+    with kept_clusters(binaries, TemplateSource(key="one", build=never), run) as again:
+        assert again == first
+    with pytest.raises(AssertionError), kept_clusters(binaries, TemplateSource(key="two", build=never), run):
+        pass
 
-    assert again == first
-    with pytest.raises(AssertionError):
-        kept_clusters(binaries, TemplateSource(key="two", build=never), run)
+
+def test_cluster_that_a_run_is_about_to_copy_stays_when_another_run_makes_its_own(
+    run: RunFolder, root: Path, cache: Path
+) -> None:
+    EmbeddedServer().start(run, TemplateSource(key="used", build=empty)).stop()
+    for number in range(MAX_KEPT):
+        newer = cache / f"newer-{number}"
+        newer.mkdir()
+        os.utime(newer, (2**32, 2**32))
+
+    with another_process("start_slowly", root, "used") as slow:
+        EmbeddedServer().start(run, TemplateSource(key="another", build=empty)).stop()
+
+        assert go_on(slow) == "serves"
+        assert go_on(slow) == ""
 
 
-def test_half_a_cluster_that_a_killed_build_left_is_removed_by_the_next_build(run: RunFolder, cache: Path) -> None:
-    abandoned, young = cache / ".new-deadbeef", cache / ".new-12345678"
-    for scratch in (abandoned, young):
-        (scratch / "shared").mkdir(parents=True)
-    os.utime(abandoned, (0, 0))
+@pytest.mark.usefixtures("cache")
+def test_server_starts_under_a_umask_that_shuts_others_out(root: Path) -> None:
+    with another_process("start_slowly", root / "runs", "umask", umask=0o077) as starting:
+        assert go_on(starting).startswith("server-")
+        assert go_on(starting) == "serves"
+        assert go_on(starting) == ""
 
-    kept_clusters(find_binaries(server_account()), TemplateSource(key="next", build=empty), run)
 
-    assert not abandoned.exists()
-    assert young.exists()
+def test_run_whose_cache_was_emptied_by_hand_is_told_so(run: RunFolder, cache: Path) -> None:
+    source = TemplateSource(key="emptied", build=empty)
+    with kept_clusters(find_binaries(server_account()), source, run) as kept:
+        shutil.rmtree(cache)
+
+        with pytest.raises(SimError) as refused:
+            copy_kept(kept.private, run.new_folder("emptied") / "data", run.account)
+
+    assert refused.value.code == "postgres/cache_gone"
+
+
+def test_cache_that_others_may_write_to_is_not_used(run: RunFolder, cache: Path) -> None:
+    cache.mkdir()
+    cache.chmod(0o777)
+
+    with kept_clusters(find_binaries(server_account()), TemplateSource(key="open", build=empty), run) as kept:
+        assert kept.shared.is_relative_to(run.path / "cache")
 
 
 def test_two_runs_building_the_same_cluster_at_once_keep_one_whole_cluster(run: RunFolder, cache: Path) -> None:
@@ -132,7 +165,8 @@ def test_two_runs_building_the_same_cluster_at_once_keep_one_whole_cluster(run: 
     source = TemplateSource(key="raced", build=empty)
 
     def make(_: int) -> KeptClusters:
-        return kept_clusters(binaries, source, run)
+        with kept_clusters(binaries, source, run) as kept:
+            return kept
 
     with ThreadPoolExecutor(2) as both:
         made = list(both.map(make, range(2)))
@@ -152,9 +186,8 @@ def test_cluster_is_kept_in_the_run_where_the_cache_cannot_be_written(
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("SIM_CACHE_DIR", str(tmp_path / "file"))
 
-    kept = kept_clusters(find_binaries(server_account()), TemplateSource(key="uncached", build=empty), run)
-
-    assert kept.shared.is_relative_to(run.path)
+    with kept_clusters(find_binaries(server_account()), TemplateSource(key="uncached", build=empty), run) as kept:
+        assert kept.shared.is_relative_to(run.path)
 
 
 def test_acknowledged_commits_of_a_private_server_survive_its_kill(

@@ -9,8 +9,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,37 @@ import psutil
 import psycopg
 import pytest
 
+from sim.postgres.account import belongs_to_us_alone, server_account
 from sim.postgres.address import DatabaseAddress
 from sim.postgres.dsn import PRESENCE_LOCK, drop_leftovers
 from sim.postgres.leftovers import read_pid_file, remove_shared_memory, wait_until_gone
-from sim.postgres.run_folder import clean_stale_runs, open_run
+from sim.postgres.run_folder import clean_stale_runs, open_run, run_is_alive
 from sim.postgres.template import sqlalchemy_url
+from tests.sim.postgres.another_process import another_process, end_of, go_on
 
 REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def root() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="sim-root-") as folder:
-        Path(folder).chmod(0o711)
-        yield Path(folder)
+def base(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files, in which everybody may make names."""
+    folder = root / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.delenv("SIM_RUN_ROOT", raising=False)
+    return folder
+
+
+@contextmanager
+def stepped_down() -> Iterator[None]:
+    """Root may open every file: inside the block we are the account of the servers. Other users stay who they are."""
+    ours = os.geteuid()
+    account = server_account()
+    os.seteuid(account.uid if account else ours)
+    try:
+        yield
+    finally:
+        os.seteuid(ours)
 
 
 @contextmanager
@@ -101,21 +119,160 @@ def test_living_run_is_left_alone_by_the_next_start(root: Path) -> None:
         run.close()
 
 
-@pytest.mark.parametrize("started_at_s", [0, None], ids=["another start", "another command"])
-def test_process_that_now_has_the_number_of_a_dead_server_is_left_alone(root: Path, started_at_s: int | None) -> None:
-    cluster = root / "deadbeef" / "server" / "data"
-    cluster.mkdir(parents=True)
-    with subprocess.Popen([sys.executable, "-c", "input()", "-D", str(cluster)], stdin=subprocess.PIPE) as stranger:
-        started = int(psutil.Process(stranger.pid).create_time()) if started_at_s is None else started_at_s
-        folder = {0: cluster, None: root / "elsewhere"}[started_at_s]
-        (cluster / "postmaster.pid").write_text(f"{stranger.pid}\n{folder}\n{started}\n5432\n\n\n 1 2\nready\n")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What the pid file of a leftover data folder says of a process that lives: its start, its argument, its folder."""
+
+    is_same_start: bool = True
+    is_same_argument: bool = True
+    is_same_folder: bool = True
+
+
+@pytest.mark.parametrize(
+    ("named", "survives"),
+    [
+        (Named(), False),
+        (Named(is_same_start=False), True),
+        (Named(is_same_argument=False), True),
+        (Named(is_same_folder=False), True),
+    ],
+    ids=["the server", "another start", "another command", "a copy of its data folder"],
+)
+def test_only_the_very_server_of_a_leftover_folder_is_ended(root: Path, named: Named, survives: bool) -> None:
+    leftover = leftover_of_a_killed_run(root)
+    folders = {True: leftover / "server" / "data", False: root / "elsewhere" / "data"}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+    folder = folders[named.is_same_folder]
+    argument = {True: folder, False: root}[named.is_same_argument]
+    command = [sys.executable, "-c", "input()", "-D", str(argument)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        started = int(psutil.Process(process.pid).create_time()) * named.is_same_start
+        (folders[True] / "postmaster.pid").write_text(f"{process.pid}\n{folder}\n{started}\n5432\n\n\n 1 2\nready\n")
 
         cleaned = clean_stale_runs(root)
 
-        assert stranger.poll() is None
+        assert wait_until_gone([process.pid], timeout_s=0.2) is not survives
         assert len(cleaned) == 1
-        assert not (root / "deadbeef").exists()
-        stranger.communicate(b"\n", timeout=10)
+        assert not leftover.exists()
+        process.communicate(timeout=10)
+
+
+def leftover_of_a_killed_run(root: Path, name: str = "deadbeef") -> Path:
+    """A run folder with its owner's file, which nobody has locked."""
+    folder = root / name
+    folder.mkdir(mode=0o711)
+    (folder / "owner").write_text("{}")
+    return folder
+
+
+def test_runs_that_start_at_the_same_instant_leave_each_other_alone(root: Path) -> None:
+    with ExitStack() as ends, ThreadPoolExecutor(4) as several:
+        started = list(
+            several.map(lambda _: ends.enter_context(another_process("open_a_run", root)).told.split(), range(4))
+        )
+
+        assert [cleaned for _, cleaned in started] == ["0"] * 4
+        assert {name for name, _ in started} == {entry.name for entry in root.iterdir() if entry.is_dir()}
+
+
+@pytest.mark.parametrize("names", [["owner"], []], ids=["file not yet locked", "no file yet"])
+def test_run_killed_before_it_had_its_lock_is_cleaned(root: Path, names: list[str]) -> None:
+    folder = root / "deadbeef"
+    folder.mkdir(mode=0o711)
+    for name in names:
+        (folder / name).touch(mode=0o600)
+
+    assert len(clean_stale_runs(root)) == 1
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("number", [1, 4, 9, 10, 11])
+def test_run_killed_in_the_middle_of_its_clean_up_is_cleaned_by_the_next(root: Path, number: int) -> None:
+    assert end_of("die_while_closing", root, str(number)) == -signal.SIGKILL
+
+    run = open_run(root)
+
+    assert len(run.cleaned) == 1
+    assert {entry.name for entry in root.iterdir()} == {".registry", run.run_id}
+    run.close()
+
+
+def test_run_that_is_being_closed_is_not_told_as_a_leftover(root: Path) -> None:
+    with another_process("close_slowly", root) as closing:
+        assert clean_stale_runs(root) == []
+
+        assert go_on(closing) == "closed"
+
+    assert {entry.name for entry in root.iterdir()} == {".registry"}
+
+
+@pytest.mark.parametrize("name", ["thesis", "deadbeef", "cafe"])
+def test_folder_that_no_run_has_made_is_left_alone(root: Path, name: str) -> None:
+    (root / name).mkdir(mode=0o711)
+    (root / name / "chapter").write_text("one")
+    leftover_of_a_killed_run(root, "01234567")
+
+    run = open_run(root)
+
+    assert len(run.cleaned) == 1
+    assert (root / name / "chapter").read_text() == "one"
+    run.close()
+
+
+def test_link_laid_where_run_folders_lie_leads_nowhere(root: Path, base: Path) -> None:
+    target = root / "target"
+    target.mkdir(mode=0o711)
+    leftover = leftover_of_a_killed_run(target)
+    (base / f"sim-postgres-{os.geteuid()}").symlink_to(target)
+
+    run = open_run()
+
+    assert leftover.exists()
+    assert not run.path.resolve().is_relative_to(target)
+    assert len(clean_stale_runs(target)) == 1
+    run.close()
+
+
+def test_folder_laid_open_to_others_where_run_folders_lie_is_not_cleaned(root: Path, base: Path) -> None:
+    planted = base / f"sim-postgres-{os.geteuid()}"
+    planted.mkdir()
+    planted.chmod(0o777)
+    leftover = leftover_of_a_killed_run(planted)
+
+    open_run(root).close()
+    assert leftover.exists()
+
+    planted.chmod(0o700)
+    open_run(root).close()
+    assert not leftover.exists()
+
+
+def test_run_folder_that_we_may_not_look_into_counts_as_alive(root: Path) -> None:
+    folder = leftover_of_a_killed_run(root)
+    assert not run_is_alive(folder)
+    (folder / "owner").chmod(0)
+
+    with stepped_down():
+        assert run_is_alive(folder)
+
+
+def test_folder_is_ours_alone_only_if_we_own_it(root: Path) -> None:
+    assert belongs_to_us_alone(root)
+    with stepped_down():
+        assert not belongs_to_us_alone(Path("/usr"))
+
+
+def test_root_named_relative_or_by_a_link_is_used(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "real").mkdir(mode=0o711)
+    (root / "link").symlink_to("real")
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("SIM_RUN_ROOT", "link")
+
+    run = open_run()
+
+    assert run.path.parent == (root / "real").resolve()
+    run.close()
 
 
 def test_closed_run_leaves_nothing(root: Path) -> None:
