@@ -16,9 +16,9 @@ _BASELINE = {"BTC": "0.5"}
 
 
 def warm_zygote(address: DatabaseAddress, folder: Path) -> Zygote:
-    """A zygote that has run two dry runs and a baseline, in a home below `folder`, on an empty database.
+    """A zygote that has run two dry runs and a baseline, and a child of it one dry run more.
 
-    The database holds their rows afterwards. Raises: as `Zygote`.
+    Their home is below `folder`; the database, empty before, holds their rows afterwards. Raises: as `Zygote`.
     """
     home = make_home(folder / "warm-up")
     with psycopg.connect(address.conninfo(), autocommit=True, application_name="sim-warm-up") as connection:
@@ -29,6 +29,7 @@ def warm_zygote(address: DatabaseAddress, folder: Path) -> Zygote:
     day.apply_profile(REFERENCE_PROFILE)
     day.apply_profile(REFERENCE_PROFILE)
     day.apply_baseline(_BASELINE)
+    day.apply_profile(REFERENCE_PROFILE)
     engine.dispose()
     environment = {"BOT_HOME": str(home), "BINANCE_TESTNET": "true", "WORKER_ID": "warm-up"}
     return Zygote(warm_up={**address.environment(), **environment})

@@ -1,8 +1,9 @@
 """A warm, single-threaded process that forks the real worker and the real bot on request.
 
-A cold Python that imports SQLAlchemy and psycopg takes a third of a second; a fork of a warm one about ten
-milliseconds. The child runs the very same `main` with its own environment, files, signals and exit code. One true cold
-start per command family stays as proof that both behave alike (`sim/scenarios/bus`).
+A cold Python that imports SQLAlchemy and psycopg takes a third of a second; a fork of a warm one some six
+milliseconds, and one made ahead of its request next to none (`sim.stack.nursery`). The child runs the very same `main`
+with its own environment, files, signals and exit code. One true cold start per command family stays as proof that both
+behave alike (`sim/scenarios/bus`).
 
 Requests are JSON on a Unix socket with the child's standard streams and a pipe for its exit code as descriptors.
 """
@@ -12,12 +13,11 @@ import importlib
 import io
 import json
 import os
-import selectors
+import select
 import signal
 import socket
 import subprocess
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from sim.errors import SimError
+from sim.stack.forked import MAX_REQUEST_BYTES, SENSORS
+from sim.stack.nursery import Nursery, pages_of_a_run
 from sim.stack.orphans import adopt_orphans
 
 ENTRIES: Mapping[str, str] = {
@@ -34,12 +36,12 @@ ENTRIES: Mapping[str, str] = {
 """What can be forked: a module that `python -m` takes, and where its `main` is."""
 
 REPOSITORY = Path(__file__).parents[2]
-MAX_REQUEST_BYTES = 262_144
-MAX_WARM_UP_COMMANDS = 8
-_SENSORS = "sim.witness.inject.sitecustomize"
+WARM_UP_COMMANDS = 3
+"""How many the warm process runs itself; the child that the pages are learnt from runs the rest."""
+
 _READY = b"ready"
 _START_TIMEOUT_S = 60.0
-_NOT_STARTED = 70  # EX_SOFTWARE of sysexits.h: the stage failed before `main` was entered
+_QUIET_MS = 20  # a child asked for is well on its way by then
 _DESCRIPTORS = 4  # standard input, output, error, and the pipe for the exit code
 
 
@@ -124,14 +126,15 @@ class Zygote:
 
 
 def serve(descriptor: int) -> None:
-    """The warm process: imports, one dry run, then a fork per request until the socket closes."""
+    """The warm process: imports, one dry run, then a child per request until the socket closes."""
     channel = socket.socket(fileno=descriptor)
     request = json.loads(channel.recv(MAX_REQUEST_BYTES))
     mains = {module: _load(entry if ":" in entry else f"{module}:{entry}") for module, entry in ENTRIES.items()}
-    importlib.import_module(_SENSORS).preload()
+    importlib.import_module(SENSORS).preload()
     _warm_up(mains["worker.command_worker"], request["warm_up"])
     gc.collect()
     gc.freeze()
+    pages = pages_of_a_run(mains["worker.command_worker"], request["warm_up"])
     adopt_orphans()
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_read, False)
@@ -139,46 +142,39 @@ def serve(descriptor: int) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_write)
     channel.send(_READY)
-    children: dict[int, int] = {}
+    nursery = Nursery(mains=mains, pages=pages, own_descriptors=(channel.fileno(), wake_read, wake_write))
     try:
-        _fork_on_request(channel, (wake_read, wake_write), mains, children)
+        _start_on_request(channel, wake_read, nursery)
     finally:
-        _end_all(children)
+        nursery.end_all()
 
 
-def _fork_on_request(
-    channel: socket.socket, wake: tuple[int, int], mains: dict[str, Any], children: dict[int, int]
-) -> None:
-    selector = selectors.DefaultSelector()
-    selector.register(channel, selectors.EVENT_READ)
-    selector.register(wake[0], selectors.EVENT_READ)
+def _start_on_request(channel: socket.socket, wake_fd: int, nursery: Nursery) -> None:
+    poll = select.poll()
+    poll.register(channel, select.POLLIN)
+    poll.register(wake_fd, select.POLLIN)
     # Unbounded by design: the loop ends when the client closes the socket, also by dying.
     while True:
-        for key, _ in selector.select():
-            if key.fileobj is channel:
-                message, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST_BYTES, _DESCRIPTORS)
-                if not message:
-                    return
-                request = json.loads(message)
-                pid = os.fork()
-                if pid == 0:
-                    selector.close()
-                    _become(request, descriptors, mains, close=[channel.fileno(), *wake, *children.values()])
-                children[pid] = descriptors.pop()
-                for open_descriptor in descriptors:
-                    os.close(open_descriptor)
-                _answer(channel, pid)
-            else:
-                with suppress(BlockingIOError):
-                    os.read(wake[0], 4096)
-            _reap(children)
+        ready = {found for found, _ in poll.poll(None if nursery.is_prepared else _QUIET_MS)}
+        if channel.fileno() in ready:
+            message, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST_BYTES, _DESCRIPTORS)
+            if not message:
+                return
+            _answer(channel, nursery.start(message, descriptors))
+        if wake_fd in ready:
+            with suppress(BlockingIOError):
+                os.read(wake_fd, 4096)
+            nursery.reap()
+        if channel.fileno() not in ready:
+            # The next child comes after the one that was asked for, and takes nothing from its start.
+            nursery.prepare()
 
 
 def _warm_up(main: Any, environment: Mapping[str, str]) -> None:
     """Run the worker once in this very process; what it says is shown only if it could not."""
     said = io.StringIO()
     with redirect_stderr(said):
-        exit_code = main(["--max-iterations", str(MAX_WARM_UP_COMMANDS)], environment)
+        exit_code = main(["--max-iterations", str(WARM_UP_COMMANDS)], environment)
     if exit_code != 0 and environment:
         sys.stderr.write(f"the warm-up run ended with {exit_code}: {said.getvalue()}")
 
@@ -191,67 +187,6 @@ def _answer(channel: socket.socket, pid: int) -> None:
     pid_fd = os.pidfd_open(pid)
     socket.send_fds(channel, [str(pid).encode()], [pid_fd])
     os.close(pid_fd)
-
-
-def _reap(children: dict[int, int]) -> None:
-    """Tell the exit code of every child that has ended."""
-    while children:
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid == 0:
-            return
-        write_fd = children.pop(pid, None)
-        if write_fd is not None:
-            with suppress(BrokenPipeError):
-                os.write(write_fd, json.dumps(os.waitstatus_to_exitcode(status)).encode())
-            os.close(write_fd)
-
-
-def _end_all(children: dict[int, int]) -> None:
-    for pid in children:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def _become(request: dict[str, Any], descriptors: list[int], mains: dict[str, Any], *, close: list[int]) -> None:
-    """In the child: take on the request's streams, environment and folder, run its `main`, and end as Python would."""
-    exit_code = _NOT_STARTED
-    try:
-        # A session of its own: whatever the child leaves behind can be told by it.
-        os.setsid()
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for stream in range(3):
-            os.dup2(descriptors[stream], stream)
-        for descriptor in (*descriptors, *close):
-            with suppress(OSError):
-                os.close(descriptor)
-        sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
-        os.environ.clear()
-        os.environ.update(request["environment"])
-        os.chdir(request["folder"])
-        importlib.import_module(_SENSORS).install(os.environ)
-        main = mains[request["module"]]
-        exit_code = 1
-        exit_code = _told(main(request["argv"]))
-    except SystemExit as stopped:
-        exit_code = _told(stopped.code)
-    except BaseException:  # noqa: BLE001 - here the process ends
-        traceback.print_exc()
-    finally:
-        with suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(exit_code)
-
-
-def _told(code: object) -> int:
-    """What `sys.exit(code)` makes the exit code; words go to standard error."""
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return code & 0xFF
-    print(code, file=sys.stderr)
-    return 1
 
 
 def _load(place: str) -> Any:

@@ -29,7 +29,7 @@ PROCESS_ENDS = frozenset(
         "worker/command_worker.py",
         "sim/cli.py",
         "sim/fake_bot/__main__.py",
-        "sim/stack/zygote.py",  # where a forked child ends
+        "sim/stack/forked.py",  # where a forked child ends
         "tests/planted_bugs/warm_pytest.py",  # likewise
         "sim/witness/inject/sitecustomize.py",  # a sensor that cannot be installed ends the process it is in
         "tests/foreign_worker/worker.py",

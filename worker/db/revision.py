@@ -1,5 +1,6 @@
 """Which schema the code needs and the database has; apart from the tables, which no worker needs to import."""
 
+from psycopg.errors import UndefinedTable
 from sqlalchemy import Connection
 
 from worker.db.session import execute
@@ -9,8 +10,10 @@ REVISION = "0001"
 
 
 def database_revision(connection: Connection) -> str | None:
-    """The revision the database is at, or None before the first migration."""
-    if not execute(connection, "SELECT to_regclass('alembic_version') IS NOT NULL", {})[0][0]:
+    """The revision the database is at, or None before the first migration; for a connection in autocommit."""
+    try:
+        # Looking for the table first would be a round trip of every start, and only the very first finds none.
+        rows = execute(connection, "SELECT version_num FROM alembic_version", {})
+    except UndefinedTable:
         return None
-    rows = execute(connection, "SELECT version_num FROM alembic_version", {})
     return str(rows[0][0]) if rows else None

@@ -13,12 +13,13 @@ from typing import Any, Protocol, cast
 import psycopg
 from psycopg.abc import RV, PQGen
 from psycopg.errors import _WaitTimeout
-from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from worker.contracts.canonical_json import dumps_canonical, parse
 from worker.contracts.errors import Reason, TransientError
+from worker.db.dialect import DRIVER_NAME, ISOLATION_LEVEL
 
 CONNECT_TIMEOUT_S = 5
 """A database that does not answer by then counts as unreachable."""
@@ -34,6 +35,15 @@ ANSWER_TIMEOUT_S = STATEMENT_TIMEOUT_S + 5.0
 
 _PROBES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 """How the system finds out that the other host has gone; seconds, a count, and milliseconds."""
+
+_SESSION = {
+    "TimeZone": "UTC",
+    "lock_timeout": f"{LOCK_TIMEOUT_S}s",
+    "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
+    "default_transaction_isolation": ISOLATION_LEVEL.lower().replace(" ", "\\ "),
+}
+_OPTIONS = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+"""What the server is told with the connection itself; a statement of its own would be a round trip."""
 
 _TRANSIENT_CLASSES = frozenset({"08", "53", "57", "58"})
 _TRANSIENT_CODES = frozenset({"40001", "40P01", "55P03", "25006"})
@@ -102,7 +112,7 @@ def open_engine(url: URL | str, *, application_name: str) -> Engine:
     One process runs one command at a time, so a pool would only keep idle connections alive.
     """
     engine = create_engine(
-        url,
+        make_url(url).set(drivername=DRIVER_NAME),
         poolclass=NullPool,
         json_serializer=_json_text,
         json_deserializer=_json_value,
@@ -111,7 +121,7 @@ def open_engine(url: URL | str, *, application_name: str) -> Engine:
         # A statement's values may be somebody's secret; an error names the statement alone.
         hide_parameters=True,
         connect_args={
-            "options": f"-c TimeZone=UTC -c lock_timeout={LOCK_TIMEOUT_S}s -c statement_timeout={STATEMENT_TIMEOUT_S}s",
+            "options": _OPTIONS,
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": application_name[:63],
             **_PROBES,

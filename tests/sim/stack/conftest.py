@@ -52,6 +52,14 @@ def cold_zygote() -> Iterator[Zygote]:
 
 
 @pytest.fixture
+def own_zygote() -> Iterator[Zygote]:
+    """A warm process for a test that ends it, or its children."""
+    made = Zygote(warm_up={})
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def make_launcher(tmp_path: Path, timeline: Timeline) -> Iterator[Callable[[Callable[[], Zygote]], Launcher]]:
     """Makes launchers whose processes are gone at the end of the test."""
     made: list[Launcher] = []

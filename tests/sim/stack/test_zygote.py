@@ -6,62 +6,23 @@ That both do the same work is shown by `sim/scenarios/bus/test_cold_start.py`.
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
 from sim.errors import SimError
-from sim.stack import zygote as zygote_module
-from sim.stack.child import Child, wait_until
+from sim.stack.child import wait_until
+from sim.stack.forked import MAX_REQUEST_BYTES, Main, stand_by
 from sim.stack.launcher import REPOSITORY, Launcher
 from sim.stack.zygote import Zygote
+from tests.sim.stack.warm_children import WORKER, Settings, cold, gone, open_files, outcome, until_listening, warm
 from tests.sim.witness.children import forked
 
-WORKER = "worker.command_worker"
-Settings = dict[str, str]
 MakeLauncher = Callable[[Callable[[], Zygote]], Launcher]
-
-
-@pytest.fixture
-def own_zygote() -> Iterator[Zygote]:
-    """A warm process for a test that ends it."""
-    made = Zygote(warm_up={})
-    yield made
-    made.close()
-
-
-def warm(launcher: Launcher, argv: list[str], environment: Settings) -> Child:
-    return launcher.warm(WORKER, argv, actor="worker:w1", environment=environment)
-
-
-def cold(launcher: Launcher, argv: list[str], environment: Settings) -> Child:
-    return launcher.cold([sys.executable, "-m", WORKER, *argv], actor="worker:w1", environment=environment)
-
-
-def until_listening(child: Child) -> None:
-    wait_until(lambda: not child.is_running() or "listening" in child.stderr_file.read_text(), "a worker in its loop")
-    assert child.is_running(), child.wait().stderr
-
-
-def open_files(pid: int) -> list[str]:
-    """What the process has open, without the numbers that tell one pipe or socket from another."""
-    folder = Path(f"/proc/{pid}/fd")
-    return sorted(os.readlink(link).split(":[")[0] for link in folder.iterdir())
-
-
-def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
-def outcome(start: Callable[..., Child], launcher: Launcher, argv: list[str]) -> tuple[int, str, str]:
-    ended = start(launcher, argv, {"WORKER_ID": "w1", "SIM_CLOCK_FILE": "", "SIM_WITNESS_LOG": "", "COLUMNS": "80"})
-    done = ended.wait()
-    return done.exit_code, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["--max-iterations", "0"]], ids=["help", "wrong argument"])
@@ -106,30 +67,28 @@ def test_signal_that_ends_a_fork_is_its_exit_code(
     assert child.wait().exit_code == -number
 
 
-def become(main: Callable[[list[str]], object], folder: Path, environment: Settings) -> tuple[int, str, str]:
-    """Exit code, output and errors of a fork that runs `main` as a child of the warm process would."""
+def become(main: Main, folder: Path, environment: Settings) -> tuple[int, str, str]:
+    """Exit code, output and errors of a fork that waits for its request, and then runs `main`."""
     out, errors = folder / "out", folder / "errors"
-    with out.open("wb") as stdout, errors.open("wb") as stderr, open(os.devnull, "rb") as nothing:
-        request: dict[str, Any] = {
-            "module": "m",
-            "argv": ["a", "b c"],
-            "environment": environment,
-            "folder": str(folder),
-        }
-        descriptors = [os.dup(stream.fileno()) for stream in (nothing, stdout, stderr)]
-        exit_code = forked(lambda: _become(request, descriptors, main))
-        for descriptor in descriptors:
-            os.close(descriptor)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    request = {"module": "m", "argv": ["a", "b c"], "environment": environment, "folder": str(folder)}
+    with ours, theirs, out.open("wb") as stdout, errors.open("wb") as stderr, open(os.devnull, "rb") as nothing:
+        streams = [stream.fileno() for stream in (nothing, stdout, stderr)]
+        socket.send_fds(ours, [json.dumps(request).encode()], streams)
+        exit_code = forked(lambda: _stand_by(theirs, main))
     return exit_code, out.read_text(), errors.read_text()
 
 
-def _become(request: dict[str, Any], descriptors: list[int], main: Callable[[list[str]], object]) -> None:
+def _stand_by(channel: socket.socket, main: Main) -> None:
     # pytest's own streams are none of the child's.
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
-    zygote_module._become(request, descriptors, {"m": main}, close=[])
+    _, wake_fd = os.pipe()
+    os.set_blocking(wake_fd, False)
+    signal.set_wakeup_fd(wake_fd)
+    stand_by(channel, {"m": main}, [])
 
 
-ENDINGS: dict[str, tuple[Callable[[list[str]], object], str]] = {
+ENDINGS: dict[str, tuple[Main, str]] = {
     "returns nothing": (lambda _: None, "sys.exit(None)"),
     "returns 0": (lambda _: 0, "sys.exit(0)"),
     "returns 3": (lambda _: 3, "sys.exit(3)"),
@@ -161,6 +120,19 @@ def test_fork_whose_main_breaks_ends_with_its_traceback_and_1(tmp_path: Path) ->
     assert (exit_code, errors.splitlines()[-1]) == (1, "LookupError: no such thing")
 
 
+def test_fork_that_is_interrupted_ends_as_python_would(tmp_path: Path) -> None:
+    def is_interrupted(_: list[str]) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    script = "import signal; signal.raise_signal(signal.SIGINT)"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=False)
+
+    exit_code, out, errors = become(is_interrupted, tmp_path, {})
+
+    assert (exit_code, out, errors.splitlines()[-1]) == (done.returncode, done.stdout, done.stderr.splitlines()[-1])
+    assert exit_code == -signal.SIGINT
+
+
 def test_fork_that_cannot_be_furnished_never_enters_its_main(tmp_path: Path) -> None:
     # The clock file names a virtual time that is none, so the sensor refuses to run unwatched.
     (tmp_path / "clock.json").write_text("{")
@@ -175,12 +147,13 @@ def test_fork_that_cannot_be_furnished_never_enters_its_main(tmp_path: Path) -> 
 
 def test_fork_has_exactly_the_environment_folder_and_arguments_it_was_given(tmp_path: Path) -> None:
     def tell(argv: list[str]) -> None:
-        print(json.dumps([argv, dict(os.environ), os.getcwd(), sys.stdin.read(), os.getsid(0) == os.getpid()]))
+        told = [argv, dict(os.environ), os.getcwd(), sys.stdin.read(), os.getsid(0) == os.getpid()]
+        print(json.dumps([*told, signal.set_wakeup_fd(-1)]))
 
     exit_code, out, errors = become(tell, tmp_path, {"ONLY": "this"})
 
     assert (exit_code, errors) == (0, "")
-    assert json.loads(out) == [["a", "b c"], {"ONLY": "this"}, str(tmp_path), "", True]
+    assert json.loads(out) == [["a", "b c"], {"ONLY": "this"}, str(tmp_path), "", True, -1]
 
 
 def test_child_that_ended_by_itself_keeps_its_exit_code_when_killed_too_late(
@@ -252,7 +225,7 @@ def open_descriptors() -> int:
 
 @pytest.mark.parametrize(
     ("module", "environment"),
-    [("os", {}), (WORKER, {"BIG": "x" * zygote_module.MAX_REQUEST_BYTES})],
+    [("os", {}), (WORKER, {"BIG": "x" * MAX_REQUEST_BYTES})],
     ids=["unknown module", "too large"],
 )
 def test_refused_request_leaves_the_warm_process_and_our_descriptors_as_they_were(
