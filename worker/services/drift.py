@@ -23,6 +23,9 @@ from worker.services.submission import CreatedCommand, Draft, one_transaction, r
 MAX_MAGNITUDE = 18
 """The largest power of ten, either way, of a quantity in the files."""
 
+MAX_GENERATION = 10**15 - 1
+"""Any generation is a number that canonical JSON can print exactly."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftEvidence:
@@ -114,7 +117,7 @@ def _is_generation(generation: object) -> bool:
     """True for a number that the two files can carry; the first change makes it 1."""
     if isinstance(generation, bool) or not isinstance(generation, int):
         return False
-    return 1 <= generation < 10**MAX_SIGNIFICANT_DIGITS
+    return 1 <= generation <= MAX_GENERATION
 
 
 def _require_flaggable(connection: Connection, asset: str, key: str) -> None:
