@@ -127,9 +127,7 @@ markets = some.builds(AssetMarket, last_price=like_prices | odd_prices | prices,
 engine_inputs = some.builds(
     EngineInputs,
     asset=some.just("ETH"),
-    holdings=some.fixed_dictionaries(
-        {"ETH": quantities}, optional={asset: quantities for asset in ("BTC", "SOL", "USDT")}
-    )
+    holdings=some.fixed_dictionaries({"ETH": quantities}, optional=dict.fromkeys(("BTC", "SOL", "USDT"), quantities))
     | some.dictionaries(some.sampled_from(["ETH", "BTC", "SOL", "USDT"]), quantities),
     market=some.fixed_dictionaries({"ETH": markets}, optional={"BTC": markets, "USDT": markets}),
     market_at=some.just(NINE),
