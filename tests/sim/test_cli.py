@@ -376,7 +376,9 @@ def test_help_names_every_command() -> None:
     assert (shown.exit_code, shown_of_db.exit_code) == (0, 0)
     assert [name for name in ("db", "rules", "reference-run") if name not in shown.output] == []
     assert [
-        name for name in ("init", "status", "migrate", "downgrade", "backup") if name not in shown_of_db.output
+        name
+        for name in ("init", "status", "migrate", "downgrade", "states", "backup")
+        if name not in shown_of_db.output
     ] == []
 
 
