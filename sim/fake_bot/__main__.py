@@ -13,10 +13,14 @@ import traceback
 from collections.abc import Sequence
 
 from sim.errors import SimError
+from sim.fake_bot.database import Database
+from sim.fake_bot.drift import DriftFlags
 from sim.fake_bot.errors import BotBroken
 from sim.fake_bot.heartbeats import Heartbeats
 from sim.fake_bot.journal import open_journal
 from sim.fake_bot.loop import Bot
+from sim.fake_bot.managed_files import ManagedFiles
+from sim.fake_bot.management import Management
 from sim.fake_bot.pacing import run_as_told, run_at_interval, stop_signal
 from sim.fake_bot.prices import PriceWalk
 from sim.fake_bot.settings import read_settings
@@ -49,15 +53,17 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     settings = read_settings(os.environ)
+    database = Database(settings.database)
     with (
         stop_signal() as stop,
         open_journal(settings.home) as journal,
-        Heartbeats(settings.database) as heartbeats,
+        Heartbeats(database) as heartbeats,
     ):
         bot = Bot(
             home=settings.home,
             journal=journal,
             heartbeats=heartbeats,
+            management=Management(files=ManagedFiles(settings.home), flags=DriftFlags(database)),
             prices=PriceWalk(seed=arguments.seed),
             trade_every=arguments.trade_every,
         )

@@ -11,6 +11,11 @@ ENV: Final = Path(".env")
 
 PORTFOLIO: Final = Path("live_portfolio.json")
 MARKET: Final = Path("state/market_snapshot.json")
+BASELINE: Final = Path("state/baseline_holdings.json")
+MANAGED_STATE: Final = Path("state/managed_state.json")
+INTENT: Final = Path("state/.intent.json")
+"""The worker's three: read, never written."""
+
 JOURNAL: Final = Path("logs/bot_journal.jsonl")
 LOG: Final = Path("logs/bot.log")
 

@@ -1,4 +1,4 @@
-"""One cycle of the bot: look at the clock and the prices, perhaps trade, write what changed, give a sign of life."""
+"""One cycle of the bot: look at clock, prices and managed holdings, perhaps trade, write what changed, beat."""
 
 import os
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from sim.fake_bot.errors import BotRefused
 from sim.fake_bot.heartbeats import Heartbeat, Heartbeats
 from sim.fake_bot.journal import JournalWriter
 from sim.fake_bot.json_file import decimal_text, utc_text
+from sim.fake_bot.management import Management
 from sim.fake_bot.market import market_document
 from sim.fake_bot.portfolio import (
     Portfolio,
@@ -20,7 +21,7 @@ from sim.fake_bot.portfolio import (
     portfolio_document,
     starting_portfolio,
 )
-from sim.fake_bot.prices import ASSETS, PriceSource
+from sim.fake_bot.prices import PriceSource
 from sim.fake_bot.reading import JournalEvent, content_of, read_journal, sha256_of
 from sim.fake_bot.strategy import decide
 
@@ -38,7 +39,14 @@ class Bot:
     """A bot that has taken up its home: knows its portfolio, and the cycle it is in."""
 
     def __init__(
-        self, *, home: Path, journal: JournalWriter, heartbeats: Heartbeats, prices: PriceSource, trade_every: int
+        self,
+        *,
+        home: Path,
+        journal: JournalWriter,
+        heartbeats: Heartbeats,
+        management: Management,
+        prices: PriceSource,
+        trade_every: int,
     ) -> None:
         """Take up the portfolio on disk, or none. The cycle number goes on from the newest heartbeat that reported it.
 
@@ -49,6 +57,7 @@ class Bot:
         self._home = home
         self._journal = journal
         self._heartbeats = heartbeats
+        self._management = management
         self._prices = prices
         self._trade_every = trade_every
         recovered = journal.recover()
@@ -65,8 +74,9 @@ class Bot:
     def run_cycle(self) -> CycleReport:
         """Run the next cycle.
 
-        Effects: `live_portfolio.json` if it changed, `state/market_snapshot.json`, a journal line for each, one row in
-        `bot_statuses`, one line in the log; in this order, so that a heartbeat never tells of a file that is not there.
+        Effects: a flag for drift that is new (`Management.follow`), `live_portfolio.json` if it changed,
+        `state/market_snapshot.json`, a journal line for each, one row in `bot_statuses`, one line in the log; in this
+        order, so that a heartbeat never tells of a file that is not there.
 
         Raises: `BotRefused` (`bot/portfolio_changed`) if somebody else changed the portfolio; `BotBroken`; `OSError`.
         """
@@ -75,13 +85,14 @@ class Bot:
         cycle = self._cycle + 1
         quotes = self._prices.quotes(cycle=cycle, today=at.date())
         before = self._portfolio
+        followed = self._management.follow(before or starting_portfolio(cycle=cycle), quotes, cycle=cycle)
+        for sentence in followed.told:
+            self._log(at, sentence)
+        after = followed.portfolio
         trade: Trade | None = None
-        if before is None:
-            after = starting_portfolio(cycle=cycle)
-        else:
-            tradable = tuple(asset.symbol for asset in ASSETS)
-            trade = decide(before, quotes, tradable=tradable, cycle=cycle, trade_every=self._trade_every)
-            after = before if trade is None else after_trade(before, trade, cycle=cycle)
+        if before is not None:
+            trade = decide(after, quotes, tradable=followed.tradable, cycle=cycle, trade_every=self._trade_every)
+            after = after if trade is None else after_trade(after, trade, cycle=cycle)
         if after is not before or self._sha256 is None:
             self._sha256 = self._publish(
                 JournalEvent.PORTFOLIO_WRITE,

@@ -5,12 +5,13 @@ Source: contract §2. Every sum and product of money is exact: a digit that woul
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, Rounded
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -26,6 +27,8 @@ EXACT = Context(prec=120, traps=[Inexact, Rounded, Clamped, InvalidOperation, Di
 
 AVERAGE = Context(prec=120, traps=[InvalidOperation, DivisionByZero, Overflow])
 AVERAGE_STEP = Decimal("0.00000001")
+
+T = TypeVar("T")
 
 
 class Side(StrEnum):
@@ -54,12 +57,21 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What the bot expects to hold of a managed asset, and the command under which it last agreed to that."""
+
+    command_id: UUID
+    expected: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Portfolio:
-    """Cash in USDT and positions by symbol, as of the cycle that last changed them."""
+    """Cash in USDT, positions and what is expected of managed assets, as of the cycle that last changed them."""
 
     cycle: int
     cash_usdt: Decimal
     positions: Mapping[str, Position]
+    managed: Mapping[str, Basis] = field(default_factory=lambda: MappingProxyType({}))
 
     def quantity(self, symbol: str) -> Decimal:
         """What is held of an asset; zero if nothing."""
@@ -74,6 +86,8 @@ def starting_portfolio(*, cycle: int) -> Portfolio:
 
 def after_trade(portfolio: Portfolio, trade: Trade, *, cycle: int) -> Portfolio:
     """The portfolio once `trade` has been filled; cash and positions valued at its price stay the same in sum.
+
+    What is expected of a managed asset moves with its position.
 
     Raises: `ValueError` for a trade that is not positive, or that cash or position do not cover; `decimal.Inexact`
     where exact arithmetic would need more than 120 digits.
@@ -96,7 +110,16 @@ def after_trade(portfolio: Portfolio, trade: Trade, *, cycle: int) -> Portfolio:
             positions[trade.symbol] = replace(position, quantity=quantity)
     if cash < 0 or quantity < 0:
         raise ValueError(f"expected a trade covered by cash and position, found {trade} with {cash=} {quantity=} left")
-    return Portfolio(cycle=cycle, cash_usdt=cash, positions=MappingProxyType(dict(sorted(positions.items()))))
+    managed = dict(portfolio.managed)
+    if trade.symbol in managed:
+        moved = EXACT.add(managed[trade.symbol].expected, EXACT.subtract(quantity, held))
+        managed[trade.symbol] = replace(managed[trade.symbol], expected=moved)
+    return Portfolio(cycle=cycle, cash_usdt=cash, positions=in_order(positions), managed=in_order(managed))
+
+
+def in_order(named: Mapping[str, T]) -> Mapping[str, T]:
+    """`named` as a portfolio holds it: read-only, by name."""
+    return MappingProxyType(dict(sorted(named.items())))
 
 
 def _average_price(position: Position | None, trade: Trade) -> Decimal:
@@ -112,8 +135,13 @@ def portfolio_document(portfolio: Portfolio, *, at: datetime) -> bytes:
     """The content of `live_portfolio.json`.
 
     Shape: `{"schema_version": 1, "cycle", "updated_at", "cash_usdt", "positions": {symbol: {"quantity",
-    "average_price"}}}`, money and quantities as decimal text.
+    "average_price"}}, "managed": {symbol: {"command_id", "expected"}}}`, money and quantities as decimal text;
+    `managed` stands there only while an asset is managed.
     """
+    managed = {
+        symbol: {"command_id": str(basis.command_id), "expected": decimal_text(basis.expected)}
+        for symbol, basis in portfolio.managed.items()
+    }
     return document(
         {
             "schema_version": SCHEMA_VERSION,
@@ -127,6 +155,7 @@ def portfolio_document(portfolio: Portfolio, *, at: datetime) -> bytes:
                 }
                 for symbol, position in portfolio.positions.items()
             },
+            **({"managed": managed} if managed else {}),
         }
     )
 
@@ -137,11 +166,17 @@ class _PortfolioFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     updated_at: str
     cash_usdt: str
     positions: dict[str, Any]
+    managed: Annotated[dict[str, Any], msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _PositionFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     quantity: str
     average_price: str
+
+
+class _BasisFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    command_id: UUID
+    expected: str
 
 
 def parse_portfolio(content: bytes, *, name: str) -> Portfolio:
@@ -158,22 +193,33 @@ def parse_portfolio(content: bytes, *, name: str) -> Portfolio:
     if found.cycle < 1:
         raise _damaged(name, f"cycle {found.cycle}, cycles count from 1")
     positions: dict[str, Position] = {}
-    for symbol, value in sorted(found.positions.items()):
+    for symbol, value in found.positions.items():
         place = f"positions.{symbol[:MAX_SYMBOL_CHARACTERS]}"
-        try:
-            position = msgspec.convert(value, type=_PositionFile)
-        except msgspec.ValidationError as error:
-            raise _damaged(name, f"{error}, in {place}") from error
+        position = _entry(name, place, value, _PositionFile)
         quantity = _number(name, f"{place}.quantity", position.quantity)
         if quantity == 0:
             raise _damaged(name, f"a quantity of zero at {place}.quantity; a closed position is left out")
         average = _number(name, f"{place}.average_price", position.average_price)
         positions[symbol] = Position(quantity=quantity, average_price=average)
+    managed: dict[str, Basis] = {}
+    for symbol, value in ({} if found.managed is msgspec.UNSET else found.managed).items():
+        place = f"managed.{symbol[:MAX_SYMBOL_CHARACTERS]}"
+        basis = _entry(name, place, value, _BasisFile)
+        expected = _number(name, f"{place}.expected", basis.expected)
+        managed[symbol] = Basis(command_id=basis.command_id, expected=expected)
     return Portfolio(
         cycle=found.cycle,
         cash_usdt=_number(name, "cash_usdt", found.cash_usdt),
-        positions=MappingProxyType(positions),
+        positions=in_order(positions),
+        managed=in_order(managed),
     )
+
+
+def _entry(name: str, place: str, value: Any, expected: type[T]) -> T:
+    try:
+        return msgspec.convert(value, type=expected)
+    except msgspec.ValidationError as error:
+        raise _damaged(name, f"{error}, in {place}") from error
 
 
 def _number(name: str, place: str, text: str) -> Decimal:

@@ -5,7 +5,7 @@ connection in autocommit: a single statement is then one commit and one round tr
 together, `transaction` brackets them. Source: contract §3, style "SQL".
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Any, Protocol, cast
@@ -106,10 +106,16 @@ def url_of(settings: DatabaseSettings) -> URL:
     )
 
 
-def open_engine(url: URL | str, *, application_name: str) -> Engine:
+def open_engine(
+    url: URL | str,
+    *,
+    application_name: str,
+    connect: "Callable[..., psycopg.Connection[Any]]" = BoundedConnection.connect,
+) -> Engine:
     """An engine whose connections are opened on demand and closed when given back.
 
-    One process runs one command at a time, so a pool would only keep idle connections alive.
+    One process runs one command at a time, so a pool would only keep idle connections alive. `connect` takes what
+    psycopg's does; a caller with bounds of its own may pass another.
     """
     engine = create_engine(
         make_url(url).set(drivername=DRIVER_NAME),
@@ -127,7 +133,8 @@ def open_engine(url: URL | str, *, application_name: str) -> Engine:
             **_PROBES,
         },
     )
-    event.listen(engine, "do_connect", _connect)
+    # The driver's connection as SQLAlchemy would make it, but of a class that does not wait for ever.
+    event.listen(engine, "do_connect", lambda _dialect, _record, arguments, named: connect(*arguments, **named))
     return engine
 
 
@@ -164,11 +171,6 @@ def execute(connection: Connection, statement: str, parameters: Mapping[str, Any
     """
     cursor = _cursor(connection).execute(statement, parameters)
     return cursor.fetchall() if cursor.rownumber is not None else ()
-
-
-def _connect(_dialect: Dialect, _record: object, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
-    """The driver's connection as SQLAlchemy would make it, but of the class that does not wait for ever."""
-    return BoundedConnection.connect(*arguments, **named)
 
 
 def _cursor(connection: Connection) -> "psycopg.Cursor[Any]":

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -24,6 +25,7 @@ from sim.fake_bot.reading import (
 )
 from sim.postgres.leases import Lease
 from tests.sim.fake_bot.conftest import WarmBot, environment_of
+from tests.sim.fake_bot.managed_home import active, flags, frozen, put, tell_services
 
 OPTIONS = ("--seed", "7", "--trade-every", "2")
 
@@ -85,8 +87,9 @@ class Rig:
         return Wreck(home=home, last_heartbeat=row[0])
 
     def copy_of(self, wreck: Wreck) -> Path:
-        """A copy of the home, in a database that has forgotten everything since."""
+        """A copy of the home, in a database that has forgotten everything since, and every drift flag."""
         self._database.connection.execute("DELETE FROM bot_statuses WHERE id > %s", (wreck.last_heartbeat,))
+        self._database.connection.execute("DELETE FROM commands")
         self._copies += 1
         return Path(shutil.copytree(wreck.home, self._folder / str(self._copies) / "home"))
 
@@ -162,6 +165,65 @@ def test_bot_killed_at_any_file_operation_loses_nothing_and_goes_on(
         assert content_of(killed / paths.PORTFOLIO) == content_of(never_killed / paths.PORTFOLIO)
         tried += 1
     assert tried > len(TRADING_CYCLE + SNAPSHOT_AND_LOG)
+
+
+@pytest.mark.parametrize(("cycles_before", "cycles_after"), [(1, 1), (2, 2)], ids=["and trades", "and does not trade"])
+def test_bot_killed_while_it_takes_up_a_managed_asset_takes_it_up_once(
+    rig: Rig, home: Path, cycles_before: int, cycles_after: int
+) -> None:
+    rig.run(home, cycles=cycles_before)
+    put(home, 1, ETH=active("1.25"), BTC=frozen("0.5"))
+    start = rig.remember(home)
+    never_killed = rig.copy_of(start)
+    rig.run(never_killed, cycles=cycles_after + 1)
+    after = content_of(never_killed / paths.PORTFOLIO) or b""
+    assert parse_portfolio(after, name="portfolio").managed["ETH"].command_id == UUID(int=1)
+
+    tried = 0
+    for killed in rig.killed_everywhere(start):
+        assert_explained(killed)
+        rig.run(killed, cycles=cycles_after)
+        assert_one_history(killed)
+        assert content_of(killed / paths.PORTFOLIO) == after
+        tried += 1
+    assert tried > len(TRADING_CYCLE + SNAPSHOT_AND_LOG)
+
+
+def test_bot_killed_while_it_finds_a_disagreement_flags_it_once_and_never_trades_the_asset(
+    rig: Rig, home: Path, database: Lease
+) -> None:
+    # It has bought BTC in its second cycle, and would trade again in its fourth.
+    rig.run(home, cycles=3)
+    put(home, 1, BTC=active("7"))
+    tell_services(database, BTC=active())
+    start = rig.remember(home)
+    never_killed = rig.copy_of(start)
+    rig.run(never_killed, cycles=2)
+    evidence = flags(database)
+    assert [(flag[0], flag[1], flag[3]) for flag in evidence] == [("BTC", "7", 1)]
+
+    flagged_before_the_kill = []
+    for killed in rig.killed_everywhere(start):
+        assert_explained(killed)
+        flagged_before_the_kill.append(flags(database))
+        rig.run(killed, cycles=1)
+        assert_one_history(killed)
+        assert content_of(killed / paths.PORTFOLIO) == content_of(never_killed / paths.PORTFOLIO)
+        assert flags(database) == evidence
+    assert flagged_before_the_kill.count([]) > 0
+    assert flagged_before_the_kill.count(evidence) > 0
+    assert flagged_before_the_kill.count([]) + flagged_before_the_kill.count(evidence) == len(flagged_before_the_kill)
+
+
+def test_drift_is_flagged_before_the_portfolio_shows_the_disagreement(rig: Rig, home: Path, database: Lease) -> None:
+    rig.run(home, cycles=3)
+    put(home, 1, BTC=active("7"))
+    tell_services(database, BTC=active())
+    start = rig.remember(home)
+    operations = rig.run(rig.copy_of(start), cycles=1)
+    home = rig.copy_of(start)
+    rig.run(home, cycles=1, kill_at=operations.index("open .live_portfolio.json.staged") + 1)
+    assert len(flags(database)) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from sim.fake_bot.errors import BotRefused
 from sim.fake_bot.portfolio import (
     EXACT,
     STARTING_CASH_USDT,
+    Basis,
     Portfolio,
     Position,
     Side,
@@ -40,7 +42,12 @@ positions = st.dictionaries(
     st.sampled_from(SYMBOLS),
     st.builds(Position, quantity=amounts(least="0.000000001"), average_price=amounts(least="0")),
 ).map(lambda found: MappingProxyType(dict(sorted(found.items()))))
-portfolios = st.builds(Portfolio, cycle=st.integers(1, 10**9), cash_usdt=amounts(least="0"), positions=positions)
+managed = st.dictionaries(
+    st.sampled_from(SYMBOLS), st.builds(Basis, command_id=st.uuids(), expected=amounts(least="0"))
+).map(lambda found: MappingProxyType(dict(sorted(found.items()))))
+portfolios = st.builds(
+    Portfolio, cycle=st.integers(1, 10**9), cash_usdt=amounts(least="0"), positions=positions, managed=managed
+)
 trades = st.builds(
     Trade,
     symbol=st.sampled_from(SYMBOLS),
@@ -73,6 +80,21 @@ def test_covered_trade_conserves_cash_and_positions_to_the_last_digit(portfolio:
     assert abs(moved) == Fraction(trade.quantity)
     others = [other for other in SYMBOLS if other != trade.symbol]
     assert [after.positions.get(other) for other in others] == [before.positions.get(other) for other in others]
+    assert [after.managed.get(other) for other in others] == [before.managed.get(other) for other in others]
+
+
+@settings(max_examples=60, deadline=None)
+@given(portfolio=portfolios, trade=trades, expected=amounts(least="0"))
+def test_what_is_expected_of_a_managed_asset_moves_with_the_bots_own_trades(
+    portfolio: Portfolio, trade: Trade, expected: Decimal
+) -> None:
+    basis = Basis(command_id=UUID(int=7), expected=expected)
+    before = replace(covering(portfolio, trade), managed={trade.symbol: basis})
+    after = after_trade(before, trade, cycle=7).managed[trade.symbol]
+    assert after.command_id == basis.command_id
+    moved = Fraction(after.expected) - Fraction(expected)
+    assert abs(moved) == Fraction(trade.quantity)
+    assert (moved > 0) is (trade.side is Side.BUY)
 
 
 @settings(max_examples=60, deadline=None)
@@ -153,6 +175,17 @@ def test_document_spells_money_plainly_and_times_in_utc() -> None:
     ]
 
 
+def test_document_says_what_is_managed_and_leaves_the_key_out_when_nothing_is() -> None:
+    nothing = starting_portfolio(cycle=1)
+    basis = Basis(command_id=UUID(int=7), expected=Decimal("0.50"))
+    managed = json.loads(portfolio_document(replace(nothing, managed={"ETH": basis}), at=AT))
+    assert managed == {
+        **json.loads(portfolio_document(nothing, at=AT)),
+        "managed": {"ETH": {"command_id": "00000000-0000-0000-0000-000000000007", "expected": "0.5"}},
+    }
+    assert "managed" not in json.loads(portfolio_document(nothing, at=AT))
+
+
 def whole(**changed: Any) -> dict[str, Any]:
     position = {"quantity": "0.5", "average_price": "60000"}
     return {
@@ -165,7 +198,17 @@ def whole(**changed: Any) -> dict[str, Any]:
 
 
 def test_whole_portfolio_is_accepted() -> None:
-    assert parse_portfolio(json.dumps(whole()).encode(), name="portfolio").quantity("BTC") == Decimal("0.5")
+    found = parse_portfolio(json.dumps(whole()).encode(), name="portfolio")
+    assert found.quantity("BTC") == Decimal("0.5")
+    assert found.managed == {}
+
+
+BASIS = {"command_id": "00000000-0000-0000-0000-000000000007", "expected": "0.5"}
+
+
+def test_portfolio_with_managed_assets_is_accepted() -> None:
+    found = parse_portfolio(json.dumps(whole(managed={"BTC": BASIS})).encode(), name="portfolio")
+    assert found.managed == {"BTC": Basis(command_id=UUID(int=7), expected=Decimal("0.5"))}
 
 
 @pytest.mark.parametrize(
@@ -189,6 +232,12 @@ def test_whole_portfolio_is_accepted() -> None:
         (json.dumps(whole(positions={"BTC": {"quantity": "x", "average_price": "1"}})).encode(), "positions.BTC"),
         (json.dumps(whole(positions={"BTC": {"quantity": "1"}})).encode(), "positions.BTC"),
         (json.dumps(whole(positions={"BTC": 1})).encode(), "positions.BTC"),
+        (json.dumps(whole(managed={})).encode(), "$.managed"),
+        (json.dumps(whole(managed=None)).encode(), "$.managed"),
+        (json.dumps(whole(managed={"BTC": {**BASIS, "command_id": "7"}})).encode(), "managed.BTC"),
+        (json.dumps(whole(managed={"BTC": {**BASIS, "expected": "-1"}})).encode(), "managed.BTC.expected"),
+        (json.dumps(whole(managed={"BTC": {**BASIS, "extra": 1}})).encode(), "managed.BTC"),
+        (json.dumps(whole(managed={"BTC": {"expected": "1"}})).encode(), "managed.BTC"),
     ],
 )
 def test_damaged_portfolio_is_refused_with_its_name_and_place(content: bytes, place: str) -> None:
