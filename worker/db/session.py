@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 import psycopg
 from psycopg.abc import RV, PQGen
 from psycopg.errors import _WaitTimeout
-from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
