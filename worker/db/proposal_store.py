@@ -122,7 +122,7 @@ def find_proposal(connection: Connection, proposal_id: UUID) -> ProposalRow | No
 
 
 def open_proposal_of(connection: Connection, asset: str) -> ProposalRow | None:
-    """The asset's proposal that is `proposal_pending` or `risk_proposed` (the oldest, should there be more), or None."""
+    """The asset's proposal that is `proposal_pending` or `risk_proposed` (the oldest of several), or None."""
     return _first(execute(connection, _OPEN_OF, {"asset": asset}))
 
 
