@@ -59,12 +59,21 @@ class Handler(Protocol):
         """
         ...
 
-    def failure(self, refusal: Refusal) -> Outcome:
-        """The outcome of a command that was refused, or given up, with this handler's own rows."""
+    def failure(self, refusal: Refusal, command: ClaimedCommand) -> Outcome:
+        """The outcome of a command that was refused, or given up, with this handler's own rows.
+
+        Recovery, which gives a command up in one statement, writes no cache rows with it.
+        """
         ...
 
 
-def refused(refusal: Refusal, *, log_rows: tuple[LogRow, ...] = (), audit_rows: tuple[AuditRow, ...] = ()) -> Outcome:
+def refused(
+    refusal: Refusal,
+    *,
+    log_rows: tuple[LogRow, ...] = (),
+    audit_rows: tuple[AuditRow, ...] = (),
+    change_cache: Callable[[Connection], None] | None = None,
+) -> Outcome:
     """A failed outcome that records the reason; what the command itself said is scrubbed from the sentence."""
     return Outcome(
         status=CommandStatus.FAILED,
@@ -72,6 +81,7 @@ def refused(refusal: Refusal, *, log_rows: tuple[LogRow, ...] = (), audit_rows: 
         error_message=scrub_text(_storable(str(refusal))),
         log_rows=log_rows,
         audit_rows=audit_rows,
+        change_cache=change_cache,
     )
 
 
