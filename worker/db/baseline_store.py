@@ -4,10 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select
 
 from worker.db.schema import baseline_holdings
+
+MAX_LOOKS = 3
+"""A row that was replaced while its lock was waited for is looked for again; only the worker replaces rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +27,21 @@ class CachedHolding:
 def cached_holdings(connection: Connection) -> tuple[CachedHolding, ...]:
     """Every cached holding, ordered by asset."""
     rows = connection.execute(select(baseline_holdings).order_by(baseline_holdings.c.asset))
-    return tuple(
-        CachedHolding(asset=row.asset, quantity=row.quantity, frozen=row.frozen, recorded_at=row.recorded_at)
-        for row in rows
-    )
+    return tuple(_holding(row) for row in rows)
+
+
+def lock_holding(connection: Connection, asset: str) -> CachedHolding | None:
+    """The cached holding of `asset`, its row locked until the transaction ends, or None. Call it inside a transaction.
+
+    Waits for whoever holds the row. Should that one delete it and write it anew, this statement would not see the new
+    row, so it is looked for again.
+    """
+    statement = select(baseline_holdings).where(baseline_holdings.c.asset == asset).with_for_update()
+    for _ in range(MAX_LOOKS):
+        row = connection.execute(statement).first()
+        if row is not None:
+            return _holding(row)
+    return None
 
 
 def replace_cached_holdings(connection: Connection, holdings: Iterable[CachedHolding]) -> None:
@@ -43,3 +58,7 @@ def replace_cached_holdings(connection: Connection, holdings: Iterable[CachedHol
     ]
     if rows:
         connection.execute(insert(baseline_holdings), rows)
+
+
+def _holding(row: Row[Any]) -> CachedHolding:
+    return CachedHolding(asset=row.asset, quantity=row.quantity, frozen=row.frozen, recorded_at=row.recorded_at)

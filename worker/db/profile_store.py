@@ -1,6 +1,6 @@
 """Statements on `config_profiles` and `risk_settings`. Source: contract §3."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -27,14 +27,16 @@ class StoredProfile:
     read_at: datetime
 
 
-_FIND = """
+_SELECT = """
 SELECT p.profile_id, p.name, p.version, p.status, p.config::text,
        (SELECT json_object_agg(r.key, r.value::text ORDER BY r.key)::text
         FROM risk_settings AS r WHERE r.profile_id = p.profile_id) AS risk_settings,
        now()
 FROM config_profiles AS p
-WHERE p.profile_id = %(profile_id)s
 """
+
+_FIND = f"{_SELECT} WHERE p.profile_id = %(profile_id)s"
+_ACTIVE = f"{_SELECT} WHERE p.status = 'active' ORDER BY p.profile_id LIMIT %(limit)s"
 
 
 def find_profile(connection: Connection, profile_id: UUID) -> StoredProfile | None:
@@ -43,9 +45,19 @@ def find_profile(connection: Connection, profile_id: UUID) -> StoredProfile | No
     Raises: `Refusal` (`validation/payload_malformed`) when the stored config is not well-formed.
     """
     rows = execute(connection, _FIND, {"profile_id": profile_id})
-    if not rows:
-        return None
-    found, name, version, status, config, risk_settings, read_at = rows[0]
+    return _profile(rows[0]) if rows else None
+
+
+def active_profiles(connection: Connection, limit: int = 2) -> list[StoredProfile]:
+    """The active profiles, at most `limit`; two are enough to see that there is more than one.
+
+    Raises: `Refusal` (`validation/payload_malformed`) when a stored config is not well-formed.
+    """
+    return [_profile(row) for row in execute(connection, _ACTIVE, {"limit": limit})]
+
+
+def _profile(row: Sequence[Any]) -> StoredProfile:
+    found, name, version, status, config, risk_settings, read_at = row
     values = parse(risk_settings) if risk_settings else {}
     return StoredProfile(
         profile_id=found,

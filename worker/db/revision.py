@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from worker.db.session import execute
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration; a worker refuses a database at an older one. Revisions sort as text."""
 
 

@@ -1,6 +1,7 @@
 """The tables, as SQLAlchemy Core sees them. The migrations create them; a test holds the two together.
 
-Source: contract §3. All times are UTC (`timestamptz`); `payload` and its kin are JSON text, kept as written.
+Source: contract §3. All times are UTC: `timestamptz`, but for the two tables of managed holdings, which hold UTC
+without a zone; `payload` and its kin are JSON text, kept as written.
 """
 
 from enum import StrEnum
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Numeric,
+    String,
     Table,
     Text,
     Uuid,
@@ -25,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 
-from worker.contracts.states import CommandStatus, ProfileStatus, UserRole
+from worker.contracts.states import CommandStatus, ManagedState, ProfileStatus, UserRole
 
 metadata = MetaData(
     naming_convention={
@@ -40,6 +42,11 @@ metadata = MetaData(
 
 def _moment() -> TIMESTAMP:
     return TIMESTAMP(timezone=True)
+
+
+def _utc() -> TIMESTAMP:
+    """Without a zone, as the tables of managed holdings were given; always UTC."""
+    return TIMESTAMP(timezone=False)
 
 
 def _id() -> "Column[int]":
@@ -171,4 +178,43 @@ baseline_holdings = Table(
     Column("frozen", Boolean, nullable=False),
     Column("recorded_at", _moment(), nullable=False),
     CheckConstraint("quantity > 0", name="quantity"),
+)
+
+managed_proposals = Table(
+    "managed_proposals",
+    metadata,
+    Column("proposal_id", Uuid, primary_key=True),
+    Column("asset", String(32), nullable=False, index=True),
+    Column("state", String(32), nullable=False, index=True),
+    Column("proposal_json", JSON),
+    Column("generated_at", _utc()),
+    Column("expires_at", _utc(), index=True),
+    Column("decided_at", _utc()),
+    Column("requested_by_user_id", BigInteger, ForeignKey("users.id", ondelete="SET NULL")),
+    Column("decided_by_user_id", BigInteger, ForeignKey("users.id", ondelete="SET NULL")),
+    Column("decision", String(16)),
+    Column("created_at", _utc(), server_default=func.now()),
+    Column("updated_at", _utc(), server_default=func.now()),
+    CheckConstraint(one_of("state", ManagedState), name="state"),
+    *(
+        CheckConstraint(f"{name} >= '0001-01-01 00:00:00' AND {name} < '9999-12-31 00:00:00'", name=name)
+        for name in ("generated_at", "expires_at", "decided_at")
+    ),
+)
+
+managed_assets_history = Table(
+    "managed_assets_history",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("asset", String(32), nullable=False),
+    Column("state_from", String(32)),
+    Column("state_to", String(32), nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("event_type", String(64), nullable=False),
+    Column("metadata_json", JSON),
+    Column("ts", _utc(), nullable=False),
+    CheckConstraint(one_of("state_from", ManagedState), name="state_from"),
+    CheckConstraint(one_of("state_to", ManagedState), name="state_to"),
+    Index("managed_assets_history_asset_ts_idx", "asset", "ts"),
+    Index("managed_assets_history_event_type_idx", "event_type"),
 )
