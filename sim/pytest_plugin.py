@@ -21,12 +21,14 @@ from sim.postgres.server import Kind, RunningServer, start_server
 from sim.postgres.template import stack_template
 from sim.report.text import tell
 from sim.rules.breach import Breach
+from sim.rules.registry import judge
 from sim.stack.launcher import worker_command
 from sim.stack.migrations import Migrations
 from sim.stack.sensors import blind_sensors
 from sim.stack.stack import Stack, open_stack
 from sim.stack.warm_up import warm_zygote
 from sim.stack.zygote import Zygote
+from sim.timeline import Timeline
 
 OWN_WORKER_ONLY = "own_worker_only"
 
@@ -37,6 +39,7 @@ _server_key = pytest.StashKey[RunningServer]()
 _run_key = pytest.StashKey[RunFolder]()
 _left_out_key = pytest.StashKey[dict[str, str]]()
 _stack_key = pytest.StashKey[Stack]()
+_migrations_key = pytest.StashKey[Timeline]()
 _blind_key = pytest.StashKey[Counter[str]]()
 
 
@@ -165,6 +168,11 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         if breaches:
             folder = stack.keep(breaches)
             raise StopRuleBreached(f"{tell(breaches, stack.timeline)}\nEVIDENCE {folder}")
+    migrated = item.stash.get(_migrations_key, None)
+    if migrated is not None:
+        breaches = judge(migrated)
+        if breaches:
+            raise StopRuleBreached(tell(breaches, migrated))
     return result
 
 
@@ -191,10 +199,12 @@ def zygote(lease_pool: LeasePool, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def migrations(postgres_server: RunningServer) -> Iterator[Migrations]:
-    """The migrations of a blank database of its own, marked as a testnet one."""
+def migrations(request: pytest.FixtureRequest, postgres_server: RunningServer) -> Iterator[Migrations]:
+    """The migrations of a blank database of its own, marked as a testnet one; the rules judge each of their steps."""
+    timeline = Timeline()
+    request.node.stash[_migrations_key] = timeline
     with clone(postgres_server, migrated=False) as address:
-        yield Migrations(address)
+        yield Migrations(address, timeline=timeline)
 
 
 @pytest.fixture

@@ -27,9 +27,16 @@ TABLES = (
     "risk_settings",
     "bot_statuses",
     "baseline_holdings",
+    "managed_proposals",
+    "managed_assets_history",
 )
 
-_ORDER = {"config_profiles": "profile_id", "risk_settings": "profile_id, key", "baseline_holdings": "asset"}
+_ORDER = {
+    "config_profiles": "profile_id",
+    "risk_settings": "profile_id, key",
+    "baseline_holdings": "asset",
+    "managed_proposals": "proposal_id",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +66,15 @@ class Rows:
     def query(self, statement: LiteralString, *parameters: Any) -> list[dict[str, Any]]:
         """The rows of one statement."""
         return self._open().execute(statement, parameters).fetchall()
+
+    def results_of(self, script: LiteralString) -> list[dict[str, Any]]:
+        """The rows of every statement of a script that returns any, in one round trip."""
+        cursor = self._open().execute(script)
+        rows: list[dict[str, Any]] = []
+        while True:
+            rows += cursor.fetchall() if cursor.description is not None else []
+            if not cursor.nextset():
+                return rows
 
     def scalar(self, statement: LiteralString, *parameters: Any) -> Any:
         """The first value of the first row."""
