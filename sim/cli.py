@@ -18,6 +18,8 @@ from sim.postgres.marker import init_database, read_marker
 from sim.postgres.template import sqlalchemy_url
 from sim.rules.registry import RULES, sentence
 from worker.contracts.errors import StackError
+from worker.contracts.state_parity import exported_states, parity_problems
+from worker.contracts.states import ManagedState
 
 _REFERENCE_RUN = "sim/scenarios/bus/test_reference_run.py::test_reference_run_changes_only_the_expected_rows"
 
@@ -145,6 +147,28 @@ def db_downgrade(host: str, port: int, name: str, user: str, revision: str, yes:
         click.confirm(f"database {name} holds rows that will be lost; go on?", abort=True)
     migrate.downgrade(sqlalchemy_url(address), revision)
     click.echo(f"schema: {migrate.revision_of(sqlalchemy_url(address)) or 'none'}")
+
+
+@db.command("states")
+@click.option(
+    "--against", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="a list that other code exported"
+)
+def db_states(against: Path | None) -> None:
+    """Show the ten states of managed holdings, or hold them against another code base's list.
+
+    The list is a JSON array of the states, a JSON object with the states as its values, or one state per line.
+    """
+    if against is None:
+        click.echo("\n".join(state.value for state in ManagedState))
+        return
+    try:
+        exported = exported_states(against.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"{against} holds no list of states: {error}") from error
+    problems = parity_problems(exported)
+    if problems:
+        raise click.ClickException(f"{against} differs from the enum: {'; '.join(problems)}")
+    click.echo(f"{against} names exactly the {len(ManagedState)} states")
 
 
 @db.command("backup")

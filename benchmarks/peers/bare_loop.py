@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.peers.protocol import Meter, answer, requests
-from worker.db import bus_store
+from worker.db import bus_store, claim_store
 
 _CLAIM = """
 UPDATE commands
@@ -64,7 +64,7 @@ def run_guarded(cursor: "psycopg.Cursor[Any]", meter: Meter, commands: int) -> N
     """As `run_bare`, with the worker's own statements."""
     claimer = {"worker_id": "bare", "set_aside": "{}"}
     for _ in range(commands):
-        _, _, identity, _, _, _, _, payload, _, _, attempt, *_ = _one(cursor, bus_store._CLAIM, claimer)
+        _, _, _, identity, _, _, _, _, payload, _, _, attempt, *_ = _one(cursor, claim_store._CLAIM, claimer)
         mine = {"id": identity, "attempt": attempt, "worker_id": "bare"}
         _one(cursor, bus_store._START, mine)
         json.loads(payload)

@@ -39,7 +39,7 @@ class NoOpHandler:
         self.meter.tick()
         return Outcome(status=CommandStatus.SUCCEEDED, result={"ok": True})
 
-    def failure(self, refusal: Refusal) -> Outcome:
+    def failure(self, refusal: Refusal, command: ClaimedCommand) -> Outcome:
         """As every handler."""
         return refused(refusal)
 

@@ -3,6 +3,7 @@
 from tests.planted_bugs.bug import Edit, PlantedBug, one_edit
 
 _STORE = "worker/db/bus_store.py"
+_CLAIM_STORE = "worker/db/claim_store.py"
 _RECOVER = "worker/bus/recover.py"
 _LOOP = "worker/bus/loop.py"
 _WORKER = "worker/command_worker.py"
@@ -31,8 +32,13 @@ def _sql(name: str, claim: str, old: str, new: str, scenario: str, says: str) ->
     return one_edit(name, claim=claim, file=_STORE, old=old, new=new, scenario=scenario, says=says)
 
 
+def _claim_sql(name: str, claim: str, old: str, new: str, scenario: str, says: str) -> PlantedBug:
+    """The claim changed."""
+    return one_edit(name, claim=claim, file=_CLAIM_STORE, old=old, new=new, scenario=scenario, says=says)
+
+
 _CLAIM = (
-    _sql(
+    _claim_sql(
         "claim without SKIP LOCKED",
         "contract §4: FOR UPDATE SKIP LOCKED",
         "FOR UPDATE OF candidate SKIP LOCKED)",
@@ -40,7 +46,7 @@ _CLAIM = (
         f"{_TWO}::test_row_held_by_another_session_is_skipped_and_the_next_command_runs",
         "was still running after",
     ),
-    _sql(
+    _claim_sql(
         "claim without a look at the subject",
         "contract §4: a subject has one command claimed or running",
         _NONE_ACTIVE,
@@ -52,7 +58,7 @@ _CLAIM = (
         name="claim without a look at the subject, nor an index",
         claim="contract §4: a subject has one command claimed or running",
         edits=(
-            Edit(file=_STORE, old=_NONE_ACTIVE, new=""),
+            Edit(file=_CLAIM_STORE, old=_NONE_ACTIVE, new=""),
             Edit(
                 file="worker/db/migrations/versions/r0001_command_bus.py",
                 old='"commands_one_active_per_subject", "commands", ["subject"], unique=True,',
@@ -63,7 +69,7 @@ _CLAIM = (
         says="was still running after",
         builds_database=True,
     ),
-    _sql(
+    _claim_sql(
         "claim without an order",
         "contract §4: an explicit order",
         _ORDER,
@@ -71,7 +77,7 @@ _CLAIM = (
         f"{_MANY}::test_commands_of_one_instant_run_in_the_order_of_their_ids",
         "At index 0 diff",
     ),
-    _sql(
+    _claim_sql(
         "claim by id alone",
         "contract §4: the oldest command first",
         _ORDER,
@@ -79,7 +85,7 @@ _CLAIM = (
         f"{_MANY}::test_command_made_earlier_runs_first_though_its_id_is_higher",
         "At index 0 diff",
     ),
-    _sql(
+    _claim_sql(
         "claim of the newest first",
         "contract §4: the oldest command first",
         _ORDER,
@@ -87,7 +93,7 @@ _CLAIM = (
         f"{_MANY}::test_once_with_many_pending_runs_exactly_the_oldest",
         "<CommandStatus.PENDING: 'pending'> != <CommandStatus.SUCCEEDED: 'succeeded'>",
     ),
-    _sql(
+    _claim_sql(
         "claim without a look at the expiry",
         "contract §4: a command past its expiry never runs",
         _IS_EXPIRED_SQL,
@@ -95,7 +101,7 @@ _CLAIM = (
         f"{_EXPIRY}::test_command_claimed_from_its_expiry_on_never_runs[3:00:00]",
         "<CommandStatus.FAILED: 'failed'> != <CommandStatus.EXPIRED: 'expired'>",
     ),
-    _sql(
+    _claim_sql(
         "claim at the expiry instant",
         "contract §4: expired means now() >= expires_at",
         _IS_EXPIRED_SQL,
@@ -103,7 +109,7 @@ _CLAIM = (
         f"{_EXPIRY}::test_command_claimed_from_its_expiry_on_never_runs[0:00:00]",
         "<CommandStatus.FAILED: 'failed'> != <CommandStatus.EXPIRED: 'expired'>",
     ),
-    _sql(
+    _claim_sql(
         "overdue command holds up its subject",
         "contract §4: only an unexpired earlier command comes first",
         "                AND (earlier.expires_at IS NULL OR now() < earlier.expires_at)\n",
@@ -178,7 +184,7 @@ _FENCING_BUGS = (
 )
 
 _LEASE_BUGS = (
-    _sql(
+    _claim_sql(
         "lease of half a minute",
         "contract §4: a claim holds for 60 s",
         "lease_expires_at = now() + interval '60 seconds', updated_at = now()\n    WHERE c.id = (",
@@ -186,7 +192,7 @@ _LEASE_BUGS = (
         f"{_STILL_HOLDS}[a microsecond early-in mid-run]",
         "<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.RUNNING: 'running'>",
     ),
-    _sql(
+    _claim_sql(
         "lease still held at its last instant",
         "contract §4: an expired lease is put back",
         "AND lease_expires_at <= now() LIMIT 1",
@@ -198,11 +204,11 @@ _LEASE_BUGS = (
         name="lease judged as lapsed while it holds",
         claim="contract §4: a claim holds for 60 s",
         edits=tuple(
-            Edit(file=_STORE, old=old, new=old.replace("<= now()", "> now()"))
-            for old in (
-                "AND lease_expires_at <= now() LIMIT 1",
-                "AND c.lease_expires_at <= now()\n    ORDER BY",
-                "AND status = %(status)s AND lease_expires_at <= now()\n    RETURNING command_id\n",
+            Edit(file=file, old=old, new=old.replace("<= now()", "> now()"))
+            for file, old in (
+                (_CLAIM_STORE, "AND lease_expires_at <= now() LIMIT 1"),
+                (_STORE, "AND c.lease_expires_at <= now()\n    ORDER BY"),
+                (_STORE, "AND status = %(status)s AND lease_expires_at <= now()\n    RETURNING command_id\n"),
             )
         ),
         scenarios=(f"{_STILL_HOLDS}[at once-in mid-run]",),

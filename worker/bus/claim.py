@@ -7,9 +7,11 @@ import psycopg
 
 from worker.bus.context import BusContext
 from worker.bus.recover import recover_lapsed
+from worker.bus.sweep import sweep_due
 from worker.contracts.errors import Reason, TransientError
-from worker.db import bus_store
-from worker.db.bus_store import Claim, ClaimedCommand, expire_overdue
+from worker.db import claim_store
+from worker.db.bus_store import ClaimedCommand, expire_overdue
+from worker.db.claim_store import Claim
 from worker.db.session import Failure, classify
 
 LOG = logging.getLogger(__name__)
@@ -32,33 +34,46 @@ class Taken:
 def take_next(context: BusContext) -> Taken | None:
     """The next command for this worker, or None when there is nothing to do.
 
-    Effects: overdue commands become `expired`, lapsed ones go back or fail, and at most one command is claimed.
+    Effects: overdue commands become `expired`, lapsed ones go back or fail, at most 100 due proposals are settled, and
+    at most one command is claimed.
     Raises: `TransientError`.
     """
     context.set_aside.clear()
+    context.proposals_set_aside.clear()
+    looks_for_due = True
     for _ in range(MAX_SWEEPS):
-        found = claim_once(context)
+        found = claim_once(context, looks_for_due=looks_for_due)
         if found.has_overdue:
             LOG.info("%d overdue command(s) expired", expire_overdue(context.connection, worker_id=context.worker_id))
         if found.command is not None:
             return Taken(command=found.command, is_running=False)
-        if not found.has_lapsed_lease:
+        if found.has_lapsed_lease:
+            abandoned = recover_lapsed(context)
+            if abandoned is not None:
+                return Taken(command=abandoned, is_running=True)
+        elif found.has_due_proposal:
+            sweep_due(context)
+            # Once before each claim, and what it could not settle keeps no command waiting: handlers judge for themselves.
+            looks_for_due = False
+        else:
             context.require_nothing_set_aside()
             return None
-        abandoned = recover_lapsed(context)
-        if abandoned is not None:
-            return Taken(command=abandoned, is_running=True)
     raise TransientError(Reason.DATABASE_UNAVAILABLE, f"leases kept running out during {MAX_SWEEPS} sweeps; run again")
 
 
-def claim_once(context: BusContext) -> Claim:
+def claim_once(context: BusContext, *, looks_for_due: bool = True) -> Claim:
     """What one successful look at the bus found.
 
     Raises: `TransientError` when every try lost its subject to another worker.
     """
     for _ in range(MAX_CLAIM_TRIES):
         try:
-            return bus_store.claim(context.connection, worker_id=context.worker_id, set_aside=context.set_aside)
+            return claim_store.claim(
+                context.connection,
+                worker_id=context.worker_id,
+                set_aside=context.set_aside,
+                looks_for_due=looks_for_due,
+            )
         except psycopg.Error as error:
             if classify(error) is not Failure.UNIQUE_VIOLATION:
                 raise

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -15,7 +16,8 @@ from worker.readers.home import Home
 class BusContext:
     """The worker's one connection (autocommit), its id, the home it serves and the handlers it has.
 
-    `set_aside` are the commands, by row id, that only a person can settle, and why; looked at anew before each claim.
+    `set_aside` are the commands, by row id, that only a person can settle, and why; `proposals_set_aside` the same of
+    due proposals. Both are looked at anew before each claim.
     """
 
     connection: Connection
@@ -23,8 +25,9 @@ class BusContext:
     home: Home
     handlers: Mapping[CommandType, Handler]
     set_aside: dict[int, TransientError] = field(default_factory=dict)
+    proposals_set_aside: dict[UUID, TransientError] = field(default_factory=dict)
 
     def require_nothing_set_aside(self) -> None:
-        """Raises: the `TransientError` of a command that was set aside: the run must not end as if all were well."""
-        for error in self.set_aside.values():
+        """Raises: the `TransientError` of what was set aside: the run must not end as if all were well."""
+        for error in (*self.set_aside.values(), *self.proposals_set_aside.values()):
             raise error

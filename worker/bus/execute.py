@@ -153,4 +153,4 @@ def _given_up(context: BusContext, command: ClaimedCommand, error: TransientErro
     refusal = Refusal(error.reason, f"{error.message} (attempt {command.attempt} of {MAX_ATTEMPTS})")
     spec = spec_for(command.command_type)
     handler = None if spec is None else context.handlers.get(spec.command_type)
-    return refused(refusal) if handler is None else handler.failure(refusal)
+    return refused(refusal) if handler is None else handler.failure(refusal, command)

@@ -66,8 +66,9 @@ def may_be_on_disk(context: BusContext, command: ClaimedCommand) -> bool:
         return False
     try:
         intent = pending_intent(context.home)
-        if intent is not None:
-            return intent.command_id == command.command_id
+        if intent is not None and intent.command_id == command.command_id:
+            return True
+        # Another's intent makes the pair unreadable as one, and says nothing of a change made before it.
         return _is_applied(context, command)
     except TransientError:
         return is_named_in_files(context.home, command.command_id)
@@ -135,4 +136,4 @@ def _exhausted(context: BusContext, command: ClaimedCommand, error: TransientErr
     )
     spec = spec_for(command.command_type)
     handler = context.handlers.get(spec.command_type) if spec is not None else None
-    return handler.failure(refusal) if handler is not None else refused(refusal)
+    return handler.failure(refusal, command) if handler is not None else refused(refusal)

@@ -59,6 +59,7 @@ class Reason(StrEnum):
     ILLEGAL_TRANSITION = "state/illegal_transition"
     ASSET_NOT_IN_BASELINE = "state/asset_not_in_baseline"
     PROPOSAL_NOT_FOUND = "state/proposal_not_found"
+    PROPOSAL_NOT_READABLE = "state/proposal_not_readable"
     PROFILE_AMBIGUOUS = "state/profile_ambiguous"
     MARKET_DATA_INSUFFICIENT = "state/market_data_insufficient"
     POSITION_BELOW_MINIMUM = "state/position_below_minimum"
@@ -107,14 +108,17 @@ class EnvironmentNotAllowed(Refusal):
 
 
 class ProposalAlreadyDecided(Refusal):
-    """Another command came first: the one that holds the same idempotency key, or that decided the proposal."""
+    """Another command came first: the one that holds the same idempotency key, or that decided the proposal.
 
-    def __init__(self, *, subject: str, found: str, winner: str | None = None) -> None:
+    Also a proposal that cannot be decided because it is not proposed yet, or no longer.
+    """
+
+    def __init__(self, *, subject: str, found: str, winner: str | None = None, expected: str = "open") -> None:
         told = found if winner is None else f"{found} by command {winner}"
         super().__init__(
-            Reason.ALREADY_DECIDED, f"{subject} is already {told}, expected it to be open; reload the page to see it"
+            Reason.ALREADY_DECIDED, f"{subject} is {told}, expected it to be {expected}; reload the page to see it"
         )
-        self.expected = "open"
+        self.expected = expected
         self.found = found
         self.winner = winner
 

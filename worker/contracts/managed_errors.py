@@ -23,6 +23,19 @@ class ProposalNotFound(Refusal):
         self.found = None
 
 
+class ProposalNotReadable(Refusal):
+    """The proposal has no document, or one that does not fit its schema: nobody can decide what they cannot read."""
+
+    def __init__(self, proposal_id: UUID, *, found: str) -> None:
+        super().__init__(
+            Reason.PROPOSAL_NOT_READABLE,
+            f"proposal {proposal_id} has {found}, expected a whole document; if it stays so, let it expire and request "
+            "a new proposal",
+        )
+        self.expected = "a whole document"
+        self.found = found
+
+
 class ProposalAlreadyOpen(Refusal):
     """The asset has a proposal that is not final yet; a second one would compete with it."""
 

@@ -7,7 +7,7 @@ Source: contract §2, §8.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import NewType
@@ -19,6 +19,9 @@ ProposalId = NewType("ProposalId", UUID)
 
 SCHEMA_VERSION = 1
 ENGINE_VERSION = "risk-proposal-engine-v1"
+
+OPEN_FOR = timedelta(minutes=15)
+"""How long a request may wait for its proposal, and then the proposal for its decision. Source: contract §8."""
 
 _NAMESPACE = UUID("6c1f7f0e-6a0b-5a5e-9d3c-0e5f5b0a7a11")
 """Fixed for ever: proposal ids of one click must stay the same."""

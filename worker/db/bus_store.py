@@ -1,4 +1,4 @@
-"""The worker's statements on the bus: claim, start, renew, finish, recover, expire.
+"""The worker's statements on the bus once a command is claimed: start, renew, finish, recover, expire.
 
 Each is one statement, so one commit and one round trip on an autocommit connection; each moves a command only from
 the status and fencing number it expects, and says by its rows whether it did. Source: contract §4.
@@ -38,15 +38,6 @@ class ClaimedCommand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """What one look at the bus found: a command or None, and whether a sweep has work to do."""
-
-    command: ClaimedCommand | None
-    has_lapsed_lease: bool
-    has_overdue: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LapsedLease:
     """A command whose holder let its lease run out."""
 
@@ -72,51 +63,19 @@ class AuditRow:
     metadata: dict[str, Any]
 
 
-_HELD = """
+HELD = """
     c.id, c.command_id, c.command_type, c.subject, c.environment, c.payload::text AS payload, c.requested_by,
     c.attempts, c.expires_at, c.worker_id
 """
+"""What a statement takes of a command's row `c`, for `COMMAND_COLUMNS` to be selected from."""
 
 # The payload is turned into text once, above; each time costs the server as much as one of the claim's conditions.
-_COLUMNS = f"""
+COMMAND_COLUMNS = f"""
     id, command_id, command_type, subject, environment,
     CASE WHEN octet_length(payload) <= {MAX_PAYLOAD_BYTES} THEN payload END AS payload,
     octet_length(payload) AS payload_bytes, requested_by, attempts, expires_at, worker_id
 """
-
-_CLAIM = f"""
-WITH lapsed AS (
-    SELECT 1 FROM commands
-    WHERE status IN ('claimed', 'running') AND id <> ALL (%(set_aside)s::bigint[]) AND lease_expires_at <= now() LIMIT 1
-), claimed AS (
-    UPDATE commands AS c
-    SET status = 'claimed', worker_id = %(worker_id)s, attempts = c.attempts + 1, claimed_at = now(),
-        lease_expires_at = now() + interval '60 seconds', updated_at = now()
-    WHERE c.id = (
-        SELECT candidate.id
-        FROM commands AS candidate
-        WHERE candidate.status = 'pending'
-          AND (candidate.expires_at IS NULL OR now() < candidate.expires_at)
-          AND NOT EXISTS (
-              SELECT 1 FROM commands AS earlier
-              WHERE earlier.subject = candidate.subject AND earlier.status = 'pending'
-                AND (earlier.expires_at IS NULL OR now() < earlier.expires_at)
-                AND (earlier.created_at, earlier.id) < (candidate.created_at, candidate.id))
-          AND NOT EXISTS (
-              SELECT 1 FROM commands AS active
-              WHERE active.subject = candidate.subject AND active.status IN ('claimed', 'running'))
-        ORDER BY candidate.created_at, candidate.id
-        LIMIT 1
-        FOR UPDATE OF candidate SKIP LOCKED)
-      AND NOT EXISTS (SELECT 1 FROM lapsed)
-    RETURNING {_HELD}
-)
-SELECT
-    EXISTS (SELECT 1 FROM lapsed) AS lapsed,
-    EXISTS (SELECT 1 FROM commands WHERE status = 'pending' AND expires_at <= now()) AS overdue,
-    {_COLUMNS}
-FROM (SELECT 1) AS one LEFT JOIN claimed ON true
-"""
+"""What `command_of` reads."""
 
 _START = """
 WITH started AS (
@@ -182,9 +141,9 @@ RETURNING command_id
 """
 
 _LAPSED = f"""
-SELECT status, {_COLUMNS}
+SELECT status, {COMMAND_COLUMNS}
 FROM (
-    SELECT c.status, {_HELD}, c.lease_expires_at
+    SELECT c.status, {HELD}, c.lease_expires_at
     FROM commands AS c
     WHERE c.status IN ('claimed', 'running') AND c.id <> ALL (%(set_aside)s::bigint[]) AND c.lease_expires_at <= now()
     ORDER BY c.lease_expires_at, c.id
@@ -231,31 +190,15 @@ WITH taken AS (
     SET worker_id = %(worker_id)s, attempts = c.attempts + 1, lease_expires_at = now() + interval '60 seconds',
         updated_at = now()
     WHERE c.id = %(id)s AND c.attempts = %(attempt)s AND c.status = 'running' AND c.lease_expires_at <= now()
-    RETURNING {_HELD}
+    RETURNING {HELD}
 ), logged AS (
     INSERT INTO command_audit_log (command_id, event_type, status_from, status_to, worker_id, detail)
     SELECT command_id, 'lease_taken_over', 'running', 'running', %(worker_id)s,
            json_build_object('attempt', %(attempt)s::int)
     FROM taken
 )
-SELECT {_COLUMNS} FROM taken
+SELECT {COMMAND_COLUMNS} FROM taken
 """
-
-
-def claim(connection: Connection, *, worker_id: str, set_aside: Collection[int] = ()) -> Claim:
-    """The oldest command that may run now, claimed for `worker_id`, or none; none while a lapsed lease waits.
-
-    The lapsed leases of the rows `set_aside` do not count.
-
-    Effects: at most one command `pending` → `claimed` with a 60 s lease and a new fencing number; no audit row.
-    Raises: `psycopg.errors.UniqueViolation` when another worker claimed the same subject first; try again.
-    """
-    lapsed, overdue, *columns = execute(connection, _CLAIM, {"worker_id": worker_id, "set_aside": _array(set_aside)})[0]
-    return Claim(
-        command=None if columns[0] is None else _command(columns),
-        has_lapsed_lease=lapsed,
-        has_overdue=overdue,
-    )
 
 
 def start(connection: Connection, command: ClaimedCommand) -> datetime | None:
@@ -304,8 +247,8 @@ def expire_overdue(connection: Connection, *, worker_id: str) -> int:
 
 def lapsed_leases(connection: Connection, *, set_aside: Collection[int] = ()) -> list[LapsedLease]:
     """Commands whose lease has run out, without the rows `set_aside`, oldest lease first; at most 100."""
-    rows = execute(connection, _LAPSED, {"set_aside": _array(set_aside)})
-    return [LapsedLease(status=CommandStatus(row[0]), command=_command(row[1:])) for row in rows]
+    rows = execute(connection, _LAPSED, {"set_aside": id_array(set_aside)})
+    return [LapsedLease(status=CommandStatus(row[0]), command=command_of(row[1:])) for row in rows]
 
 
 def put_back(connection: Connection, lapsed: LapsedLease, *, worker_id: str) -> bool:
@@ -334,10 +277,11 @@ def give_up(
 def take_over(connection: Connection, lapsed: LapsedLease, *, worker_id: str) -> ClaimedCommand | None:
     """The running command under a new fencing number, held by `worker_id`; None if it moved meanwhile."""
     rows = execute(connection, _TAKE_OVER, _recovery(lapsed, worker_id))
-    return _command(rows[0]) if rows else None
+    return command_of(rows[0]) if rows else None
 
 
-def _command(row: Sequence[Any]) -> ClaimedCommand:
+def command_of(row: Sequence[Any]) -> ClaimedCommand:
+    """The command in a row of `COMMAND_COLUMNS`."""
     return ClaimedCommand(
         id=row[0],
         command_id=row[1],
@@ -353,7 +297,7 @@ def _command(row: Sequence[Any]) -> ClaimedCommand:
     )
 
 
-def _array(ids: Collection[int]) -> str:
+def id_array(ids: Collection[int]) -> str:
     """`ids` as Postgres writes an array; the driver's own way costs more than the condition it is for."""
     return f"{{{','.join(map(str, ids))}}}"
 

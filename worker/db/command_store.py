@@ -39,6 +39,11 @@ class StoredCommand:
     checksum: str | None
 
 
+def database_now(connection: Connection) -> datetime:
+    """The transaction's now (UTC, database clock)."""
+    return connection.execute(select(func.now())).scalar_one()
+
+
 def moment_after(connection: Connection, delay: timedelta | None) -> datetime | None:
     """The transaction's now plus `delay` (UTC, database clock), or None without a delay."""
     if delay is None:

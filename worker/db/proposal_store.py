@@ -65,12 +65,10 @@ DUE_CONDITION = """
              WHERE request.idempotency_key = 'mh:request:' || p.proposal_id::text
                AND request.status IN ('failed', 'expired', 'cancelled')))
     AND NOT EXISTS (
-        SELECT 1 FROM commands AS request
-        WHERE request.idempotency_key = 'mh:request:' || p.proposal_id::text
-          AND request.status IN ('claimed', 'running'))
+        SELECT 1 FROM commands AS active WHERE active.subject = p.asset AND active.status IN ('claimed', 'running'))
 """
 """True of a row `p` of `managed_proposals` that a sweep must settle: open, too late or its request came to nothing, and
-nobody at work on it. Parameters: none. The claim embeds it, so that looking costs no round trip."""
+no command of its asset at work, which would judge it itself. Parameters: none. The claim embeds it, so that looking costs no round trip."""
 
 _DUE = f"""
 SELECT {_COLUMNS} FROM managed_proposals AS p
@@ -124,7 +122,7 @@ def find_proposal(connection: Connection, proposal_id: UUID) -> ProposalRow | No
 
 
 def open_proposal_of(connection: Connection, asset: str) -> ProposalRow | None:
-    """The asset's proposal that is `proposal_pending` or `risk_proposed` (the oldest, should there be more), or None."""
+    """The asset's proposal that is `proposal_pending` or `risk_proposed` (the oldest of several), or None."""
     return _first(execute(connection, _OPEN_OF, {"asset": asset}))
 
 

@@ -37,6 +37,20 @@ def require_unexpired_proposal(proposal: Proposal, now: datetime) -> None:
         raise ProposalExpired(proposal.proposal_id, expires_at=proposal.expires_at, now=now)
 
 
+def require_variant(proposal: Proposal, variant: str) -> Variant:
+    """The variant of that name.
+
+    Raises: `Refusal` (`validation/variant_unknown`).
+    """
+    chosen = proposal.variant(variant)
+    if chosen is None:
+        names = ", ".join(one.name.value for one in proposal.assessment.variants)
+        raise Refusal(
+            Reason.VARIANT_UNKNOWN, f"expected a variant of proposal {proposal.proposal_id} ({names}); choose one"
+        )
+    return chosen
+
+
 def require_approvable(
     proposal: Proposal,
     *,
@@ -50,12 +64,7 @@ def require_approvable(
     Raises: `Refusal` (`validation/variant_unknown`, `state/position_below_minimum`,
     `validation/override_not_allowed`), `HardConfirmMismatch`, `ConfidenceOverrideRequired`.
     """
-    chosen = proposal.variant(variant)
-    if chosen is None:
-        names = ", ".join(one.name.value for one in proposal.assessment.variants)
-        raise Refusal(
-            Reason.VARIANT_UNKNOWN, f"expected a variant of proposal {proposal.proposal_id} ({names}); choose one"
-        )
+    chosen = require_variant(proposal, variant)
     expected = hard_confirm_text(proposal.asset, variant)
     if hard_confirm != expected:
         raise HardConfirmMismatch(expected=expected, found=hard_confirm)
@@ -78,9 +87,11 @@ def require_approvable(
 
 def override_problems(variant: Variant, overrides: Mapping[str, Any]) -> tuple[str, ...]:
     """Unknown keys, values outside (0, 1], and values that would put more at risk than the variant does."""
-    problems = [
-        f"override {key[:64]!r} is not one of {', '.join(OVERRIDES)}" for key in overrides if key not in OVERRIDES
-    ]
+    if not isinstance(overrides, Mapping):
+        return (f"overrides must be shares by name, found a {type(overrides).__name__}",)
+    # A key nobody knows may be anything, a pasted secret included, so it is counted and not shown.
+    unknown = len(overrides.keys() - set(OVERRIDES))
+    problems = [f"{unknown} unknown override(s); allowed are {', '.join(OVERRIDES)}"] if unknown else []
     for key in OVERRIDES:
         if key not in overrides:
             continue

@@ -53,12 +53,12 @@ class ApplyBaselineHandler:
                 require_unexpired(assignment)
                 _require_all_frozen(before)
         except Refusal as refusal:
-            return self.failure(refusal)
+            return self.failure(refusal, assignment.command)
         after = before if mine else _write(assignment, lock, before, payload)
         _snapshot(assignment, lock, before=None if mine else before, after=after)
         return _succeeded(after, is_repair=mine)
 
-    def failure(self, refusal: Refusal) -> Outcome:
+    def failure(self, refusal: Refusal, command: ClaimedCommand) -> Outcome:
         """One log row and one audit event say that the baseline was not applied, and why."""
         reason = {"reason": refusal.reason.value}
         return refused(

@@ -40,7 +40,7 @@ class ApplyProfileHandler:
             profile = self._profile(assignment, payload, version)
             config_keys, risk_keys = _validate(profile)
         except Refusal as refusal:
-            return self.failure(refusal)
+            return self.failure(refusal, assignment.command)
         return Outcome(
             status=CommandStatus.SUCCEEDED,
             result={
@@ -58,7 +58,7 @@ class ApplyProfileHandler:
             log_rows=(_STARTED, note("apply_profile_testnet.dry_run_succeeded")),
         )
 
-    def failure(self, refusal: Refusal) -> Outcome:
+    def failure(self, refusal: Refusal, command: ClaimedCommand) -> Outcome:
         """A refused dry run leaves the same number of rows as one that succeeded."""
         rejected = note("apply_profile_testnet.dry_run_rejected", {"reason": refusal.reason.value})
         return refused(refusal, log_rows=(_STARTED, rejected))

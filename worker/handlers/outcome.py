@@ -59,8 +59,11 @@ class Handler(Protocol):
         """
         ...
 
-    def failure(self, refusal: Refusal) -> Outcome:
-        """The outcome of a command that was refused, or given up, with this handler's own rows."""
+    def failure(self, refusal: Refusal, command: ClaimedCommand) -> Outcome:
+        """The outcome of a command that was refused, or given up, with this handler's own rows.
+
+        Recovery, which gives a command up in one statement, writes no cache rows with it.
+        """
         ...
 
 

@@ -18,14 +18,12 @@ import msgspec
 
 from worker.contracts.commands import CommandId
 from worker.contracts.payloads import Asset
+from worker.contracts.text_forms import DecimalText, TimeText
 from worker.readers.document import (
     Generation,
-    QuantityText,
-    TimeText,
     convert_at,
     entries_of,
     parse_document,
-    read_quantity,
     read_time,
 )
 
@@ -53,7 +51,7 @@ class Baseline:
 
 
 class _HoldingOnDisk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    quantity: QuantityText
+    quantity: DecimalText
     frozen: bool
     recorded_at: TimeText
     command_id: UUID
@@ -87,7 +85,7 @@ def decode_baseline(content: bytes, *, path: Path) -> Baseline:
 def _holding(raw: Any, *, path: Path, place: str) -> BaselineHolding:
     entry = convert_at(raw, _HoldingOnDisk, path=path, place=place)
     return BaselineHolding(
-        quantity=read_quantity(entry.quantity),
+        quantity=Decimal(entry.quantity),
         frozen=entry.frozen,
         recorded_at=read_time(entry.recorded_at, path=path, place=f"{place}.recorded_at"),
         command_id=CommandId(entry.command_id),

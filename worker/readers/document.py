@@ -9,8 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -18,18 +17,10 @@ import msgspec
 
 from worker.contracts import canonical_json
 from worker.contracts.errors import Reason, Refusal, TransientError
+from worker.contracts.text_forms import time_of
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 """A home of 500 assets needs under 200 kB; anything near this limit is not a file of ours."""
-
-QuantityText = Annotated[str, msgspec.Meta(pattern=r"\A(0|[1-9][0-9]{0,29})(\.[0-9]{1,30})?\Z")]
-"""A decimal without sign or exponent, as a string so that no reader turns it into a float."""
-
-TimeText = Annotated[
-    str,
-    msgspec.Meta(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z\Z"),
-]
-"""ISO 8601 in UTC with a Z; six digits of fraction or none."""
 
 Generation = Annotated[int, msgspec.Meta(ge=1, le=10**15 - 1)]
 
@@ -159,14 +150,9 @@ def read_time(text: str, *, path: Path, place: str) -> datetime:
     Raises: `DamagedFile` for a time that no calendar has.
     """
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        return time_of(text)
     except ValueError as error:
         raise DamagedFile(path, place=place, problem=f"{text!r} is no instant: {error}") from error
-
-
-def read_quantity(text: str) -> Decimal:
-    """The quantity that a text matching `QuantityText` stands for, exactly."""
-    return Decimal(text)
 
 
 def entries_of(entries: Mapping[str, Any], *, path: Path, place: str, name_type: Any) -> list[tuple[str, str, Any]]:

@@ -19,14 +19,12 @@ import msgspec
 from worker.contracts.commands import CommandId
 from worker.contracts.payloads import Asset, Share
 from worker.contracts.states import ManagedState
+from worker.contracts.text_forms import DecimalText, TimeText
 from worker.readers.document import (
     Generation,
-    QuantityText,
-    TimeText,
     convert_at,
     entries_of,
     parse_document,
-    read_quantity,
     read_time,
 )
 
@@ -67,9 +65,9 @@ class ManagedAssets:
 
 class _TermsOnDisk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     variant: Share
-    allocation_pct: QuantityText
-    stop_loss_pct: QuantityText
-    take_profit_pct: QuantityText
+    allocation_pct: DecimalText
+    stop_loss_pct: DecimalText
+    take_profit_pct: DecimalText
 
 
 class _AssetOnDisk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,7 +113,7 @@ def _asset(raw: Any, *, path: Path, place: str) -> ManagedAsset:
 def _terms(terms: _TermsOnDisk) -> Terms:
     return Terms(
         variant=terms.variant,
-        allocation_pct=read_quantity(terms.allocation_pct),
-        stop_loss_pct=read_quantity(terms.stop_loss_pct),
-        take_profit_pct=read_quantity(terms.take_profit_pct),
+        allocation_pct=Decimal(terms.allocation_pct),
+        stop_loss_pct=Decimal(terms.stop_loss_pct),
+        take_profit_pct=Decimal(terms.take_profit_pct),
     )

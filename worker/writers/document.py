@@ -6,10 +6,12 @@ Z. A Python float is refused, because it has no exact decimal form.
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
+
+from worker.contracts.text_forms import decimal_text, time_text
 
 MAX_DEPTH = 32
 """Deeper than any file of ours; bounds recursion."""
@@ -26,26 +28,6 @@ def encode_document(document: Mapping[str, Any]) -> bytes:
     return f"{text}\n".encode()
 
 
-def write_time(instant: datetime) -> str:
-    """`instant` as ISO 8601 in UTC with a Z. Raises: `ValueError` for a time without a zone."""
-    if instant.utcoffset() is None:
-        raise ValueError(f"expected a time with a zone, found {instant.isoformat()} without one")
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def write_quantity(quantity: Decimal) -> str:
-    """`quantity` without exponent and without trailing zeros: equal quantities give equal text.
-
-    Raises: `ValueError` if it is not finite.
-    """
-    if not quantity.is_finite():
-        raise ValueError(f"expected a finite quantity, found {quantity}")
-    text = format(quantity, "f")
-    if "." in text:
-        text = text.rstrip("0").removesuffix(".")
-    return "0" if text == "-0" else text
-
-
 def _plain(value: Any, *, place: str, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise ValueError(f"expected at most {MAX_DEPTH} levels of nesting, found more at {place:.200}")
@@ -53,11 +35,11 @@ def _plain(value: Any, *, place: str, depth: int) -> Any:
         case None | bool() | int() | str():
             return value
         case Decimal():
-            return write_quantity(value)
+            return decimal_text(value)
         case UUID():
             return str(value)
         case datetime():
-            return write_time(value)
+            return time_text(value)
         case Mapping():
             return {
                 _name(key, place=place): _plain(item, place=f"{place}.{key}", depth=depth + 1)

@@ -41,7 +41,7 @@ class ToldHandler:
         self.assignments.append(assignment)
         return self.on_run(assignment)
 
-    def failure(self, refusal: Refusal) -> Outcome:
+    def failure(self, refusal: Refusal, command: ClaimedCommand) -> Outcome:
         return refused(refusal, log_rows=(note("told.rejected"),))
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from tests.worker.services.conftest import ADMIN, OTHER_ADMIN, REFERENCE_PROFILE, VIEWER, Outside
 from worker.contracts.errors import EnvironmentNotAllowed, Reason, Refusal
 from worker.contracts.states import CommandStatus
-from worker.db.bus_store import claim
+from worker.db.claim_store import claim
 from worker.services.apply_profile import ApplyProfileService
 from worker.services.commands import CommandService
 

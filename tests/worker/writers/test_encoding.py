@@ -13,10 +13,10 @@ from hypothesis import strategies as some
 from tests.worker.writers.homes import NINE, baseline_of, command_of, managed_state_of
 from worker.contracts.commands import CommandId
 from worker.contracts.states import ManagedState
+from worker.contracts.text_forms import decimal_text, time_text
 from worker.readers.baseline import Baseline, BaselineHolding, decode_baseline
 from worker.readers.managed_state import ManagedAsset, ManagedAssets, decode_managed_state
 from worker.writers.baseline import encode_baseline, encode_managed_state
-from worker.writers.document import write_quantity, write_time
 
 PATH = Path("file.json")
 
@@ -120,16 +120,16 @@ def test_managed_state_has_the_documented_fields() -> None:
     ],
 )
 def test_quantity_is_written_in_its_shortest_plain_form(quantity: str, text: str) -> None:
-    assert write_quantity(Decimal(quantity)) == text
+    assert decimal_text(Decimal(quantity)) == text
 
 
 def test_time_of_another_zone_is_written_in_utc() -> None:
-    assert write_time(NINE.astimezone(timezone(timedelta(hours=2)))) == "2026-05-12T09:00:00Z"
+    assert time_text(NINE.astimezone(timezone(timedelta(hours=2)))) == "2026-05-12T09:00:00Z"
 
 
 def test_time_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError):
-        write_time(NINE.replace(tzinfo=None))
+        time_text(NINE.replace(tzinfo=None))
 
 
 @pytest.mark.parametrize("quantity", ["-1", "NaN", "Infinity", "1e40", "1e-40"])

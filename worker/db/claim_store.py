@@ -1,0 +1,83 @@
+"""The claim: one statement that looks at the whole bus and takes at most one command. Source: contract §4.
+
+What a sweep has to do first is looked for in the same statement, so that looking costs no round trip of its own.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from worker.db.bus_store import COMMAND_COLUMNS, HELD, ClaimedCommand, command_of, id_array
+from worker.db.proposal_store import DUE_CONDITION
+from worker.db.session import execute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What one look at the bus found: a command or None, and whether a sweep has work to do."""
+
+    command: ClaimedCommand | None
+    has_lapsed_lease: bool
+    has_overdue: bool
+    has_due_proposal: bool
+
+
+_CLAIM = f"""
+WITH lapsed AS (
+    SELECT 1 FROM commands
+    WHERE status IN ('claimed', 'running') AND id <> ALL (%(set_aside)s::bigint[]) AND lease_expires_at <= now() LIMIT 1
+), due AS (
+    SELECT 1 FROM managed_proposals AS p WHERE %(looks_for_due)s::boolean AND {DUE_CONDITION} LIMIT 1
+), claimed AS (
+    UPDATE commands AS c
+    SET status = 'claimed', worker_id = %(worker_id)s, attempts = c.attempts + 1, claimed_at = now(),
+        lease_expires_at = now() + interval '60 seconds', updated_at = now()
+    WHERE c.id = (
+        SELECT candidate.id
+        FROM commands AS candidate
+        WHERE candidate.status = 'pending'
+          AND (candidate.expires_at IS NULL OR now() < candidate.expires_at)
+          AND NOT EXISTS (
+              SELECT 1 FROM commands AS earlier
+              WHERE earlier.subject = candidate.subject AND earlier.status = 'pending'
+                AND (earlier.expires_at IS NULL OR now() < earlier.expires_at)
+                AND (earlier.created_at, earlier.id) < (candidate.created_at, candidate.id))
+          AND NOT EXISTS (
+              SELECT 1 FROM commands AS active
+              WHERE active.subject = candidate.subject AND active.status IN ('claimed', 'running'))
+        ORDER BY candidate.created_at, candidate.id
+        LIMIT 1
+        FOR UPDATE OF candidate SKIP LOCKED)
+      AND NOT EXISTS (SELECT 1 FROM lapsed)
+      AND NOT EXISTS (SELECT 1 FROM due)
+    RETURNING {HELD}
+)
+SELECT
+    EXISTS (SELECT 1 FROM lapsed) AS lapsed,
+    EXISTS (SELECT 1 FROM commands WHERE status = 'pending' AND expires_at <= now()) AS overdue,
+    EXISTS (SELECT 1 FROM due) AS due,
+    {COMMAND_COLUMNS}
+FROM (SELECT 1) AS one LEFT JOIN claimed ON true
+"""
+
+
+def claim(
+    connection: Connection, *, worker_id: str, set_aside: Collection[int] = (), looks_for_due: bool = True
+) -> Claim:
+    """The oldest command that may run now, claimed for `worker_id`, or none; none while a sweep has work to do.
+
+    A sweep's work are lapsed leases, those of the rows `set_aside` aside, and with `looks_for_due` due proposals;
+    without it, none are reported.
+
+    Effects: at most one command `pending` → `claimed` with a 60 s lease and a new fencing number; no audit row.
+    Raises: `psycopg.errors.UniqueViolation` when another worker claimed the same subject first; try again.
+    """
+    parameters = {"worker_id": worker_id, "set_aside": id_array(set_aside), "looks_for_due": looks_for_due}
+    lapsed, overdue, due, *columns = execute(connection, _CLAIM, parameters)[0]
+    return Claim(
+        command=None if columns[0] is None else command_of(columns),
+        has_lapsed_lease=lapsed,
+        has_overdue=overdue,
+        has_due_proposal=due,
+    )
