@@ -131,8 +131,7 @@ def proposal_decided_twice(timeline: Timeline) -> Sequence[Breach]:
     for proposal_id in sorted({*winners, *endings, *rows} - excused):
         by_command = [_DECISIONS[name] for name in winners.get(proposal_id, [])]
         in_history = endings.get(proposal_id, [])
-        row = rows.get(proposal_id)
-        decision = None if row is None else row["decision"]
+        decision = rows[proposal_id]["decision"] if proposal_id in rows else None
         by_history = [ending for ending in in_history if ending != "expired"]
         is_one = len(by_command) <= 1 and len(in_history) <= 1
         if not is_one or not by_command == by_history == ([] if decision is None else [decision]):

@@ -1,4 +1,4 @@
-"""Whether files, cache and history of managed holdings agree once the stack is at rest. Source: contract §2, §8, §10."""
+"""Whether files, cache and history of managed holdings agree at the end of a story. Source: contract §2, §8, §10."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -214,7 +214,9 @@ def _not_one(detail: Mapping[str, Any]) -> str | None:
     """What is wrong with the transactions of a click; None for one transaction that ended as the click did."""
     transactions: Sequence[Mapping[str, Any]] = detail["transactions"]
     if len(transactions) > 1:
-        return f"{len(transactions)} transactions, {sum(1 for one in transactions if one['writes'])} of them with writes"
+        return (
+            f"{len(transactions)} transactions, {sum(1 for one in transactions if one['writes'])} of them with writes"
+        )
     if any(one["commits_by_itself"] for one in transactions):
         return "each statement commits by itself"
     if any(one["isolation"] not in (None, "READ COMMITTED") for one in transactions):

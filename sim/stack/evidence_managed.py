@@ -96,7 +96,6 @@ def _document(path: Path, name: str, damaged: dict[str, str]) -> dict[str, Any] 
     return found
 
 
-
 @cache
 def _taken(candidates: frozenset[str]) -> tuple[str, ...]:
     """Those of the candidates that the reader of `managed_state.json` takes as a state."""

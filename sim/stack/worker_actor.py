@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from io import StringIO
@@ -27,7 +27,7 @@ class WorkerActor:
     """Runs workers for one stack.
 
     `command` is the foreign executable of `--worker-command`, or None for our own worker. `environment` is what a
-    worker process of this stack is told; a scenario changes it per call.
+    worker process of this stack is told; a scenario changes it per call. `look` is called before each start.
     """
 
     launcher: Launcher
@@ -35,6 +35,7 @@ class WorkerActor:
     timeline: Timeline
     environment: Mapping[str, str]
     command: Sequence[str] | None = None
+    look: Callable[[], None] = lambda: None
     running: list[Child] = field(default_factory=list)
 
     def run_once(
@@ -72,6 +73,7 @@ class WorkerActor:
                 settings[name] = value
         settings[confined.LANDLOCK] = confined.rights(settings)
         actor = f"worker:{worker_id}"
+        self.look()
         self.timeline.record(
             actor=actor, kind="worker.run", subject=worker_id, argv=list(argv), handled_before=self._handled(worker_id)
         )
@@ -98,6 +100,7 @@ class WorkerActor:
             )
         settings = {**self.environment, "WORKER_ID": worker_id}
         actor = f"worker:{worker_id}"
+        self.look()
         self.timeline.record(
             actor=actor, kind="worker.run", subject=worker_id, argv=list(argv), handled_before=self._handled(worker_id)
         )

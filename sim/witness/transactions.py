@@ -46,10 +46,14 @@ class Seen:
 
     transactions: list[Transaction] = field(default_factory=list)
     _open: dict[int, Transaction] = field(default_factory=dict)
+    _raw: dict[int, int] = field(default_factory=dict)
 
     def began(self, connection: Connection) -> None:
         """Effects: a new transaction."""
-        made = self._at(connection.connection.driver_connection)
+        raw = connection.connection.driver_connection
+        # Once its server is gone, a connection no longer says which of the driver's it was.
+        self._raw[id(connection)] = id(raw)
+        made = self._at(raw)
         asked = connection.get_execution_options().get("isolation_level")
         made.isolation = None if asked is None else str(asked)
 
@@ -62,7 +66,7 @@ class Seen:
 
     def ended(self, connection: Connection, how: str) -> None:
         """Effects: the open transaction of the connection has ended so."""
-        current = self._open.pop(id(connection.connection.driver_connection), None)
+        current = self._open.pop(self._raw.get(id(connection), 0), None)
         if current is not None:
             current.ended = how
 
