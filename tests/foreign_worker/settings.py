@@ -14,7 +14,7 @@ from tests.foreign_worker.canonical import Refused, Transient, read_json
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 _TRANSIENT_CLASSES = ("08", "53", "57", "58")
 _TRANSIENT_STATES = ("40001", "40P01", "55P03", "25006")
 

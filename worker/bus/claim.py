@@ -53,7 +53,7 @@ def take_next(context: BusContext) -> Taken | None:
                 return Taken(command=abandoned, is_running=True)
         elif found.has_due_proposal:
             sweep_due(context)
-            # Once before each claim, and what it could not settle keeps no command waiting: handlers judge for themselves.
+            # Once before each claim; what is left keeps no command waiting, for handlers judge a proposal themselves.
             looks_for_due = False
         else:
             context.require_nothing_set_aside()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from worker.bus.claim import take_next
 from worker.bus.context import BusContext
 from worker.bus.execute import finish_started, run_command
+from worker.bus.sweep import restore_lost_rows
 from worker.db import bus_store
 from worker.db.session import driver, execute
 
@@ -42,6 +43,7 @@ def run_at_most(context: BusContext, max_commands: int, *, should_stop: Callable
 
     Raises: `TransientError`.
     """
+    restore_lost_rows(context)
     done = 0
     for _ in range(max_commands):
         if should_stop() or not step(context):
@@ -59,6 +61,7 @@ def run_until_stopped(context: BusContext, *, should_stop: Callable[[], bool], w
     """
     execute(context.connection, f"LISTEN {CHANNEL}", {})
     LOG.info("listening on %s", CHANNEL)
+    restore_lost_rows(context)
     # Unbounded by design: this is the service's main loop, and `should_stop` is its bound.
     while not should_stop():
         if not step(context):

@@ -3,7 +3,8 @@
 Schema 1, the same in `state/risk_proposals/<proposal_id>.json` and in `managed_proposals.proposal_json`::
 
     {"schema_version": 1, "proposal_id": ID, "command_id": ID, "asset": "ETH", "intent": TEXT,
-     "requested_by": 23 or null, "generated_at": T, "expires_at": T, "profile_id": ID, "profile_version": 1, "market_at": T, "engine": NAME,
+     "requested_by": 23 or null, "generated_at": T, "expires_at": T, "profile_id": ID, "profile_version": 1,
+     "market_at": T, "engine": NAME,
      "synthetic_entry": {"price_usdt": "3000", "quantity": "2", "value_usdt": "6000"},
      "equity_usdt": "10000", "volatility_pct": "0.02",
      "variants": [{"name": "conservative", "allocation_pct": "0.01", "allocation_cap_pct": "0.01",

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from worker.db.schema import baseline_holdings
 
@@ -42,6 +43,27 @@ def lock_holding(connection: Connection, asset: str) -> CachedHolding | None:
         if row is not None:
             return _holding(row)
     return None
+
+
+def cached_holding(connection: Connection, asset: str) -> CachedHolding | None:
+    """The cached holding of `asset`, or None."""
+    row = connection.execute(select(baseline_holdings).where(baseline_holdings.c.asset == asset)).first()
+    return None if row is None else _holding(row)
+
+
+def record_holding(connection: Connection, holding: CachedHolding) -> None:
+    """The cache then holds exactly this of the asset; no other row is touched."""
+    values = {"quantity": holding.quantity, "frozen": holding.frozen, "recorded_at": holding.recorded_at}
+    connection.execute(
+        upsert(baseline_holdings)
+        .values(asset=holding.asset, **values)
+        .on_conflict_do_update(index_elements=[baseline_holdings.c.asset], set_=values)
+    )
+
+
+def forget_holding(connection: Connection, asset: str) -> None:
+    """The cache then holds nothing of the asset."""
+    connection.execute(delete(baseline_holdings).where(baseline_holdings.c.asset == asset))
 
 
 def replace_cached_holdings(connection: Connection, holdings: Iterable[CachedHolding]) -> None:

@@ -90,6 +90,15 @@ def find_command(connection: Connection, command_id: UUID) -> StoredCommand | No
     return _find(connection, commands.c.command_id == command_id)
 
 
+def is_subject_active(connection: Connection, subject: str) -> bool:
+    """True while a command of `subject` is claimed or running."""
+    active = select(commands.c.id).where(
+        commands.c.subject == subject,
+        commands.c.status.in_([CommandStatus.CLAIMED.value, CommandStatus.RUNNING.value]),
+    )
+    return connection.execute(active).first() is not None
+
+
 def cancel_pending(connection: Connection, command_id: UUID, *, detail: dict[str, Any]) -> bool:
     """True when the command went from `pending` to `cancelled`, with its log row; False when it was not pending."""
     statement = (

@@ -42,6 +42,18 @@ class ProposalRow:
     decided_by_user_id: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueProposal:
+    """A row that a sweep must settle, at the database's `now` (UTC).
+
+    `is_without_request` says that the command which requested it failed, expired or was cancelled.
+    """
+
+    row: ProposalRow
+    now: datetime
+    is_without_request: bool
+
+
 _COLUMNS = """
     p.proposal_id, p.asset, p.state, p.proposal_json::text, timezone('UTC', p.generated_at),
     timezone('UTC', p.expires_at), timezone('UTC', p.decided_at), p.decision, p.requested_by_user_id,
@@ -68,13 +80,31 @@ DUE_CONDITION = """
         SELECT 1 FROM commands AS active WHERE active.subject = p.asset AND active.status IN ('claimed', 'running'))
 """
 """True of a row `p` of `managed_proposals` that a sweep must settle: open, too late or its request came to nothing, and
-no command of its asset at work, which would judge it itself. Parameters: none. The claim embeds it, so that looking costs no round trip."""
+no command of its asset at work, which would judge it itself. Parameters: none. The claim embeds it, so that looking
+costs no round trip."""
 
 _DUE = f"""
 SELECT {_COLUMNS} FROM managed_proposals AS p
 WHERE p.proposal_id <> ALL (%(set_aside)s::uuid[]) AND {DUE_CONDITION}
 ORDER BY p.expires_at, p.proposal_id
 LIMIT {MAX_DUE}
+"""
+
+_DUE_NOW = f"""
+SELECT {_COLUMNS}, now(), EXISTS (
+    SELECT 1 FROM commands AS request
+    WHERE request.idempotency_key = 'mh:request:' || p.proposal_id::text
+      AND request.status IN ('failed', 'expired', 'cancelled'))
+FROM managed_proposals AS p
+WHERE p.proposal_id = %(proposal_id)s AND {DUE_CONDITION}
+"""
+
+_EXPIRE_REQUESTED = """
+UPDATE managed_proposals AS p SET state = 'expired', updated_at = timezone('UTC', now())
+FROM commands AS request
+WHERE request.command_id = %(command_id)s AND request.idempotency_key = 'mh:request:' || p.proposal_id::text
+  AND p.decided_at IS NULL AND p.state = 'proposal_pending'
+RETURNING p.proposal_id
 """
 
 _INSERT_PENDING = """
@@ -130,6 +160,20 @@ def due_proposals(connection: Connection, *, set_aside: Collection[UUID] = ()) -
     """The rows that a sweep must settle, without those `set_aside`, oldest expiry first; at most 100."""
     rows = execute(connection, _DUE, {"set_aside": f"{{{','.join(map(str, set_aside))}}}"})
     return [_row(row) for row in rows]
+
+
+def due_now(connection: Connection, proposal_id: UUID) -> DueProposal | None:
+    """The row if a sweep must still settle it; to be asked again once the home lock is held."""
+    rows = execute(connection, _DUE_NOW, {"proposal_id": proposal_id})
+    if not rows:
+        return None
+    *columns, now, is_without_request = rows[0]
+    return DueProposal(row=_row(columns), now=now, is_without_request=is_without_request)
+
+
+def expire_requested(connection: Connection, *, command_id: UUID) -> bool:
+    """True when the pending proposal that this very command requested, by its idempotency key, became `expired`."""
+    return bool(execute(connection, _EXPIRE_REQUESTED, {"command_id": command_id}))
 
 
 def insert_pending(

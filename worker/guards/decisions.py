@@ -12,6 +12,7 @@ from worker.contracts.errors import Reason, Refusal
 from worker.contracts.managed_errors import ConfidenceOverrideRequired, HardConfirmMismatch, ProposalExpired
 from worker.contracts.proposals import Proposal, Variant
 from worker.guards.freshness import is_expired
+from worker.guards.holdings import MAX_FRACTION_DIGITS
 from worker.guards.limits import refuse
 
 MIN_CONFIDENCE = Decimal("0.50")
@@ -86,7 +87,7 @@ def require_approvable(
 
 
 def override_problems(variant: Variant, overrides: Mapping[str, Any]) -> tuple[str, ...]:
-    """Unknown keys, values outside (0, 1], and values that would put more at risk than the variant does."""
+    """Unknown keys, values outside (0, 1] or longer than a file has room for, and more at risk than the variant's."""
     if not isinstance(overrides, Mapping):
         return (f"overrides must be shares by name, found a {type(overrides).__name__}",)
     # A key nobody knows may be anything, a pasted secret included, so it is counted and not shown.
@@ -100,6 +101,8 @@ def override_problems(variant: Variant, overrides: Mapping[str, Any]) -> tuple[s
             problems.append(f"override {key} must be a decimal, found a {type(value).__name__}")
         elif not (Decimal(value).is_finite() and 0 < value <= 1):
             problems.append(f"override {key} must be a share in (0, 1]")
+        elif -int(Decimal(value).normalize().as_tuple().exponent) > MAX_FRACTION_DIGITS:
+            problems.append(f"override {key} must have at most {MAX_FRACTION_DIGITS} digits after the point")
         elif key in _LOWER_ONLY and value > getattr(variant, key):
             problems.append(f"override {key} must be at most the variant's own {getattr(variant, key)}")
     return tuple(problems)

@@ -67,7 +67,13 @@ class Handler(Protocol):
         ...
 
 
-def refused(refusal: Refusal, *, log_rows: tuple[LogRow, ...] = (), audit_rows: tuple[AuditRow, ...] = ()) -> Outcome:
+def refused(
+    refusal: Refusal,
+    *,
+    log_rows: tuple[LogRow, ...] = (),
+    audit_rows: tuple[AuditRow, ...] = (),
+    change_cache: Callable[[Connection], None] | None = None,
+) -> Outcome:
     """A failed outcome that records the reason; what the command itself said is scrubbed from the sentence."""
     return Outcome(
         status=CommandStatus.FAILED,
@@ -75,6 +81,7 @@ def refused(refusal: Refusal, *, log_rows: tuple[LogRow, ...] = (), audit_rows: 
         error_message=scrub_text(_storable(str(refusal))),
         log_rows=log_rows,
         audit_rows=audit_rows,
+        change_cache=change_cache,
     )
 
 

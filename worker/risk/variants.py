@@ -94,6 +94,7 @@ def _allocation(basis: Basis, appetite: _Appetite, *, stop: Decimal) -> Decimal:
         basis.risk[appetite.tier_key],
         by_risk,
         basis.exposure_left,
+        # Implied by the rules between settings; named here because it is a limit of its own.
         1 - basis.risk["cash_reserve_pct"],
     )
     return min(allowed).quantize(SHARE_STEP, rounding=ROUND_FLOOR)

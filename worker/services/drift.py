@@ -10,21 +10,16 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine
 
-from worker.contracts.canonical_json import MAX_SIGNIFICANT_DIGITS, dumps_canonical
+from worker.contracts.canonical_json import dumps_canonical
 from worker.contracts.commands import CommandType
 from worker.contracts.errors import Reason, Refusal
 from worker.contracts.states import ManagedState
 from worker.contracts.transitions import require_path
 from worker.db.command_store import find_by_key
+from worker.guards.drift_evidence import drift_problems
 from worker.guards.limits import refuse
 from worker.services.asset_state import require_asset_name, state_of
 from worker.services.submission import CreatedCommand, Draft, one_transaction, require_testnet, submit
-
-MAX_MAGNITUDE = 18
-"""The largest power of ten, either way, of a quantity in the files."""
-
-MAX_GENERATION = 10**15 - 1
-"""Any generation is a number that canonical JSON can print exactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,29 +90,7 @@ def drift_key(asset: str, evidence: DriftEvidence) -> str:
 
 def evidence_problems(evidence: DriftEvidence) -> tuple[str, ...]:
     """Quantities that are no decimals at or above zero, and a generation that no file has."""
-    problems = [
-        f"{name} must be a decimal of at most {MAX_SIGNIFICANT_DIGITS} digits at or above zero"
-        for name, quantity in (("expected", evidence.expected), ("found", evidence.found))
-        if not _is_quantity(quantity)
-    ]
-    if not _is_generation(evidence.generation):
-        problems.append("generation must be a whole number from 1")
-    return tuple(problems)
-
-
-def _is_quantity(quantity: object) -> bool:
-    """True for a `Decimal` as a payload carries it; a float, an int and a boolean are none."""
-    if not isinstance(quantity, Decimal) or not quantity.is_finite() or quantity < 0:
-        return False
-    digits = len("".join(map(str, quantity.as_tuple().digits)).strip("0"))
-    return digits <= MAX_SIGNIFICANT_DIGITS and -MAX_MAGNITUDE <= quantity.adjusted() <= MAX_MAGNITUDE
-
-
-def _is_generation(generation: object) -> bool:
-    """True for a number that the two files can carry; the first change makes it 1."""
-    if isinstance(generation, bool) or not isinstance(generation, int):
-        return False
-    return 1 <= generation <= MAX_GENERATION
+    return drift_problems(expected=evidence.expected, found=evidence.found, generation=evidence.generation)
 
 
 def _require_flaggable(connection: Connection, asset: str, key: str) -> None:

@@ -138,8 +138,9 @@ def test_database_without_a_schema_is_refused(stack: Stack) -> None:
     assert "sim db migrate" in ended.stderr
 
 
-def test_database_at_an_older_schema_is_refused(stack: Stack) -> None:
-    stack.given.schema_revision("0000")
+@pytest.mark.parametrize("revision", ["0000", "0001"])
+def test_database_at_an_older_schema_is_refused(stack: Stack, revision: str) -> None:
+    stack.given.schema_revision(revision)
     refused_and_untouched(stack, {}, "sim db migrate")
 
 

@@ -17,6 +17,9 @@ CHECKED: dict[str, type[StrEnum]] = {
     "commands_status_check": CommandStatus,
     "config_profiles_status_check": ProfileStatus,
     "users_role_check": UserRole,
+    "managed_proposals_state_check": ManagedState,
+    "managed_assets_history_state_from_check": ManagedState,
+    "managed_assets_history_state_to_check": ManagedState,
 }
 
 

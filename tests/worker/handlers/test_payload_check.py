@@ -209,10 +209,11 @@ def test_refused_outcome_holds_nothing_that_a_database_has_no_form_for() -> None
 def test_every_handler_refuses_with_the_reason_it_was_given() -> None:
     refusal = Refusal(Reason.COMMAND_EXPIRED, "told to")
 
-    for handler in HANDLERS.values():
-        outcome = handler.failure(refusal)
+    for command_type, handler in HANDLERS.items():
+        outcome = handler.failure(refusal, assignment(RIGHT).command)
         assert outcome.result == {"ok": False, "reason": "expiry/command_expired"}
-        assert outcome.change_cache is None
+        # Only a request has a row of its own that ends with it.
+        assert (outcome.change_cache is not None) is (command_type is CommandType.REQUEST_MANAGED_PROPOSAL)
         assert outcome.log_rows[-1].detail == {"reason": "expiry/command_expired"}
 
 

@@ -17,7 +17,7 @@ from worker.contracts.errors import Reason
 from worker.contracts.states import ManagedState
 from worker.readers.baseline import decode_baseline
 from worker.readers.document import DamagedFile
-from worker.readers.managed_state import decode_managed_state
+from worker.readers.managed_state import Terms, decode_managed_state
 
 PATH = Path("file.json")
 ID = "0c1f0000-0000-0000-0000-000000000001"
@@ -36,6 +36,7 @@ MANAGED_STATE: dict[str, Any] = {
     "generation": 3,
     "assets": {"BTC": {"state": "frozen", "changed_at": "2026-05-12T09:00:00Z", "command_id": ID, "proposal_id": None}},
 }
+TERMS = {"variant": "balanced", "allocation_pct": "0.030", "stop_loss_pct": "0.04", "take_profit_pct": "0.08"}
 
 
 REMOVED = ...
@@ -72,6 +73,48 @@ def test_managed_state_is_read_with_its_exact_values() -> None:
     entry = managed_state.assets["BTC"]
     assert (managed_state.generation, entry.state, entry.proposal_id) == (3, ManagedState.FROZEN, None)
     assert (entry.changed_at, str(entry.command_id)) == (datetime(2026, 5, 12, 9, tzinfo=UTC), ID)
+
+
+def test_asset_without_terms_is_read_as_having_none() -> None:
+    assert decode_managed_state(json.dumps(MANAGED_STATE).encode(), path=PATH).assets["BTC"].terms is None
+
+
+def test_terms_are_read_with_their_exact_values() -> None:
+    managed_state = decode_managed_state(edited(MANAGED_STATE, "assets/BTC/terms", TERMS), path=PATH)
+
+    assert managed_state.assets["BTC"].terms == Terms(
+        variant="balanced",
+        allocation_pct=Decimal("0.03"),
+        stop_loss_pct=Decimal("0.04"),
+        take_profit_pct=Decimal("0.08"),
+    )
+
+
+@pytest.mark.parametrize("field", TERMS)
+def test_terms_with_a_field_missing_are_damage_with_their_place(field: str) -> None:
+    with pytest.raises(DamagedFile) as caught:
+        decode_managed_state(edited(MANAGED_STATE, "assets/BTC/terms", TERMS | {field: REMOVED}), path=PATH)
+
+    assert (caught.value.place, field in caught.value.problem) == ("$.assets.BTC.terms", True)
+
+
+@pytest.mark.parametrize("value", [1, 0.03, None, True, "", "1" * 62, []], ids=repr)
+@pytest.mark.parametrize("field", TERMS)
+def test_terms_with_a_field_that_does_not_fit_are_damage_with_its_place(field: str, value: object) -> None:
+    content = edited(MANAGED_STATE, "assets/BTC/terms", TERMS | {field: value})
+    with pytest.raises(DamagedFile) as caught:
+        decode_managed_state(content, path=PATH)
+
+    assert caught.value.place == f"$.assets.BTC.terms.{field}"
+
+
+@pytest.mark.parametrize("text", ["-1", "1e3", "01", "NaN"])
+@pytest.mark.parametrize("field", ["allocation_pct", "stop_loss_pct", "take_profit_pct"])
+def test_terms_with_a_decimal_in_another_spelling_are_damage_with_its_place(field: str, text: str) -> None:
+    with pytest.raises(DamagedFile) as caught:
+        decode_managed_state(edited(MANAGED_STATE, "assets/BTC/terms", TERMS | {field: text}), path=PATH)
+
+    assert caught.value.place == f"$.assets.BTC.terms.{field}"
 
 
 @pytest.mark.parametrize("state", ManagedState)
@@ -128,6 +171,9 @@ def test_baseline_that_does_not_fit_is_damage_with_its_place(where: str, value: 
         ("assets/BTC/state", "Frozen", "$.assets.BTC.state"),
         ("assets/BTC/state", None, "$.assets.BTC.state"),
         ("assets/BTC/proposal_id", "", "$.assets.BTC.proposal_id"),
+        ("assets/BTC/terms", "balanced", "$.assets.BTC.terms"),
+        ("assets/BTC/terms", {}, "$.assets.BTC.terms"),
+        ("assets/BTC/terms", TERMS | {"more": "1"}, "$.assets.BTC.terms"),
         ("assets/BTC/changed_at", 1778576400, "$.assets.BTC.changed_at"),
         ("assets/BTC/changed_at", "2026-05-12T25:00:00Z", "$.assets.BTC.changed_at"),
     ],

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from uuid import UUID
 
+from tests.worker.contracts.proposal_cases import example_proposal
 from worker.contracts.commands import CommandId, CommandType
 from worker.contracts.states import ManagedState
 from worker.readers.baseline import Baseline, BaselineHolding
@@ -15,6 +16,7 @@ from worker.readers.home import Home
 from worker.readers.managed_state import ManagedAsset, ManagedAssets
 from worker.readers.pair import Pair, read_pair
 from worker.writers.home_lock import HomeLock
+from worker.writers.proposals import write_proposal
 from worker.writers.snapshots import AuditSnapshot, write_snapshot
 from worker.writers.two_files import change_both, recover
 
@@ -95,13 +97,19 @@ def put_snapshot(home: Home) -> bool:
         return write_snapshot(home, lock, snapshot=snapshot_of(1), attempt=1)
 
 
+def put_proposal(home: Home) -> bool:
+    with HomeLock(home, max_attempts=1) as lock:
+        recover(home, lock)
+        return write_proposal(home, lock, proposal=example_proposal(), attempt=1)
+
+
 def put_fifty_pairs(home: Home) -> None:
     for _ in range(50):
         put_next_pair(home)
 
 
 ACTIONS: Mapping[str, Callable[[Home], object]] = MappingProxyType(
-    {action.__name__: action for action in (put_next_pair, recover_home, put_snapshot, put_fifty_pairs)}
+    {action.__name__: action for action in (put_next_pair, recover_home, put_snapshot, put_proposal, put_fifty_pairs)}
 )
 
 

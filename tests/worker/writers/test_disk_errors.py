@@ -7,14 +7,14 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.worker.writers.children import Children
 from tests.worker.writers.file_steps import FileSteps, refuse
-from tests.worker.writers.homes import contents, put_next_pair, put_snapshot, recover_home
+from tests.worker.writers.homes import contents, put_next_pair, put_proposal, put_snapshot, recover_home
 from worker.contracts.errors import Reason
 from worker.readers.home import Home
 from worker.writers.atomic import HomeWriteError
@@ -88,17 +88,20 @@ def test_change_refused_once_before_the_intent_stands_leaves_nothing(start: Home
         assert contents(refused.root) == old
 
 
-def test_snapshot_refused_once_at_any_step_is_absent_or_whole(start: Home, tmp_path: Path) -> None:
+@pytest.mark.parametrize("put", [put_snapshot, put_proposal])
+def test_file_written_once_refused_at_any_step_is_absent_or_whole(
+    put: Callable[[Home], bool], start: Home, tmp_path: Path
+) -> None:
     finished = copy_of(start, tmp_path / "finished")
     steps = FileSteps()
     with steps.installed():
-        put_snapshot(finished)
+        put(finished)
     first = 1 + next(position for position, step in enumerate(steps.steps) if step.operation == "mkdir")
 
     for ordinal in range(first, len(steps.steps) + 1):
         refused = copy_of(start, tmp_path / f"refused-{ordinal}")
         with FileSteps(refuse([ordinal], errno=errno.ENOSPC)).installed(), pytest.raises(HomeWriteError):
-            put_snapshot(refused)
+            put(refused)
         recover_home(refused)
         assert contents(refused.root) in (contents(start.root), contents(finished.root))
 

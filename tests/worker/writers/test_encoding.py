@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,9 +13,8 @@ from hypothesis import strategies as some
 from tests.worker.writers.homes import NINE, baseline_of, command_of, managed_state_of
 from worker.contracts.commands import CommandId
 from worker.contracts.states import ManagedState
-from worker.contracts.text_forms import decimal_text, time_text
 from worker.readers.baseline import Baseline, BaselineHolding, decode_baseline
-from worker.readers.managed_state import ManagedAsset, ManagedAssets, decode_managed_state
+from worker.readers.managed_state import ManagedAsset, ManagedAssets, Terms, decode_managed_state
 from worker.writers.baseline import encode_baseline, encode_managed_state
 
 PATH = Path("file.json")
@@ -39,12 +38,20 @@ baselines = some.builds(
     command_id=command_ids,
     holdings=some.dictionaries(assets, holdings, max_size=5),
 )
+terms = some.builds(
+    Terms,
+    variant=some.text(some.characters(codec="utf-8"), min_size=1, max_size=32),
+    allocation_pct=quantities,
+    stop_loss_pct=quantities,
+    take_profit_pct=quantities,
+)
 managed = some.builds(
     ManagedAsset,
     state=some.sampled_from(ManagedState),
     changed_at=instants,
     command_id=command_ids,
     proposal_id=some.none() | some.uuids(),
+    terms=some.none() | terms,
 )
 managed_states = some.builds(
     ManagedAssets, generation=generations, assets=some.dictionaries(assets, managed, max_size=5)
@@ -107,29 +114,31 @@ def test_managed_state_has_the_documented_fields() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("quantity", "text"),
-    [
-        ("0.50", "0.5"),
-        ("1E+3", "1000"),
-        ("1000", "1000"),
-        ("-0", "0"),
-        ("0E-8", "0"),
-        ("0.00000001", "0.00000001"),
-        ("123456789012345678901234567890.123456789", "123456789012345678901234567890.123456789"),
-    ],
-)
-def test_quantity_is_written_in_its_shortest_plain_form(quantity: str, text: str) -> None:
-    assert decimal_text(Decimal(quantity)) == text
+def test_terms_have_the_documented_fields() -> None:
+    terms_in_force = Terms(
+        variant="balanced",
+        allocation_pct=Decimal("0.030"),
+        stop_loss_pct=Decimal("0.04"),
+        take_profit_pct=Decimal("0.082"),
+    )
+    entry = replace(managed_state_of(7).assets["BTC"], state=ManagedState.MANAGED_ACTIVE, terms=terms_in_force)
+    content = encode_managed_state(replace(managed_state_of(7), assets={"BTC": entry}))
+
+    assert json.loads(content)["assets"]["BTC"]["terms"] == {
+        "variant": "balanced",
+        "allocation_pct": "0.03",
+        "stop_loss_pct": "0.04",
+        "take_profit_pct": "0.082",
+    }
 
 
-def test_time_of_another_zone_is_written_in_utc() -> None:
-    assert time_text(NINE.astimezone(timezone(timedelta(hours=2)))) == "2026-05-12T09:00:00Z"
+@pytest.mark.parametrize("variant", ["", "b" * 33])
+def test_terms_the_schema_has_no_place_for_are_not_written(variant: str) -> None:
+    in_force = Terms(variant=variant, allocation_pct=Decimal(1), stop_loss_pct=Decimal(1), take_profit_pct=Decimal(1))
+    entry = replace(managed_state_of(1).assets["BTC"], terms=in_force)
 
-
-def test_time_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError):
-        time_text(NINE.replace(tzinfo=None))
+        encode_managed_state(replace(managed_state_of(1), assets={"BTC": entry}))
 
 
 @pytest.mark.parametrize("quantity", ["-1", "NaN", "Infinity", "1e40", "1e-40"])

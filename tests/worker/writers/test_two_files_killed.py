@@ -92,15 +92,18 @@ def test_recovery_killed_at_every_step_is_finished_by_the_next(start: Home, chil
     assert [first for first, _ in outcomes if first not in (old, new)] == []
 
 
-def test_snapshot_killed_at_every_step_is_absent_or_whole(children: Children, tmp_path: Path) -> None:
+@pytest.mark.parametrize("action", ["put_snapshot", "put_proposal"])
+def test_file_written_once_killed_at_every_step_is_absent_or_whole(
+    action: str, children: Children, tmp_path: Path
+) -> None:
     start = home_at_generation(tmp_path / "start", 0)
     finished = copy_of(start, tmp_path / "finished")
-    planned = children.run("put_snapshot", finished.root).steps
+    planned = children.run(action, finished.root).steps
 
     outcomes = []
     for ordinal in range(1, len(planned) + 1):
         wreck = copy_of(start, tmp_path / f"killed-{ordinal}")
-        assert children.run("put_snapshot", wreck.root, kill_at=ordinal).was_killed, planned[ordinal - 1]
+        assert children.run(action, wreck.root, kill_at=ordinal).was_killed, planned[ordinal - 1]
         assert children.run("recover_home", wreck.root).exit_code == 0
         outcomes.append(contents(wreck.root))
 

@@ -1,0 +1,70 @@
+"""Settles proposals that are due, before anything is claimed: expired ones, and those whose request came to nothing.
+
+A sweep is no command: it has no lease, and the home lock alone keeps two of them apart. Source: contract §8, "Expiry".
+"""
+
+import logging
+
+from worker.bus.context import BusContext
+from worker.bus.recover import locked_home
+from worker.contracts.errors import TransientError
+from worker.db.proposal_store import ProposalRow, due_proposals
+from worker.handlers.expire_proposals import find_strays, restore_row, settle_due
+from worker.readers.document import DamagedFile
+from worker.readers.home import Home
+
+LOG = logging.getLogger(__name__)
+
+
+def sweep_due(context: BusContext) -> None:
+    """Settles the due proposals, at most 100, each under the home lock; those it cannot settle are set aside.
+
+    A home that cannot be looked at sets all of them aside at once: commands that need none of it go on meanwhile.
+
+    Effects: per proposal at most one change of both files, and then its rows in one transaction.
+    """
+    rows = due_proposals(context.connection)
+    for place, row in enumerate(rows):
+        error = _settle(context, row)
+        if error is None:
+            continue
+        is_of_this_proposal = isinstance(error, DamagedFile) and error.path == context.home.risk_proposal(
+            row.proposal_id
+        )
+        left = [row] if is_of_this_proposal else rows[place:]
+        LOG.error("%d due proposal(s) are left as they are: %s", len(left), error)
+        context.proposals_set_aside.update({one.proposal_id: error for one in left})
+        if not is_of_this_proposal:
+            return
+
+
+def restore_lost_rows(context: BusContext) -> None:
+    """Gives open proposals that the files name their rows again; to be called once, before the first claim.
+
+    What is due is looked for in the rows, so a proposal whose row is lost would else stay open for ever. A home that
+    cannot be looked at is left to whoever needs it.
+
+    Effects: rows, each with its event.
+    """
+    try:
+        strays = find_strays(context.connection, context.home)
+        for asset in strays:
+            _restore(context, context.home, asset)
+    except TransientError as error:
+        LOG.warning("the open proposals in the files could not be compared with their rows: %s", error)
+
+
+def _settle(context: BusContext, row: ProposalRow) -> TransientError | None:
+    try:
+        with locked_home(context.home) as lock:
+            settle_due(context.connection, context.home, lock, row=row)
+    except TransientError as error:
+        return error
+    LOG.info("proposal %s of %s was due and is settled", row.proposal_id, row.asset)
+    return None
+
+
+def _restore(context: BusContext, home: Home, asset: str) -> None:
+    with locked_home(home) as lock:
+        if restore_row(context.connection, home, lock, asset=asset):
+            LOG.warning("the row of the open proposal of %s was not as its file says and is written anew", asset)
