@@ -197,6 +197,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             item.add_report_section("call", "sim", tell(breaches, stack.timeline))
             broken = ", ".join(dict.fromkeys(breach.rule for breach in breaches)) or "none"
             failure.add_note(f"rules broken: {broken}; evidence: {stack.keep(breaches)}")
+        migrated = item.stash.get(_migrations_key, None)
+        if migrated is not None:
+            broken = ", ".join(dict.fromkeys(breach.rule for breach in judge(migrated))) or "none"
+            failure.add_note(f"rules broken by its migrations: {broken}")
         raise
     stack = item.stash.get(_stack_key, None)
     if stack is not None:

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from sim.story import Stack, minutes
+from worker.contracts.managed_errors import HardConfirmMismatch
 from worker.contracts.states import CommandStatus, ManagedState
 
 pytestmark = pytest.mark.needs_handlers("managed")
@@ -138,3 +139,15 @@ def test_proposal_that_is_rejected_leaves_the_asset_frozen_and_free_for_the_next
     assert stack.proposal(proposal).state is ManagedState.REJECTED
     assert stack.proposal(again).state is ManagedState.RISK_PROPOSED
     assert stack.asset("BTC").proposal_id == stack.proposal(again).proposal_id
+
+
+def test_approval_is_typed_letter_by_letter(stack: Stack) -> None:
+    proposal = stack.given.risk_proposed("ETH")
+    page = stack.operator("day").open_proposal(proposal)
+
+    with pytest.raises(HardConfirmMismatch):
+        stack.operator("day").approve(page, "balanced", hard_confirm="eth:balanced")
+    typed = stack.operator("day").approve(page, "balanced", hard_confirm="ETH:balanced")
+    stack.worker.run_once()
+
+    assert stack.command(typed).status is CommandStatus.SUCCEEDED
