@@ -1,6 +1,5 @@
 """`sim` as an operator types it: marks, migrates and backs up one database, and refuses in one sentence."""
 
-import json
 import os
 import pty
 import subprocess
@@ -23,7 +22,6 @@ from sim.postgres.clones import clone
 from sim.postgres.running import RunningServer
 from sim.rules.registry import RULES
 from sim.stack.migrations import Migrations
-from worker.contracts.states import ManagedState
 from worker.db.revision import REVISION
 
 REPOSITORY = Path(__file__).parents[2]
@@ -365,36 +363,6 @@ def test_password_is_no_option() -> None:
     assert [
         name for name in ("init", "status", "migrate", "downgrade", "backup") if "--password" in help_of(name)
     ] == []
-
-
-def states(*words: str | Path) -> Result:
-    """What `sim db states` said; no database is needed for it."""
-    return CliRunner().invoke(main, ["db", "states", *map(str, words)])
-
-
-def test_states_are_shown_and_agree_with_what_was_shown(tmp_path: Path) -> None:
-    shown = states()
-    exported = tmp_path / "states.txt"
-    exported.write_text(shown.output, encoding="utf-8")
-    held = states("--against", exported)
-
-    assert (shown.exit_code, shown.output.splitlines()) == (0, [state.value for state in ManagedState])
-    assert (held.exit_code, held.output) == (0, f"{exported} names exactly the 10 states\n")
-
-
-def test_foreign_list_of_states_that_differs_is_told_in_one_sentence(tmp_path: Path) -> None:
-    exported = tmp_path / "gui_states.json"
-    exported.write_text(json.dumps([*list(ManagedState)[1:], "Paused"]), encoding="utf-8")
-
-    refused(states("--against", exported), str(exported), "lacks frozen", "'Paused', which is no state")
-
-
-@pytest.mark.parametrize("content", [b"", b"[1]", b'["frozen"', b"\xff\xfe"], ids=["empty", "number", "cut", "bytes"])
-def test_file_without_a_list_of_states_is_refused(tmp_path: Path, content: bytes) -> None:
-    exported = tmp_path / "states"
-    exported.write_bytes(content)
-
-    refused(states("--against", exported), str(exported), "holds no list of states")
 
 
 def help_of(command: str) -> str:

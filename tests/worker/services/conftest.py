@@ -40,6 +40,8 @@ WRITTEN_TABLES = (
     "baseline_holdings",
     "config_profiles",
     "risk_settings",
+    "managed_proposals",
+    "managed_assets_history",
 )
 
 

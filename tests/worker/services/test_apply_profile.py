@@ -97,6 +97,8 @@ def test_accepted_profile_makes_one_pending_command_and_one_audit_event(
         "baseline_holdings": 0,
         "config_profiles": 0,
         "risk_settings": 0,
+        "managed_proposals": 0,
+        "managed_assets_history": 0,
     }
 
     row = outside.row("SELECT *, expires_at - created_at AS lifetime FROM commands")
