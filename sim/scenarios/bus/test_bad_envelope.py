@@ -141,7 +141,11 @@ def test_managed_command_that_says_next_to_nothing_is_refused_by_its_handler(
     wanted = (0, CommandStatus.FAILED, Reason.ENVIRONMENT_NOT_TESTNET)
     assert (ended.exit_code, refused.status, refused.reason) == wanted
     assert refused.error_message is not None
-    assert stack.log_of(command) == ["started", *OWN_ROWS.get(command_type, [f"{command_type}.rejected"]), "result_written"]
+    assert stack.log_of(command) == [
+        "started",
+        *OWN_ROWS.get(command_type, [f"{command_type}.rejected"]),
+        "result_written",
+    ]
 
 
 def test_rubbish_before_a_good_command_does_not_stop_the_worker(stack: Stack) -> None:

@@ -48,7 +48,7 @@ def test_calls_before_and_after_the_block_are_not_noted() -> None:
 
 
 def test_block_that_fails_tells_what_it_called_and_listens_no_longer() -> None:
-    with calls_into(WRITERS) as calls, pytest.raises(TypeError):
+    with calls_into(WRITERS) as calls, pytest.raises(AttributeError):
         atomic.is_temp(None)  # type: ignore[arg-type]
     atomic.is_temp("after")
 
