@@ -1,8 +1,8 @@
 """What the stage sees between the acts: the proposals' rows, and the files that are written once.
 
 Evidence from the end alone cannot tell a row that was decided twice from one that was decided once, nor a file that was
-replaced by its equal. So the stage looks whenever a worker is about to start and a click has ended. It looks without
-waiting: a table that a story has locked is looked at next time.
+replaced by its equal. So the stage looks whenever a worker is about to start, a run of one has ended well, and a click
+has ended. It looks without waiting: a table that a story has locked is looked at next time.
 """
 
 import hashlib

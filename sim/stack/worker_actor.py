@@ -27,7 +27,8 @@ class WorkerActor:
     """Runs workers for one stack.
 
     `command` is the foreign executable of `--worker-command`, or None for our own worker. `environment` is what a
-    worker process of this stack is told; a scenario changes it per call. `look` is called before each start.
+    worker process of this stack is told; a scenario changes it per call. `look` is called before each start and after
+    each run that went well.
     """
 
     launcher: Launcher
@@ -47,11 +48,11 @@ class WorkerActor:
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> Ended:
         """How a worker process with `--once` ended. `environment` overrides settings; None unsets one."""
-        return self.start(["--once"], worker_id, environment=environment, cold=cold).wait(timeout_s)
+        return self._seen(self.start(["--once"], worker_id, environment=environment, cold=cold).wait(timeout_s))
 
     def run_until_idle(self, max_commands: int, worker_id: str = DEFAULT_WORKER) -> Ended:
         """How a worker process with `--max-iterations` ended; it stops early when the bus is empty."""
-        return self.start(["--max-iterations", str(max_commands)], worker_id).wait()
+        return self._seen(self.start(["--max-iterations", str(max_commands)], worker_id).wait())
 
     def start(
         self,
@@ -111,7 +112,7 @@ class WorkerActor:
         self.timeline.record(
             actor=actor, kind="process.ended", subject=str(ended.pid), exit_code=exit_code, stderr=ended.stderr[-4000:]
         )
-        return ended
+        return self._seen(ended)
 
     def wait_until_blocked(self, *children: Child) -> None:
         """Returns once a statement of each of these workers waits for a lock that somebody holds.
@@ -154,6 +155,12 @@ class WorkerActor:
             yield
         finally:
             child.send(signal.SIGCONT)
+
+    def _seen(self, ended: Ended) -> Ended:
+        """`ended`, once the stage has looked at what a run left; after one that failed the server may not answer."""
+        if ended.exit_code == 0:
+            self.look()
+        return ended
 
     def _handled(self, worker_id: str) -> int:
         return self.rows.started_by(worker_id)
