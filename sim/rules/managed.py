@@ -29,6 +29,7 @@ TEN = (
 _DECISIONS: Mapping[str, str] = {APPROVE: "approved", REJECT: "rejected"}
 _ASSET_MOVES = frozenset((before.value, after.value) for before, after in ASSET_MOVES)
 _USERS = frozenset({"requested_by_user_id", "decided_by_user_id"})
+_HISTORY, _PROPOSALS = "managed_assets_history", "managed_proposals"
 _ENDINGS = frozenset({"approved", "rejected", "expired"})
 
 
@@ -69,7 +70,7 @@ def enum_parity_broken(timeline: Timeline) -> Sequence[Breach]:
 
 def illegal_managed_move(timeline: Timeline) -> Sequence[Breach]:
     """The history of each asset is one chain of allowed moves from frozen on; a proposal's row moves as allowed too."""
-    touched = story_changed(timeline)
+    touched = story_changed(timeline, _HISTORY) | story_changed(timeline, _PROPOSALS)
     breaches: list[Breach] = []
     stands: dict[str, str] = {}
     for row in table(timeline, "managed_assets_history"):
@@ -94,7 +95,7 @@ def illegal_managed_move(timeline: Timeline) -> Sequence[Breach]:
 
 def decided_proposal_changed(timeline: Timeline) -> Sequence[Breach]:
     """A proposal's row with `decided_at` set is never written again, but for a user that is gone."""
-    touched = story_changed(timeline)
+    touched = story_changed(timeline, _PROPOSALS)
     breaches: list[Breach] = []
     decided: dict[str, Mapping[str, Any]] = {}
     for event in timeline.of_kind("proposals.seen"):
@@ -129,7 +130,9 @@ def proposal_decided_twice(timeline: Timeline) -> Sequence[Breach]:
         if row["state_to"] in _ENDINGS and "proposal_id" in metadata:
             endings.setdefault(metadata["proposal_id"], []).append(row["state_to"])
     rows = {row["proposal_id"]: row for row in table(timeline, "managed_proposals")}
-    excused = story_changed(timeline) | ({*rows, *winners, *endings} if timeline.of_kind("bus.deleted") else set())
+    excused = story_changed(timeline, _PROPOSALS) | (
+        {*rows, *winners, *endings} if timeline.of_kind("bus.deleted") else set()
+    )
     breaches = []
     for proposal_id in sorted({*winners, *endings, *rows} - excused):
         by_command = [_DECISIONS[name] for name in winners.get(proposal_id, [])]
@@ -179,9 +182,9 @@ def left_behind(timeline: Timeline) -> set[str]:
     return {event.subject for event in timeline.of_kind("scenario.leaves")}
 
 
-def story_changed(timeline: Timeline) -> set[str]:
-    """The proposals and assets whose rows the story itself changed or removed, past every service and worker."""
-    return {event.subject for event in timeline.of_kind("cache.changed")}
+def story_changed(timeline: Timeline, name: str) -> set[str]:
+    """The proposals or assets whose rows in table `name` the story itself changed, past every service and worker."""
+    return {event.subject for event in timeline.of_kind("cache.changed") if event.detail["table"] == name}
 
 
 def is_written_once(path: str) -> bool:

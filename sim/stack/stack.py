@@ -232,8 +232,7 @@ def open_stack(
     lease: Lease, folder: Path, *, zygote: Callable[[], Zygote], worker_command: list[str] | None = None
 ) -> Iterator[Stack]:
     """A stack in `folder` on a clean database, its clock standing at `STORY_BEGINS`; gone with its processes after."""
-    home = make_home(folder / "home")
-    kept = folder / "evidence"
+    home, kept = make_home(folder / "home"), folder / "evidence"
     kept.mkdir()
     timeline = Timeline()
     clock_file, witness_log = kept / "clock.json", kept / "witness.jsonl"
@@ -248,7 +247,7 @@ def open_stack(
         engine = open_engine(url_of(lease.address), application_name="gui")
         closing.callback(engine.dispose)
         listen_to(engine)
-        environment = {**lease.address.environment(), "BOT_HOME": str(home), "BINANCE_TESTNET": "true"}
+        environment = _environment(lease, home)
         launcher = Launcher(
             evidence=kept, timeline=timeline, zygote=zygote, clock_file=clock_file, witness_log=witness_log
         )
@@ -299,3 +298,8 @@ def open_stack(
             _clicks=clicks,
             _looks=looks,
         )
+
+
+def _environment(lease: Lease, home: Path) -> dict[str, str]:
+    """What a process of this stack is told."""
+    return {**lease.address.environment(), "BOT_HOME": str(home), "BINANCE_TESTNET": "true"}

@@ -179,8 +179,12 @@ _STATES: list[tuple[str, Tell, Tell]] = [
     ),
     (
         "illegal_managed_move",
-        with_tables(managed_assets_history=history("paused", "managed_active")),
-        with_tables(spoiled("ETH"), managed_assets_history=history("paused", "managed_active")),
+        with_tables(
+            spoiled("ETH", name="baseline_holdings"), managed_assets_history=history("paused", "managed_active")
+        ),
+        with_tables(
+            spoiled("ETH", name="managed_assets_history"), managed_assets_history=history("paused", "managed_active")
+        ),
     ),
     ("illegal_managed_move", seen(look("expired"), look("approved")), seen(look("risk_proposed"), look("approved"))),
     ("illegal_managed_move", seen(look("paused")), seen(look("expired"))),

@@ -94,8 +94,8 @@ def left(path: str) -> Tell:
     return one("scenario", "scenario.leaves", path)
 
 
-def spoiled(subject: str = PROPOSAL) -> Tell:
-    return one("psql", "cache.changed", subject, table="managed_proposals", columns=[])
+def spoiled(subject: str = PROPOSAL, *, name: str = "managed_proposals") -> Tell:
+    return one("psql", "cache.changed", subject, table=name, columns=[])
 
 
 def by_hand(kind: str = "bus.put_unchecked") -> Tell:
