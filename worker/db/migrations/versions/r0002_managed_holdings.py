@@ -12,6 +12,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+# Each state is compared as text: as varchar the condition would read otherwise after a dump and a restore.
 _STATES = (
     "('frozen', 'proposal_pending', 'risk_proposed', 'approved', 'rejected', 'expired', 'managed_active', 'paused', "
     "'drift_flagged', 'released')"
