@@ -18,6 +18,7 @@ from sim.fake_bot.market import market_document
 from sim.fake_bot.portfolio import Portfolio, Position, parse_portfolio, portfolio_document
 from sim.fake_bot.prices import Asset, DailyClose, PriceWalk, Quote
 from sim.fake_bot.reading import JournalEvent, content_of, sha256_of
+from sim.stack.click_witness import Click
 from sim.stack.given import Given
 from sim.stack.managed_views import ProposalView, view_asset, view_proposal
 from sim.stack.rows import Rows
@@ -129,8 +130,11 @@ class ManagedGiven(Given):
         held = view_asset(self.home, asset)
         quantity = held.quantity * Decimal("0.9") if found is None else Decimal(found)
         evidence = DriftEvidence(expected=held.quantity, found=quantity, generation=held.generation)
-        with acting_as(_BOT):
+        click = Click(actor=_BOT, button="flag drift", subject=asset)
+        with acting_as(_BOT), self.day.witness.watching(click):
             flag = DriftService(self.day.engine).create_flag_command(asset, evidence)
+            click.outcome = "clicked"
+        self.day.witness.look_after(click, flag.command_id, created=flag.created)
         self._run(flag)
         return proposal
 
