@@ -28,13 +28,15 @@ class FlagDriftHandler(ManagedHandler[FlagDrift]):
         `state/illegal_transition`).
         """
         expected, found = Decimal(payload.expected), Decimal(payload.found)
+        subject = f"the drift evidence for {payload.asset}"
         problems = drift_problems(expected=expected, found=found, generation=payload.generation)
-        if not problems and payload.generation > standing.pair.generation:
-            problems = (f"generation {payload.generation} is not reached, the files are at {standing.pair.generation}",)
-        refuse(Reason.DRIFT_EVIDENCE_MALFORMED, problems, subject=f"the drift evidence for {payload.asset}")
+        refuse(Reason.DRIFT_EVIDENCE_MALFORMED, problems, subject=subject)
         if expected == found:
             raise Refusal(Reason.NO_DRIFT, f"asset {payload.asset} is held as expected; there is no drift to flag")
         entry, holding = standing.require_in_baseline()
+        if payload.generation > standing.pair.generation:
+            problems = (f"generation {payload.generation} is not reached, the files are at {standing.pair.generation}",)
+            refuse(Reason.DRIFT_EVIDENCE_MALFORMED, problems, subject=subject)
         path = require_path(standing.asset, entry.state, self.verb)
         return Plan(
             entry=replace(

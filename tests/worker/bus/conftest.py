@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from sim.postgres.leases import Lease, LeasePool
 from sim.stack.home import make_home
+from tests.worker.managed_worlds import World, open_world
 from worker.bus.context import BusContext
 from worker.contracts.commands import CommandType
 from worker.contracts.errors import Refusal
@@ -135,3 +136,10 @@ def handler() -> ToldHandler:
 def context(connection: Connection, home: Home, handler: ToldHandler) -> BusContext:
     handlers = {CommandType.APPLY_BASELINE_HOLDINGS: handler, CommandType.APPLY_PROFILE_TESTNET: handler}
     return BusContext(connection=connection, worker_id=WORKER, home=home, handlers=handlers)
+
+
+@pytest.fixture
+def world(lease_pool: LeasePool, tmp_path: Path) -> Iterator[World]:
+    """A baseline, a profile and a market, and the worker with all its handlers."""
+    with lease_pool.acquire() as acquired, open_world(acquired, Home(make_home(tmp_path / "managed home"))) as opened:
+        yield opened
