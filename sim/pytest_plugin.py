@@ -1,6 +1,6 @@
 """What pytest needs to play scenarios: the server of the run, the stack of a scenario, the rules after it.
 
-Options: `--postgres=embedded|container|dsn`, `--worker-command 'CMD'`. Fixture: `stack`.
+Options: `--postgres=embedded|container|dsn`, `--worker-command 'CMD'`, `--worker-without GROUP`. Fixture: `stack`.
 """
 
 import json
@@ -21,14 +21,19 @@ from sim.postgres.server import Kind, RunningServer, start_server
 from sim.postgres.template import stack_template
 from sim.report.text import tell
 from sim.rules.breach import Breach
+from sim.rules.registry import judge
 from sim.stack.launcher import worker_command
 from sim.stack.migrations import Migrations
 from sim.stack.sensors import blind_sensors
 from sim.stack.stack import Stack, open_stack
 from sim.stack.warm_up import warm_zygote
 from sim.stack.zygote import Zygote
+from sim.timeline import Timeline
 
 OWN_WORKER_ONLY = "own_worker_only"
+NEEDS_HANDLERS = "needs_handlers"
+HANDLER_GROUPS = ("managed",)
+"""The groups of command types that a foreign worker may lack, each as a whole."""
 
 SHARED_SERVER = "SIM_SHARED_SERVER"
 """Environment of a run within a run: the server of the outer one, as `RunningServer.to_plain` writes it."""
@@ -37,6 +42,7 @@ _server_key = pytest.StashKey[RunningServer]()
 _run_key = pytest.StashKey[RunFolder]()
 _left_out_key = pytest.StashKey[dict[str, str]]()
 _stack_key = pytest.StashKey[Stack]()
+_migrations_key = pytest.StashKey[Timeline]()
 _blind_key = pytest.StashKey[Counter[str]]()
 
 
@@ -58,13 +64,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="CMD",
         help="play every scenario that uses a worker process against this executable; {python} is this interpreter",
     )
+    group.addoption(
+        "--worker-without",
+        metavar="GROUP",
+        action="append",
+        default=[],
+        choices=HANDLER_GROUPS,
+        help="the worker of --worker-command has no handlers for this group (managed): its scenarios are listed as "
+        "not playable; without this option everything is played",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Effects: the marker. Raises: `pytest.UsageError` for a worker command that cannot start anything."""
+    """Effects: the markers. Raises: `pytest.UsageError` for a worker command that cannot start anything."""
     config.addinivalue_line(
         "markers", f"{OWN_WORKER_ONLY}(reason): cannot be played against a foreign worker; listed, never passed"
     )
+    config.addinivalue_line(
+        "markers", f"{NEEDS_HANDLERS}(group): cannot be played against a worker that lacks these handlers; listed"
+    )
+    if config.getoption("--worker-without") and config.getoption("--worker-command") is None:
+        raise pytest.UsageError("--worker-without says what a foreign worker lacks; give --worker-command with it")
     config.stash[_left_out_key] = {}
     config.stash[_blind_key] = Counter()
     text = config.getoption("--worker-command")
@@ -80,16 +100,35 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Effects: with a foreign worker, scenarios that only our own can play are taken out and listed."""
+    """Effects: with a foreign worker, scenarios that it cannot play are taken out and listed.
+
+    Raises: `pytest.UsageError` for a scenario that needs a group of handlers that there is not.
+    """
+    for item in items:
+        unknown = _needed(item) - set(HANDLER_GROUPS)
+        if unknown:
+            raise pytest.UsageError(f"{item.nodeid} needs handlers {sorted(unknown)}, known are {HANDLER_GROUPS}")
     if config.getoption("--worker-command") is None:
         return
-    left_out = [item for item in items if item.get_closest_marker(OWN_WORKER_ONLY) is not None]
-    for item in left_out:
-        marker = item.get_closest_marker(OWN_WORKER_ONLY)
-        reason = str(marker.args[0]) if marker is not None and marker.args else "no reason given"
-        config.stash[_left_out_key][item.nodeid] = reason
-    items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=left_out)
+    lacking = set(config.getoption("--worker-without"))
+    reasons = {item: reason for item in items if (reason := _not_playable(item, lacking)) is not None}
+    config.stash[_left_out_key].update({item.nodeid: reason for item, reason in reasons.items()})
+    items[:] = [item for item in items if item not in reasons]
+    config.hook.pytest_deselected(items=list(reasons))
+
+
+def _needed(item: pytest.Item) -> set[str]:
+    """The groups of handlers that the scenario needs."""
+    return {str(group) for marker in item.iter_markers(NEEDS_HANDLERS) for group in marker.args}
+
+
+def _not_playable(item: pytest.Item, lacking: set[str]) -> str | None:
+    """Why a foreign worker without the handlers of `lacking` cannot play the scenario; None where it can."""
+    marker = item.get_closest_marker(OWN_WORKER_ONLY)
+    if marker is not None:
+        return str(marker.args[0]) if marker.args else "no reason given"
+    missing = sorted(_needed(item) & lacking)
+    return f"it needs handlers for {', '.join(missing)}, which --worker-without says are lacking" if missing else None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -158,6 +197,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             item.add_report_section("call", "sim", tell(breaches, stack.timeline))
             broken = ", ".join(dict.fromkeys(breach.rule for breach in breaches)) or "none"
             failure.add_note(f"rules broken: {broken}; evidence: {stack.keep(breaches)}")
+        migrated = item.stash.get(_migrations_key, None)
+        if migrated is not None:
+            broken = ", ".join(dict.fromkeys(breach.rule for breach in judge(migrated))) or "none"
+            failure.add_note(f"rules broken by its migrations: {broken}")
         raise
     stack = item.stash.get(_stack_key, None)
     if stack is not None:
@@ -165,6 +208,11 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         if breaches:
             folder = stack.keep(breaches)
             raise StopRuleBreached(f"{tell(breaches, stack.timeline)}\nEVIDENCE {folder}")
+    migrated = item.stash.get(_migrations_key, None)
+    if migrated is not None:
+        breaches = judge(migrated)
+        if breaches:
+            raise StopRuleBreached(tell(breaches, migrated))
     return result
 
 
@@ -191,10 +239,12 @@ def zygote(lease_pool: LeasePool, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def migrations(postgres_server: RunningServer) -> Iterator[Migrations]:
-    """The migrations of a blank database of its own, marked as a testnet one."""
+def migrations(request: pytest.FixtureRequest, postgres_server: RunningServer) -> Iterator[Migrations]:
+    """The migrations of a blank database of its own, marked as a testnet one; the rules judge each of their steps."""
+    timeline = Timeline()
+    request.node.stash[_migrations_key] = timeline
     with clone(postgres_server, migrated=False) as address:
-        yield Migrations(address)
+        yield Migrations(address, timeline=timeline)
 
 
 @pytest.fixture

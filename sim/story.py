@@ -10,7 +10,9 @@ from sim.stack.given import (
     REFERENCE_RISK,
     reference_payload,
 )
+from sim.stack.given_managed import BASELINE
 from sim.stack.home import ENV_FILE
+from sim.stack.managed_views import AssetView, MoveView, ProposalView
 from sim.stack.migrations import Migrations
 from sim.stack.operator_actor import Operator
 from sim.stack.outside import METRICS, Measured, before_and_after
@@ -18,6 +20,7 @@ from sim.stack.rows import CommandView
 from sim.stack.stack import Stack
 
 __all__ = [
+    "BASELINE",
     "DISK_FULL",
     "ENV_FILE",
     "METRICS",
@@ -25,12 +28,15 @@ __all__ = [
     "REFERENCE_PROFILE",
     "REFERENCE_RISK",
     "UNWATCHED",
+    "AssetView",
     "Child",
     "CommandView",
     "Ended",
     "Measured",
     "Migrations",
+    "MoveView",
     "Operator",
+    "ProposalView",
     "Stack",
     "before_and_after",
     "delivered_code",

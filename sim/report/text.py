@@ -8,7 +8,10 @@ from sim.timeline import Event, Timeline
 from worker.guards.secrets import scrub_text
 
 MAX_SHOWN = 10
-_STORY = ("given.", "operator.", "worker.", "bot.", "bus.", "fault.", "process.ended", "scenario.", "clock.")
+_STORY = (
+    *("given.", "operator.", "worker.", "bot.", "bus.", "cache.", "fault.", "migration."),
+    *("process.ended", "scenario.", "clock."),
+)
 
 
 def tell(breaches: Sequence[Breach], timeline: Timeline) -> str:

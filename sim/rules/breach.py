@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sim.timeline import Event, Timeline
+from worker.contracts.commands import spec_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,5 +43,15 @@ def last(timeline: Timeline, kind: str) -> Event | None:
 
 
 def moment(value: Any) -> datetime | None:
-    """A database time as the timeline holds it (ISO text), parsed."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else None
+    """A time as the timeline holds it (ISO text), parsed; one without a zone is UTC, as the tables of MH-4 hold it."""
+    if not isinstance(value, str):
+        return None
+    found = datetime.fromisoformat(value)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+
+
+def changes_files_now(row: dict[str, Any]) -> bool:
+    """True for a command that writes files and has been begun, put back ones included, and has no result yet."""
+    spec = spec_for(row["command_type"])
+    is_begun = row["status"] in ("claimed", "running") or (row["status"] == "pending" and row["attempts"] > 0)
+    return spec is not None and spec.changes_files and is_begun

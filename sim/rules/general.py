@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sim.rules.breach import Breach, last, moment, table
+from sim.rules.breach import Breach, changes_files_now, last, moment, table
 from sim.timeline import Timeline
 from worker.contracts.commands import spec_for
 from worker.contracts.states import COMMAND_MOVES, CommandStatus
 from worker.guards.secrets import secret_problems
 
-_DRY_RUN = "apply_profile_testnet"
+_DRY_RUNS = ("apply_profile_testnet", "dry_run_promote_managed")
 _INTENT = "state/.intent.json"
 _TRAIL = (
     ("audit_events", "metadata"),
@@ -17,7 +17,11 @@ _TRAIL = (
     ("commands", "result_json"),
     ("commands", "error_message"),
 )
-_ENVELOPE_REASONS = ("validation/payload_not_object", "validation/payload_too_large")
+_ENVELOPE_REASONS = (
+    "validation/payload_not_object",
+    "validation/payload_too_large",
+    "validation/handler_not_available",
+)
 _ENVELOPE_OR_CONFIG = "validation/payload_malformed"
 """A payload that is no JSON ends before its handler; a stored config that is none ends in it."""
 
@@ -87,12 +91,13 @@ def dry_run_row_count(timeline: Timeline) -> Sequence[Breach]:
         reason = result.get("reason")
         ending = "dry_run_succeeded" if row["status"] == "succeeded" else "dry_run_rejected"
         two = ["started", "result_written"]
-        four = ["started", f"{_DRY_RUN}.dry_run_started", f"{_DRY_RUN}.{ending}", "result_written"]
+        name = row["command_type"]
+        four = ["started", f"{name}.dry_run_started", f"{name}.{ending}", "result_written"]
         if reason in _ENVELOPE_REASONS or spec_for(row["command_type"]) is None:
             wanted = [two]
-        elif row["command_type"] == _DRY_RUN and reason == _ENVELOPE_OR_CONFIG:
+        elif name in _DRY_RUNS and reason == _ENVELOPE_OR_CONFIG:
             wanted = [two, four]
-        elif row["command_type"] == _DRY_RUN and reason != "recovery/attempts_exhausted":
+        elif name in _DRY_RUNS and reason != "recovery/attempts_exhausted":
             wanted = [four]
         elif reason == _ENVELOPE_OR_CONFIG:
             wanted = [two]
@@ -161,7 +166,7 @@ def cache_disagrees_with_files(timeline: Timeline) -> Sequence[Breach]:
     breaches = [_rest_breach(path, "a file that can be read", damaged[path]) for path in damaged if path not in left]
     file, cache = rest.detail["baseline"], rest.detail["cache"]
     generations, leftovers = rest.detail["generations"], rest.detail["leftovers"]
-    is_under_way = any(_changes_files_now(row) for row in table(timeline, "commands"))
+    is_under_way = any(changes_files_now(row) for row in table(timeline, "commands"))
     # While a command holds an intent, or is to be begun again, the files may be between two generations.
     is_between = _INTENT in left or (is_under_way and _INTENT in leftovers)
     if damaged or is_between:
@@ -298,13 +303,6 @@ def _walked(command_id: str, rows: Sequence[dict[str, Any]]) -> tuple[list[Breac
 def _known(status: object) -> CommandStatus | None:
     """The status of that name, None where there is no such status, or none at all."""
     return next((known for known in CommandStatus if known.value == status), None)
-
-
-def _changes_files_now(row: dict[str, Any]) -> bool:
-    """True for a command that writes files and has been begun, put back ones included, and has no result yet."""
-    spec = spec_for(row["command_type"])
-    is_begun = row["status"] in ("claimed", "running") or (row["status"] == "pending" and row["attempts"] > 0)
-    return spec is not None and spec.changes_files and is_begun
 
 
 def _move(command_id: str, row: dict[str, Any] | None, before: str, after: str) -> Breach:

@@ -102,10 +102,13 @@ def read_audit(timeline: Timeline, home: Path, said: Iterable[AuditEvent], datab
         )
 
 
-def read_portfolio(timeline: Timeline, home: Path, before: FileSnapshot, after: FileSnapshot) -> None:
+def read_portfolio(
+    timeline: Timeline, home: Path, before: FileSnapshot, after: FileSnapshot, *, known_lines: int = 0
+) -> None:
     """Effects: one `portfolio.read` event: what the bot's journal explains, who wrote it, who else touched its files.
 
-    `explained` is about the way from the first hash to the last, `end_explained` about the file as it stands.
+    `explained` is about the way from the first hash to the last, `end_explained` about the file as it stands. The
+    first `known_lines` of the journal stood there before the story, whoever wrote them.
     """
     old, new = (state.state(bot_paths.PORTFOLIO.as_posix()) for state in (before, after))
     hashes = (None if old is None else old.sha256, None if new is None else new.sha256)
@@ -117,7 +120,7 @@ def read_portfolio(timeline: Timeline, home: Path, before: FileSnapshot, after: 
         problem = str(error)
     else:
         lines = journal.of(JournalEvent.PORTFOLIO_WRITE)
-        pids = sorted({line.pid for line in journal.lines})
+        pids = sorted({line.pid for line in journal.lines[known_lines:]})
         explained = chain(lines, before=hashes[0], after=hashes[1]) is not None
         staged = sha256_of(content_of(home / bot_paths.staged(bot_paths.PORTFOLIO)))
         # A first write that was cut after its line and before its rename has left no file.

@@ -133,7 +133,7 @@ class Given:
 
     def schema_taken_down_and_up(self) -> None:
         """Effects: the schema has been downgraded to nothing and upgraded again; all rows but the cast are gone."""
-        migrations = Migrations(self.address)
+        migrations = Migrations(self.address, timeline=self.timeline)
         migrations.downgrade("base")
         migrations.upgrade()
         with psycopg.connect(self.address.conninfo(), autocommit=True) as connection:

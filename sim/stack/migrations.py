@@ -1,8 +1,9 @@
 """Migrations of a database of its own, as a scenario moves them, and its schema as text to compare."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from types import MappingProxyType
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from alembic.autogenerate import compare_metadata
@@ -13,6 +14,8 @@ from sqlalchemy.pool import NullPool
 
 from sim.postgres.address import DatabaseAddress
 from sim.postgres.template import sqlalchemy_url
+from sim.stack.migration_steps import telling_steps
+from sim.timeline import Timeline
 from worker.db import migrate
 from worker.db.schema import metadata
 
@@ -36,21 +39,26 @@ _OWN = "alembic_version"
 
 
 class Migrations:
-    """The migrations of one database. `environ` is the environment of whoever migrates."""
+    """The migrations of one database, each step told on `timeline`. `environ` is that of whoever migrates."""
 
-    def __init__(self, address: DatabaseAddress, *, environ: Mapping[str, str] = TESTNET) -> None:
+    def __init__(
+        self, address: DatabaseAddress, *, environ: Mapping[str, str] = TESTNET, timeline: Timeline | None = None
+    ) -> None:
         self.environ = environ
+        self._timeline = Timeline() if timeline is None else timeline
         self._address = address
         self._url = sqlalchemy_url(address)
         self._blank = self.schema()
 
     def upgrade(self, revision: str = "head") -> None:
         """See `worker.db.migrate.upgrade`."""
-        migrate.upgrade(self._url, revision, environ=self.environ)
+        with self._telling("upgrade"):
+            migrate.upgrade(self._url, revision, environ=self.environ)
 
     def downgrade(self, revision: str) -> None:
         """See `worker.db.migrate.downgrade`."""
-        migrate.downgrade(self._url, revision, environ=self.environ)
+        with self._telling("downgrade"):
+            migrate.downgrade(self._url, revision, environ=self.environ)
 
     def preview(self) -> str:
         """See `worker.db.migrate.preview`."""
@@ -87,3 +95,10 @@ class Migrations:
             connection.exec_driver_sql("SET search_path = public, pg_catalog")
             context = MigrationContext.configure(connection, opts={"compare_server_default": True})
             return list(compare_metadata(context, metadata))
+
+    def _telling(self, direction: str) -> AbstractContextManager[None]:
+        flag = self.environ.get("BINANCE_TESTNET")
+        return telling_steps(self._timeline, self._connect, direction=direction, flag=flag)
+
+    def _connect(self) -> "psycopg.Connection[Any]":
+        return psycopg.connect(self._address.conninfo(), autocommit=True)

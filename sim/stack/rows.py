@@ -27,9 +27,30 @@ TABLES = (
     "risk_settings",
     "bot_statuses",
     "baseline_holdings",
+    "managed_proposals",
+    "managed_assets_history",
 )
 
-_ORDER = {"config_profiles": "profile_id", "risk_settings": "profile_id, key", "baseline_holdings": "asset"}
+_ORDER = {
+    "config_profiles": "profile_id",
+    "risk_settings": "profile_id, key",
+    "baseline_holdings": "asset",
+    "managed_proposals": "proposal_id",
+}
+
+_WRITTEN_BY = sql.SQL("""
+SET lock_timeout = '5ms';
+SELECT 'commands' AS name, xmin::text AS version FROM commands
+ WHERE command_id = {command_id} AND status = 'pending' AND attempts = 0
+UNION ALL
+SELECT 'audit_events', xmin::text FROM audit_events WHERE command_id = {command_id} AND event_type ~ 'requested$'
+UNION ALL
+SELECT 'managed_proposals', p.xmin::text FROM managed_proposals AS p
+  JOIN commands AS c ON c.idempotency_key = 'mh:request:' || p.proposal_id::text
+ WHERE c.command_id = {command_id} AND p.state = 'proposal_pending' AND p.proposal_json IS NULL;
+RESET lock_timeout
+""")
+"""One round trip, and one transaction: where a lock cannot be had, the timeout is undone with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +80,26 @@ class Rows:
     def query(self, statement: LiteralString, *parameters: Any) -> list[dict[str, Any]]:
         """The rows of one statement."""
         return self._open().execute(statement, parameters).fetchall()
+
+    def results_of(self, script: LiteralString | sql.Composed) -> list[dict[str, Any]]:
+        """The rows of every statement of a script that returns any, in one round trip."""
+        cursor = self._open().execute(script, prepare=False)
+        rows: list[dict[str, Any]] = []
+        while True:
+            rows += cursor.fetchall() if cursor.description is not None else []
+            if not cursor.nextset():
+                return rows
+
+    def transactions_of(self, command_id: object) -> dict[str, str] | None:
+        """By which transaction each row that a service wrote for the command was written, by table.
+
+        A row that a worker has changed since is left out. None where a table is locked just now.
+        """
+        statement = _WRITTEN_BY.format(command_id=sql.Literal(command_id))
+        try:
+            return {row["name"]: row["version"] for row in self.results_of(statement)}
+        except psycopg.errors.LockNotAvailable:
+            return None
 
     def scalar(self, statement: LiteralString, *parameters: Any) -> Any:
         """The first value of the first row."""

@@ -10,17 +10,31 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from sim.clock import VirtualClock
+from sim.fake_bot.reading import read_journal
 from sim.postgres.leases import Lease
 from sim.report.forensics import keep_evidence, remove_raw
 from sim.rules.breach import Breach
 from sim.rules.registry import judge
-from sim.stack import evidence
+from sim.stack import evidence, evidence_managed
 from sim.stack.bot_actor import BotActor
 from sim.stack.bus_actor import BusActor
+from sim.stack.cache_actor import CacheActor
+from sim.stack.click_witness import ClickWitness
 from sim.stack.faults import Faults
-from sim.stack.given import CAST, Given, seat_cast
+from sim.stack.given import CAST, seat_cast
+from sim.stack.given_managed import ManagedGiven
 from sim.stack.home import make_home
 from sim.stack.launcher import Launcher
+from sim.stack.looks import Looks
+from sim.stack.managed_views import (
+    AnyProposal,
+    AssetView,
+    MoveView,
+    ProposalView,
+    view_asset,
+    view_history,
+    view_proposal,
+)
 from sim.stack.operator_actor import Operator
 from sim.stack.outside import Measured, measure
 from sim.stack.rows import CommandView, Rows
@@ -28,9 +42,10 @@ from sim.stack.sensors import open_home_watch, read_sensors
 from sim.stack.worker_actor import WorkerActor
 from sim.stack.zygote import Zygote
 from sim.timeline import Timeline
-from sim.witness.audit import AuditEvent, listening, read_log
+from sim.witness.audit import DEFAULT_ACTOR, AuditEvent, listening, read_log
 from sim.witness.files import snapshot
 from sim.witness.no_mutation import Sensors, no_mutation
+from sim.witness.transactions import listen_to
 from sim.witness.watch import Watch
 from worker.contracts.errors import Reason
 from worker.db.session import open_engine, url_of
@@ -76,18 +91,21 @@ class Stack:
     worker: WorkerActor
     bot: BotActor
     bus: BusActor
+    cache: CacheActor
     faults: Faults
-    given: Given
+    given: ManagedGiven
     witness: Watching
     evidence: Path
     _before: "_Before" = field(repr=False)
     _watch: Watch = field(repr=False)
     _said: list[AuditEvent] = field(repr=False)
+    _clicks: ClickWitness = field(repr=False)
+    _looks: Looks = field(repr=False)
 
     def operator(self, name: str = "day") -> Operator:
         """The person of that name; see `CAST`. A name that is not there is somebody without an account."""
         user_id = CAST[name][0] if name in CAST else NOBODY
-        return Operator(name=name, user_id=user_id, engine=self.engine, timeline=self.timeline)
+        return Operator(name=name, user_id=user_id, engine=self.engine, timeline=self.timeline, witness=self._clicks)
 
     def command(self, command: UUID | CreatedCommand | CancelledCommand) -> CommandView:
         """The command as it stands in the database now."""
@@ -101,13 +119,34 @@ class Stack:
         """The audit event types about the command, in order."""
         return self.rows.audit_of(command if isinstance(command, UUID) else command.command_id)
 
+    def proposal(self, proposal: AnyProposal) -> ProposalView:
+        """The proposal's row as it stands in the database now. Raises: `LookupError` when there is none."""
+        return view_proposal(self.rows, proposal)
+
+    def asset(self, asset: str) -> AssetView:
+        """The asset as the two files have it now. Raises: `LookupError` when it is in neither or in one."""
+        return view_asset(self.home, asset)
+
+    def history_of(self, asset: str) -> list[MoveView]:
+        """The asset's moves, oldest first."""
+        return view_history(self.rows, asset)
+
+    def path_of(self, asset: str) -> list[str]:
+        """The states that the asset went through by its history, from the first on; empty where there is none."""
+        moves = self.history_of(asset)
+        begun = [moves[0].state_from] if moves else []
+        return [str(state) for state in (*begun, *(move.state_to for move in moves))]
+
     def expects(self, *reasons: Reason) -> None:
         """Commands of this story fail with exactly these reasons; one that never occurs is a breach too."""
         for reason in reasons:
             self.timeline.record(actor="scenario", kind="scenario.expects", subject=reason.value)
 
     def leaves_behind(self, *paths: str) -> None:
-        """At its end this story has, on purpose, damaged these files of the home or left these half done."""
+        """At its end this story has, on purpose, damaged these files or left these half done.
+
+        The table `managed_proposals` can be named too, where its rows are left behind the files.
+        """
         for path in paths:
             self.timeline.record(actor="scenario", kind="scenario.leaves", subject=path)
 
@@ -131,6 +170,7 @@ class Stack:
         bots = [child.pid for child in self.launcher.children if child.is_running() and child.actor == "bot"]
         self.bot.close()
         self.launcher.end_all()
+        self._looks.look()
         workers += self.launcher.left_behind()
         self.timeline.record(actor="witness", kind="processes.at_end", subject="processes", workers=workers, bots=bots)
         after = snapshot(self.home, self._before.files)
@@ -138,9 +178,13 @@ class Stack:
         evidence.read_audit(self.timeline, self.home, said, self.lease.address)
         evidence.read_files(self.timeline, self._before.files, after, self._watch.drain())
         read_sensors(self.timeline, said)
-        evidence.read_portfolio(self.timeline, self.home, self._before.files, after)
+        evidence.read_portfolio(
+            self.timeline, self.home, self._before.files, after, known_lines=self._before.journal_lines
+        )
         evidence.read_tables(self.timeline, self.rows, self.clock.now())
         evidence.read_rest(self.timeline, self.home, self.rows)
+        evidence_managed.read_managed(self.timeline, self.home)
+        evidence_managed.read_states(self.timeline, self.rows)
         evidence.read_texts(self.timeline, self.home)
         evidence.read_outputs(self.timeline, self._outputs())
         evidence.read_secrets(self.timeline, [self.lease.address.password])
@@ -172,12 +216,15 @@ class _Before:
     def __init__(self, home: Path, watch: Watch, said: list[AuditEvent]) -> None:
         self._home, self._watch, self._said = home, watch, said
         self.files = snapshot(home)
+        self.journal_lines = 0
 
     def settle(self) -> None:
         """Effects: the home as it is now is the one that later changes are held against."""
         self._watch.drain()
-        self._said.clear()
+        # The story's own hand is forgotten, not what a service or a worker in this process has done before.
+        self._said[:] = [event for event in self._said if event.actor not in (DEFAULT_ACTOR, "given")]
         self.files = snapshot(self._home)
+        self.journal_lines = len(read_journal(self._home).lines)
 
 
 @contextmanager
@@ -185,8 +232,7 @@ def open_stack(
     lease: Lease, folder: Path, *, zygote: Callable[[], Zygote], worker_command: list[str] | None = None
 ) -> Iterator[Stack]:
     """A stack in `folder` on a clean database, its clock standing at `STORY_BEGINS`; gone with its processes after."""
-    home = make_home(folder / "home")
-    kept = folder / "evidence"
+    home, kept = make_home(folder / "home"), folder / "evidence"
     kept.mkdir()
     timeline = Timeline()
     clock_file, witness_log = kept / "clock.json", kept / "witness.jsonl"
@@ -200,19 +246,27 @@ def open_stack(
         closing.callback(rows.close)
         engine = open_engine(url_of(lease.address), application_name="gui")
         closing.callback(engine.dispose)
-        environment = {**lease.address.environment(), "BOT_HOME": str(home), "BINANCE_TESTNET": "true"}
+        listen_to(engine)
+        environment = _environment(lease, home)
         launcher = Launcher(
             evidence=kept, timeline=timeline, zygote=zygote, clock_file=clock_file, witness_log=witness_log
         )
         closing.callback(launcher.end_all)
+        looks = Looks(rows=rows, home=home, timeline=timeline)
         worker = WorkerActor(
-            launcher=launcher, rows=rows, timeline=timeline, environment=environment, command=worker_command
+            launcher=launcher,
+            rows=rows,
+            timeline=timeline,
+            environment=environment,
+            command=worker_command,
+            look=looks.look,
         )
         said: list[AuditEvent] = []
         closing.enter_context(listening(said.append))
         watch = closing.enter_context(open_home_watch(home, timeline))
         before = _Before(home, watch, said)
-        day = Operator(name="day", user_id=CAST["day"][0], engine=engine, timeline=timeline)
+        clicks = ClickWitness(timeline=timeline, rows=rows, looks=looks)
+        day = Operator(name="day", user_id=CAST["day"][0], engine=engine, timeline=timeline, witness=clicks)
         yield Stack(
             home=home,
             lease=lease,
@@ -224,13 +278,28 @@ def open_stack(
             worker=worker,
             bot=BotActor(launcher=launcher, timeline=timeline, environment=environment),
             bus=BusActor(address=lease.address, timeline=timeline),
+            cache=CacheActor(address=lease.address, timeline=timeline),
             faults=Faults(address=lease.address, rows=rows, home=home, spared=(kept,), timeline=timeline),
-            given=Given(
-                address=lease.address, home=home, timeline=timeline, worker=worker, day=day, settle=before.settle
+            given=ManagedGiven(
+                address=lease.address,
+                home=home,
+                timeline=timeline,
+                worker=worker,
+                day=day,
+                settle=before.settle,
+                clock=clock,
+                rows=rows,
             ),
             witness=Watching(home=home, timeline=timeline, sensors=Sensors(logs=(witness_log,))),
             evidence=kept,
             _before=before,
             _watch=watch,
             _said=said,
+            _clicks=clicks,
+            _looks=looks,
         )
+
+
+def _environment(lease: Lease, home: Path) -> dict[str, str]:
+    """What a process of this stack is told."""
+    return {**lease.address.environment(), "BOT_HOME": str(home), "BINANCE_TESTNET": "true"}

@@ -5,6 +5,7 @@ from pathlib import Path
 import psycopg
 
 from sim.postgres.address import DatabaseAddress
+from sim.stack.click_witness import ClickWitness
 from sim.stack.given import CAST, REFERENCE_PROFILE, seat_cast, write_profile
 from sim.stack.home import make_home
 from sim.stack.operator_actor import Operator
@@ -25,7 +26,9 @@ def warm_zygote(address: DatabaseAddress, folder: Path) -> Zygote:
         seat_cast(connection)
         write_profile(connection, REFERENCE_PROFILE, created_by=CAST["day"][0])
     engine = open_engine(url_of(address), application_name="warm-up")
-    day = Operator(name="day", user_id=CAST["day"][0], engine=engine, timeline=Timeline())
+    timeline = Timeline()
+    witness = ClickWitness(timeline=timeline)
+    day = Operator(name="day", user_id=CAST["day"][0], engine=engine, timeline=timeline, witness=witness)
     day.apply_profile(REFERENCE_PROFILE)
     day.apply_profile(REFERENCE_PROFILE)
     day.apply_baseline(_BASELINE)

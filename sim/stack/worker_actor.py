@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from io import StringIO
@@ -27,7 +27,8 @@ class WorkerActor:
     """Runs workers for one stack.
 
     `command` is the foreign executable of `--worker-command`, or None for our own worker. `environment` is what a
-    worker process of this stack is told; a scenario changes it per call.
+    worker process of this stack is told; a scenario changes it per call. `look` is called before each start and after
+    each run that went well.
     """
 
     launcher: Launcher
@@ -35,6 +36,7 @@ class WorkerActor:
     timeline: Timeline
     environment: Mapping[str, str]
     command: Sequence[str] | None = None
+    look: Callable[[], None] = lambda: None
     running: list[Child] = field(default_factory=list)
 
     def run_once(
@@ -46,11 +48,11 @@ class WorkerActor:
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> Ended:
         """How a worker process with `--once` ended. `environment` overrides settings; None unsets one."""
-        return self.start(["--once"], worker_id, environment=environment, cold=cold).wait(timeout_s)
+        return self._seen(self.start(["--once"], worker_id, environment=environment, cold=cold).wait(timeout_s))
 
     def run_until_idle(self, max_commands: int, worker_id: str = DEFAULT_WORKER) -> Ended:
         """How a worker process with `--max-iterations` ended; it stops early when the bus is empty."""
-        return self.start(["--max-iterations", str(max_commands)], worker_id).wait()
+        return self._seen(self.start(["--max-iterations", str(max_commands)], worker_id).wait())
 
     def start(
         self,
@@ -72,6 +74,7 @@ class WorkerActor:
                 settings[name] = value
         settings[confined.LANDLOCK] = confined.rights(settings)
         actor = f"worker:{worker_id}"
+        self.look()
         self.timeline.record(
             actor=actor, kind="worker.run", subject=worker_id, argv=list(argv), handled_before=self._handled(worker_id)
         )
@@ -98,6 +101,7 @@ class WorkerActor:
             )
         settings = {**self.environment, "WORKER_ID": worker_id}
         actor = f"worker:{worker_id}"
+        self.look()
         self.timeline.record(
             actor=actor, kind="worker.run", subject=worker_id, argv=list(argv), handled_before=self._handled(worker_id)
         )
@@ -108,7 +112,7 @@ class WorkerActor:
         self.timeline.record(
             actor=actor, kind="process.ended", subject=str(ended.pid), exit_code=exit_code, stderr=ended.stderr[-4000:]
         )
-        return ended
+        return self._seen(ended)
 
     def wait_until_blocked(self, *children: Child) -> None:
         """Returns once a statement of each of these workers waits for a lock that somebody holds.
@@ -151,6 +155,12 @@ class WorkerActor:
             yield
         finally:
             child.send(signal.SIGCONT)
+
+    def _seen(self, ended: Ended) -> Ended:
+        """`ended`, once the stage has looked at what a run left; after one that failed the server may not answer."""
+        if ended.exit_code == 0:
+            self.look()
+        return ended
 
     def _handled(self, worker_id: str) -> int:
         return self.rows.started_by(worker_id)

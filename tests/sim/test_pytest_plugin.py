@@ -69,6 +69,35 @@ def test_any():
     pass
 """
 
+GROUPED = """
+import pytest
+
+@pytest.mark.needs_handlers("managed")
+def test_managed():
+    pass
+
+def test_any():
+    pass
+"""
+
+BAD_MIGRATION = """
+import pytest
+from sim.timeline import Timeline
+
+@pytest.fixture
+def altered(migrations):
+    detail = {"direction": "upgrade", "before": {"t": ["a"]}, "after": {"t": ["b"]}, "flag": "true"}
+    migrations._timeline.record(
+        actor="migration", kind="migration.stepped", subject="0002", mark="environment=testnet", **detail
+    )
+
+def test_passes(altered):
+    pass
+
+def test_fails(altered):
+    raise AssertionError("in its own words")
+"""
+
 TELLS_ITS_SERVER = """
 from pathlib import Path
 
@@ -201,6 +230,50 @@ def test_everything_is_played_by_our_own_worker(alone: Nested) -> None:
 
     result.assert_outcomes(passed=1, failed=2)
     assert "not playable" not in told(result)
+
+
+def test_worker_without_a_group_of_handlers_is_told_what_it_cannot_play(alone: Nested) -> None:
+    result = alone.run(GROUPED, "--worker-command", "{python} -c pass", "--worker-without", "managed")
+
+    assert (result.ret, result.parseoutcomes()["passed"]) == (0, 1)
+    result.stdout.fnmatch_lines(
+        ["*not playable against --worker-command*", "test_nested.py::test_managed: it needs handlers for managed*"]
+    )
+
+
+@pytest.mark.parametrize("options", [(), ("--worker-command", "{python} -c pass")], ids=["ours", "foreign"])
+def test_everything_is_played_where_no_group_is_said_to_be_lacking(alone: Nested, options: tuple[str, ...]) -> None:
+    result = alone.run(GROUPED, *options)
+
+    result.assert_outcomes(passed=2)
+    assert "not playable" not in told(result)
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "words"),
+    [
+        (GROUPED, ("--worker-without", "managed"), "give --worker-command with it"),
+        (GROUPED, ("--worker-command", "{python} -c pass", "--worker-without", "everything"), "invalid choice"),
+        (GROUPED.replace("managed", "marital"), (), "needs handlers ['marital']"),
+    ],
+    ids=["no foreign worker", "no such group", "marked with no such group"],
+)
+def test_group_of_handlers_that_makes_no_sense_is_one_clear_error(
+    alone: Nested, module: str, options: tuple[str, ...], words: str
+) -> None:
+    result = alone.run(module, *options)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert words in told(result)
+    assert "Traceback" not in told(result)
+
+
+def test_migration_that_breaks_a_rule_fails_a_test_and_is_named_beside_its_own_failure(nested: Nested) -> None:
+    result = nested.run_apart(BAD_MIGRATION, "-rA")
+
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*BREACH migration_alters_existing_table", "*object   table t"])
+    result.stdout.fnmatch_lines(["*rules broken by its migrations: migration_alters_existing_table*"])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""Commands that no handler can even open.
+"""Commands that no handler can even open, or that say next to nothing.
 
 Asked in review: a broken producer wrote rubbish on the bus; did it stop the worker, or run something half?
-Must hold: each is failed for the right reason with two log rows, the worker goes on, and nothing else changes.
+Must hold: each is failed for the right reason with two log rows, or its handler's own, the worker goes on, and nothing
+else changes.
 """
 
 import pytest
@@ -51,6 +52,12 @@ MANAGED = [
     CommandType.FLAG_MANAGED_DRIFT,
     CommandType.DRY_RUN_PROMOTE_MANAGED,
 ]
+OWN_ROWS = {
+    CommandType.DRY_RUN_PROMOTE_MANAGED: [
+        "dry_run_promote_managed.dry_run_started",
+        "dry_run_promote_managed.dry_run_rejected",
+    ]
+}
 
 
 @pytest.mark.parametrize("breakage", BROKEN)
@@ -119,18 +126,26 @@ def test_command_of_a_type_nobody_knows_is_refused_with_two_rows(stack: Stack, c
     assert stack.log_of(command) == ["started", "result_written"]
 
 
+@pytest.mark.needs_handlers("managed")
 @pytest.mark.parametrize("command_type", MANAGED, ids=str)
-def test_managed_command_without_a_handler_is_refused_by_name(stack: Stack, command_type: CommandType) -> None:
-    stack.expects(Reason.HANDLER_NOT_AVAILABLE)
+def test_managed_command_that_says_next_to_nothing_is_refused_by_its_handler(
+    stack: Stack, command_type: CommandType
+) -> None:
+    stack.expects(Reason.ENVIRONMENT_NOT_TESTNET)
     command = stack.bus.put_unchecked(command_type, "BTC", {"asset": "BTC", "requested_by": 23})
 
     with stack.witness.no_mutation():
         ended = stack.worker.run_once()
 
     refused = stack.command(command)
-    assert (ended.exit_code, refused.status, refused.reason) == (0, CommandStatus.FAILED, Reason.HANDLER_NOT_AVAILABLE)
+    wanted = (0, CommandStatus.FAILED, Reason.ENVIRONMENT_NOT_TESTNET)
+    assert (ended.exit_code, refused.status, refused.reason) == wanted
     assert refused.error_message is not None
-    assert stack.log_of(command) == ["started", "result_written"]
+    assert stack.log_of(command) == [
+        "started",
+        *OWN_ROWS.get(command_type, [f"{command_type}.rejected"]),
+        "result_written",
+    ]
 
 
 def test_rubbish_before_a_good_command_does_not_stop_the_worker(stack: Stack) -> None:

@@ -15,6 +15,7 @@ MOVING = [state for state in ManagedState if state is not ManagedState.FROZEN]
 
 def _eth_is_now(stack: Stack, state: ManagedState) -> None:
     """The file says so, as the services of managed holdings will leave it."""
+    stack.leaves_behind("state/managed_state.json")
     path = stack.home / "state" / "managed_state.json"
     frozen, entry = b'"state": "frozen"', f'"state": "{state}"'.encode()
     before, eth, after = path.read_bytes().partition(b'"ETH"')

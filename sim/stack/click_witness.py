@@ -1,0 +1,65 @@
+"""What a click did beside what it answered: the code it reached, its transactions, and the rows it left.
+
+Source: contract §6 (one transaction each), §10 (SR-8, SR-11).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sim.stack.looks import Looks
+from sim.stack.rows import Rows
+from sim.timeline import Timeline
+from sim.witness.calls import calls_into
+from sim.witness.transactions import watching_transactions
+
+FORBIDDEN = ("worker/risk", "worker/writers")
+"""What a service never calls."""
+
+
+@dataclass(slots=True)
+class Click:
+    """One click under watch; `outcome` is `clicked` or `refused`, None where it broke."""
+
+    actor: str
+    button: str
+    subject: str
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClickWitness:
+    """Watches the clicks of one stack. Without `rows` and `looks` it only listens."""
+
+    timeline: Timeline
+    rows: Rows | None = field(default=None, repr=False)
+    looks: Looks | None = field(default=None, repr=False)
+
+    @contextmanager
+    def watching(self, click: Click) -> Iterator[None]:
+        """Effects: after the block `service.called` and `service.transactions` events tell what was seen within it."""
+        try:
+            with calls_into(*FORBIDDEN) as calls, watching_transactions() as seen:
+                yield
+        finally:
+            for place in calls.seen:
+                self.timeline.record(actor=click.actor, kind="service.called", subject=place, button=click.button)
+            self.timeline.record(
+                actor=click.actor,
+                kind="service.transactions",
+                subject=click.subject,
+                button=click.button,
+                outcome=click.outcome,
+                transactions=[one.to_plain() for one in seen.transactions],
+            )
+
+    def look_after(self, click: Click, command_id: object, *, created: bool) -> None:
+        """Effects: a `click.rows` event says by which transaction each row of a new command was written."""
+        if self.rows is not None and created:
+            written = self.rows.transactions_of(command_id)
+            if written is not None:
+                self.timeline.record(
+                    actor=click.actor, kind="click.rows", subject=str(command_id), transactions=written
+                )
+        if self.looks is not None:
+            self.looks.look()
