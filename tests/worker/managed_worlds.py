@@ -22,7 +22,7 @@ from sim.postgres.template import sqlalchemy_url
 from worker.bus.claim import claim_once
 from worker.bus.context import BusContext
 from worker.bus.execute import finish_started
-from worker.bus.loop import step
+from worker.bus.loop import run_at_most, step
 from worker.contracts.canonical_json import checksum, dumps_canonical
 from worker.contracts.states import ManagedState
 from worker.db import bus_store
@@ -31,6 +31,7 @@ from worker.db.session import connect_autocommit, open_engine
 from worker.handlers.registry import HANDLERS
 from worker.readers.home import Home
 from worker.services.apply_baseline import ApplyBaselineService, RequestedHolding
+from worker.services.apply_profile import ApplyProfileService
 from worker.services.drift import DriftEvidence, DriftService
 from worker.services.managed_state import ManagedStateService
 from worker.services.proposals import ProposalService
@@ -56,6 +57,15 @@ RISK = {
 HOLDINGS = {"BTC": Decimal("0.5"), "ETH": Decimal("2"), "SOL": Decimal("100")}
 PRICES = {"BTC": Decimal("60000"), "ETH": Decimal("3000"), "SOL": Decimal("150")}
 MINUTE = timedelta(minutes=1)
+
+FAILING_HISTORY = """
+CREATE FUNCTION fail_history() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE 'told to' USING ERRCODE = '57P01'; END $$;
+CREATE TRIGGER fail_history BEFORE INSERT ON managed_assets_history FOR EACH ROW EXECUTE FUNCTION fail_history();
+"""
+"""The database breaks off while rows are written: files changed by then stay changed."""
+
+WORKING_HISTORY = "DROP FUNCTION fail_history CASCADE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +183,10 @@ class World:
                 return done
         raise AssertionError(f"more than {max_commands} commands")
 
+    def run_once(self) -> int:
+        """How many commands one process with `--once` ran."""
+        return run_at_most(self.context, 1, should_stop=lambda: False)
+
     def take(self) -> ClaimedCommand:
         """The next command, claimed and started by the worker, not yet run."""
         command = claim_once(self.context).command
@@ -255,6 +269,10 @@ class World:
     @property
     def management(self) -> ManagedStateService:
         return ManagedStateService(self.engine)
+
+    def apply_profile(self) -> CreatedCommand:
+        """A dry run, which needs nothing of the home."""
+        return ApplyProfileService(self.engine).create_dry_run_command(PROFILE, ADMIN)
 
     def request(self, asset: str = "ETH", *, intent: str = "hold for the summer") -> CreatedCommand:
         return self.proposals.create_request_command(asset, ADMIN, intent)

@@ -11,17 +11,10 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from tests.worker.managed_worlds import MINUTE, World, finish
+from tests.worker.managed_worlds import FAILING_HISTORY, MINUTE, WORKING_HISTORY, World, finish
 from worker.bus.loop import step
 from worker.bus.recover import MAX_ATTEMPTS
 from worker.services.submission import CreatedCommand
-
-FAILING_RESULT = """
-CREATE FUNCTION fail_result() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN RAISE 'told to' USING ERRCODE = '57P01'; END $$;
-CREATE TRIGGER fail_result BEFORE INSERT ON managed_assets_history FOR EACH ROW EXECUTE FUNCTION fail_result();
-"""
-WORKING_RESULT = "DROP FUNCTION fail_result CASCADE"
 
 Make = Callable[[World], CreatedCommand]
 
@@ -68,10 +61,10 @@ COMMANDS: dict[str, tuple[Make, list[tuple[str, str]]]] = {
 def run_until_the_database_fails(world: World) -> None:
     """Effects: files changed, no row written, the command left running."""
     command = world.take()
-    world.rows(FAILING_RESULT)
+    world.rows(FAILING_HISTORY)
     with pytest.raises(psycopg.errors.AdminShutdown):
         finish(world, command)
-    world.rows(WORKING_RESULT)
+    world.rows(WORKING_HISTORY)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
