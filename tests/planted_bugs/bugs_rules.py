@@ -182,8 +182,8 @@ _GENERAL = (
             # A service is told no home; on an installation it may share its environment with the bot.
             Edit(
                 file="sim/stack/stack.py",
-                old='    kept = folder / "evidence"\n',
-                new='    import os\n    os.environ["BOT_HOME"] = str(home)\n    kept = folder / "evidence"\n',
+                old="    kept.mkdir()\n",
+                new='    import os\n    os.environ["BOT_HOME"] = str(home)\n    kept.mkdir()\n',
             ),
         ),
         scenarios=(_SECOND_ADMIN,),

@@ -71,6 +71,20 @@ def test_result_its_rows_and_the_audit_event_are_written_in_order(
     assert (row["status"], row["result_json"], row["lease_expires_at"]) == ("succeeded", {"ok": True}, None)
 
 
+def test_type_that_this_worker_has_no_handler_for_is_refused_by_name(
+    context: BusContext, outside: Outside, handler: ToldHandler
+) -> None:
+    command_id = outside.put("pause_managed_asset", subject="ETH")
+    command = claim_once(context).command
+    assert command is not None
+
+    run_command(context, command)
+
+    assert status_and_reason(outside, command_id) == ("failed", Reason.HANDLER_NOT_AVAILABLE)
+    assert outside.log_of(command_id) == ["started", "result_written"]
+    assert handler.assignments == []
+
+
 def test_handler_that_changes_files_holds_the_home_lock_and_no_other_does(
     context: BusContext, outside: Outside, handler: ToldHandler, home: Home
 ) -> None:
