@@ -72,31 +72,34 @@ def document_of(assessment: Assessment) -> dict[str, Any]:
     return proposal_document(replace(example_proposal(), assessment=assessment))
 
 
-_GRID = 10**12
-
-
-def _share(count: int) -> Decimal:
-    return Decimal(count).scaleb(-12)
-
-
 @some.composite
 def risk_settings(draw: some.DrawFn) -> dict[str, Decimal]:
-    """Any settings a profile may have, down to a millionth of a millionth."""
-    low, mid, high = sorted(draw(some.lists(some.integers(1, _GRID - 1), min_size=3, max_size=3, unique=True)))
-    exposure = draw(some.integers(high, _GRID - 1))
-    per_trade, daily, weekly = sorted(draw(some.lists(some.integers(1, _GRID), min_size=3, max_size=3)))
+    """Any settings a profile may have, in percent, down to a millionth of a millionth, or in ninths."""
+    places, off = draw(some.sampled_from([(2, 0), (6, 0), (12, 0), (9, 111_111_111), (12, 123_456_789_012)]))
+    grid = 10**places
+    top = grid - off - 1
+
+    def share(count: int) -> Decimal:
+        return Decimal(count).scaleb(-places)
+
+    low, mid, high = sorted(draw(some.lists(some.integers(1, top), min_size=3, max_size=3, unique=True)))
+    exposure = draw(some.integers(high, top)) + off
+    per_trade, daily, weekly = sorted(draw(some.lists(some.integers(1, top), min_size=3, max_size=3)))
     return {
-        "max_risk_per_trade_pct": _share(per_trade),
-        "max_total_exposure_pct": _share(exposure),
+        "max_risk_per_trade_pct": share(per_trade + off),
+        "max_total_exposure_pct": share(exposure),
         "max_open_positions": Decimal(draw(some.integers(1, 50))),
-        "daily_loss_limit_pct": _share(daily),
-        "weekly_loss_limit_pct": _share(weekly),
-        "tier_low_allocation_pct": _share(low),
-        "tier_mid_allocation_pct": _share(mid),
-        "tier_high_allocation_pct": _share(high),
-        "cash_reserve_pct": _share(draw(some.integers(1, _GRID - exposure))),
-        "fee_buffer_pct": _share(draw(some.integers(1, _GRID))),
-        "min_position_value_usdt": Decimal(draw(some.integers(500, 10**9))).scaleb(-2),
+        "daily_loss_limit_pct": share(daily + off),
+        "weekly_loss_limit_pct": share(weekly + off),
+        "tier_low_allocation_pct": share(low + off),
+        "tier_mid_allocation_pct": share(mid + off),
+        "tier_high_allocation_pct": share(high + off),
+        "cash_reserve_pct": share(draw(some.integers(1, grid - exposure))),
+        "fee_buffer_pct": share(draw(some.integers(1, grid))),
+        "min_position_value_usdt": Decimal(draw(some.integers(500, 50_000_000_000))).scaleb(
+            -draw(some.sampled_from([2, 8, 9]))
+        )
+        + 5,
     }
 
 
@@ -105,24 +108,32 @@ prices = some.builds(
 )
 like_prices = some.integers(1000, 3000).map(lambda cents: Decimal(cents).scaleb(-2))
 """Prices of one asset on different days, for a volatility as markets have it."""
+odd_prices = some.integers(1, 999).map(lambda count: 20 + Decimal(count) / Decimal(2**13))
+"""Prices of thirteen places, so that amounts need rounding."""
 quantities = some.builds(
     lambda digits, places: Decimal(digits).scaleb(-places), some.integers(0, 10**12), some.integers(0, 12)
-)
+) | some.integers(1, 999).map(lambda count: Decimal(count) / Decimal(2**7))
 moving_closes = (
-    (some.lists(prices, min_size=2, max_size=4) | some.lists(like_prices, min_size=2, max_size=40))
+    (
+        some.lists(like_prices, min_size=2, max_size=40)
+        | some.lists(odd_prices, min_size=2, max_size=4)
+        | some.lists(prices, min_size=2, max_size=4)
+    )
     .filter(lambda closes: len(set(closes)) > 1)
     .map(tuple)
 )
-markets = some.builds(AssetMarket, last_price=prices | like_prices, daily_closes=moving_closes)
+markets = some.builds(AssetMarket, last_price=like_prices | odd_prices | prices, daily_closes=moving_closes)
 
 engine_inputs = some.builds(
     EngineInputs,
     asset=some.just("ETH"),
-    holdings=some.dictionaries(some.sampled_from(["ETH", "BTC", "SOL", "USDT"]), quantities),
+    holdings=some.fixed_dictionaries({"ETH": quantities}, optional=dict.fromkeys(("BTC", "SOL", "USDT"), quantities))
+    | some.dictionaries(some.sampled_from(["ETH", "BTC", "SOL", "USDT"]), quantities),
     market=some.fixed_dictionaries({"ETH": markets}, optional={"BTC": markets, "USDT": markets}),
     market_at=some.just(NINE),
     now=some.integers(-2 * 86_400, 2 * 86_400).map(lambda seconds: NINE + timedelta(seconds=seconds)),
     risk=risk_settings(),
     open_positions=some.integers(0, 60),
-    exposure_used_pct=some.integers(0, 2 * _GRID).map(_share),
+    exposure_used_pct=some.sampled_from([Decimal(0), Decimal("0.1"), Decimal(1) / 8])
+    | some.integers(0, 2 * 10**12).map(lambda count: Decimal(count).scaleb(-12)),
 )

@@ -136,6 +136,12 @@ def test_limits_in_usdt_are_the_settings_of_the_equity_rounded_to_the_safe_side(
         told = Fraction(assessment.limits[key.removesuffix("_pct") + "_usdt"])
         slack = told - exact if key in ("cash_reserve_pct", "fee_buffer_pct") else exact - told
         assert 0 <= slack < step
+    left = max(Fraction(0), Fraction(inputs.risk["max_total_exposure_pct"]) - Fraction(inputs.exposure_used_pct))
+    exact_left = Fraction(assessment.equity_usdt) * left
+    assert 0 <= exact_left - Fraction(assessment.limits["total_exposure_left_usdt"]) < step
+    smallest = Fraction(inputs.risk["min_position_value_usdt"])
+    assert 0 <= Fraction(assessment.limits["min_position_value_usdt"]) - smallest < step
+    assert assessment.limits["open_positions_left"] == max(0, inputs.risk["max_open_positions"] - inputs.open_positions)
 
 
 @given(engine_inputs)
