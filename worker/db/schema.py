@@ -58,7 +58,10 @@ EXPIRES_IN_A_CALENDAR = "expires_at >= '0001-01-01 00:00:00+00' AND expires_at <
 
 
 def one_of(column: str, values: type[StrEnum]) -> str:
-    """The SQL condition that `column` holds one of the enum's values."""
+    """The SQL condition that `column` holds one of the enum's values.
+
+    A `varchar` column is given as text (`state::text`): the condition then reads the same after dump and restore.
+    """
     return f"{column} IN ({', '.join(repr(member.value) for member in values)})"
 
 
@@ -195,7 +198,7 @@ managed_proposals = Table(
     Column("decision", String(16)),
     Column("created_at", _utc(), server_default=func.now()),
     Column("updated_at", _utc(), server_default=func.now()),
-    CheckConstraint(one_of("state", ManagedState), name="state"),
+    CheckConstraint(one_of("state::text", ManagedState), name="state"),
     *(
         CheckConstraint(f"{name} >= '0001-01-01 00:00:00' AND {name} < '9999-12-31 00:00:00'", name=name)
         for name in ("generated_at", "expires_at", "decided_at")
@@ -213,8 +216,8 @@ managed_assets_history = Table(
     Column("event_type", String(64), nullable=False),
     Column("metadata_json", JSON),
     Column("ts", _utc(), nullable=False),
-    CheckConstraint(one_of("state_from", ManagedState), name="state_from"),
-    CheckConstraint(one_of("state_to", ManagedState), name="state_to"),
+    CheckConstraint(one_of("state_from::text", ManagedState), name="state_from"),
+    CheckConstraint(one_of("state_to::text", ManagedState), name="state_to"),
     Index("managed_assets_history_asset_ts_idx", "asset", "ts"),
     Index("managed_assets_history_event_type_idx", "event_type"),
 )

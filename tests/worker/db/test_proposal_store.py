@@ -182,6 +182,18 @@ def test_open_row_expires_undecided(still: Connection, before: Record) -> None:
     assert not expired(still)
 
 
+@pytest.mark.parametrize("record", [generated, corrected, expired, approved])
+@pytest.mark.parametrize("state", ["proposal_pending", "risk_proposed"])
+def test_decided_row_is_not_updated_even_when_its_state_says_open(
+    still: Connection, record: Record, state: str
+) -> None:
+    pending(still)
+    execute(still, "UPDATE managed_proposals SET decided_at = now(), state = %(state)s", {"state": state})
+    before = row_text(still)
+    assert not record(still)
+    assert row_text(still) == before
+
+
 def test_lost_row_does_not_expire(still: Connection) -> None:
     assert not expired(still)
     assert row_text(still) == []

@@ -174,9 +174,11 @@ def test_promotion_of_what_does_not_exist_is_refused(
     assert type(refused(outside, promote, service, **words)) is kind
 
 
-@pytest.mark.parametrize("document", [None, {}], ids=["none", "damaged"])
+@pytest.mark.parametrize(("document", "found"), [(None, "no document"), ({}, "a document damaged at $.schema_version")])
 def test_promotion_of_a_proposal_that_cannot_be_read_is_refused(
-    service: ManagedStateService, outside: Outside, document: object
+    service: ManagedStateService, outside: Outside, document: object, found: str
 ) -> None:
     put(outside, PROPOSAL, state="proposal_pending", document=document)
-    assert isinstance(refused(outside, promote, service), ProposalNotReadable)
+    error = refused(outside, promote, service)
+    assert isinstance(error, ProposalNotReadable)
+    assert error.found == found

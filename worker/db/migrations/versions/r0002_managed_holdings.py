@@ -12,6 +12,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+# Each state is compared as text: as varchar the condition would read otherwise after a dump and a restore.
 _STATES = (
     "('frozen', 'proposal_pending', 'risk_proposed', 'approved', 'rejected', 'expired', 'managed_active', 'paused', "
     "'drift_flagged', 'released')"
@@ -38,7 +39,7 @@ def upgrade() -> None:
             sa.ForeignKeyConstraint([name], ["users.id"], ondelete="SET NULL", name=f"managed_proposals_{name}_fkey")
             for name in ("requested_by_user_id", "decided_by_user_id")
         ),
-        sa.CheckConstraint(f"state IN {_STATES}", name=op.f("managed_proposals_state_check")),
+        sa.CheckConstraint(f"state::text IN {_STATES}", name=op.f("managed_proposals_state_check")),
         *(
             sa.CheckConstraint(
                 f"{name} >= '0001-01-01 00:00:00' AND {name} < '9999-12-31 00:00:00'",
@@ -60,7 +61,7 @@ def upgrade() -> None:
         sa.Column("metadata_json", sa.JSON),
         sa.Column("ts", _MOMENT, nullable=False),
         *(
-            sa.CheckConstraint(f"{name} IN {_STATES}", name=op.f(f"managed_assets_history_{name}_check"))
+            sa.CheckConstraint(f"{name}::text IN {_STATES}", name=op.f(f"managed_assets_history_{name}_check"))
             for name in ("state_from", "state_to")
         ),
     )
