@@ -75,7 +75,7 @@ def settle_due(connection: Connection, home: Home, lock: HomeLock, *, row: Propo
     entry, proposal_id = standing.entry, due.row.proposal_id
     if entry is not None and entry.command_id == expiry_change_id(proposal_id):
         _finish_expiry(connection, home, due, standing)
-    elif entry is None or entry.proposal_id != proposal_id:
+    elif entry is None or entry.proposal_id != proposal_id or entry.state not in OPEN_PROPOSAL | MANAGED:
         _settle_elsewhere(connection, home, standing, due.row)
     elif entry.state in MANAGED:
         _record_decision(connection, recalled_proposal(home, proposal_id), due.row, ManagedState.APPROVED)
