@@ -196,6 +196,24 @@ def reference_run() -> None:
     raise SystemExit(done.returncode)
 
 
+@main.command("life-of-an-asset")
+def life_of_an_asset() -> None:
+    """Take one asset from frozen to managed and back, and print every file and row that changed.
+
+    The output is Markdown, the same in every run: docs/life_of_an_asset.md.
+    """
+    from sim.report.text import tell  # the stage is slow to import
+    from sim.stack.lone_stack import lone_stack
+    from sim.transcript.life import print_life
+
+    with lone_stack("life") as stack:
+        print_life(stack, click.echo)
+        breaches = stack.finish()
+        if breaches:
+            raise click.ClickException(tell(breaches, stack.timeline))
+    click.echo("All that happened was judged by every rule of `sim rules`; none was broken.")
+
+
 def _offer_backup(name: str) -> Path | None:
     """Where to back up to, asked of the person at the terminal; None when they decline.
 
