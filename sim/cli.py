@@ -67,10 +67,19 @@ def db() -> None:
 def _database(function: Callable[..., None]) -> Callable[..., None]:
     """The options that say which database."""
     options = [
-        click.option("--host", envvar="GUI_DB_HOST", required=True, help="host, or folder of a Unix socket"),
-        click.option("--port", envvar="GUI_DB_PORT", default=5432, show_default=True, type=click.IntRange(1, 65535)),
-        click.option("--name", envvar="GUI_DB_NAME", default="tradingbot_gui", show_default=True),
-        click.option("--user", envvar="GUI_DB_USER", required=True),
+        click.option(
+            "--host", envvar="GUI_DB_HOST", show_envvar=True, required=True, help="host, or folder of a Unix socket"
+        ),
+        click.option(
+            "--port",
+            envvar="GUI_DB_PORT",
+            show_envvar=True,
+            default=5432,
+            show_default=True,
+            type=click.IntRange(1, 65535),
+        ),
+        click.option("--name", envvar="GUI_DB_NAME", show_envvar=True, default="tradingbot_gui", show_default=True),
+        click.option("--user", envvar="GUI_DB_USER", show_envvar=True, required=True),
     ]
     for option in reversed(options):
         function = option(function)
