@@ -9,8 +9,8 @@ from worker.bus.context import BusContext
 from worker.bus.recover import locked_home
 from worker.contracts.errors import TransientError
 from worker.db.proposal_store import ProposalRow, due_proposals
-from worker.handlers.expire_proposals import find_strays, restore_row, settle_due
-from worker.readers.document import DamagedFile
+from worker.handlers.expire_proposals import HoldingMissing, find_strays, restore_row, settle_due
+from worker.readers.document import DamagedFile, UnreadableFile
 from worker.readers.home import Home
 
 LOG = logging.getLogger(__name__)
@@ -28,13 +28,11 @@ def sweep_due(context: BusContext) -> None:
         error = _settle(context, row)
         if error is None:
             continue
-        is_of_this_proposal = isinstance(error, DamagedFile) and error.path == context.home.risk_proposal(
-            row.proposal_id
-        )
-        left = [row] if is_of_this_proposal else rows[place:]
+        concerns_this_alone = _concerns_alone(error, context.home, row)
+        left = [row] if concerns_this_alone else rows[place:]
         LOG.error("%d due proposal(s) are left as they are: %s", len(left), error)
         context.proposals_set_aside.update({one.proposal_id: error for one in left})
-        if not is_of_this_proposal:
+        if not concerns_this_alone:
             return
 
 
@@ -62,6 +60,13 @@ def _settle(context: BusContext, row: ProposalRow) -> TransientError | None:
         return error
     LOG.info("proposal %s of %s was due and is settled", row.proposal_id, row.asset)
     return None
+
+
+def _concerns_alone(error: TransientError, home: Home, row: ProposalRow) -> bool:
+    """True for what is wrong with this proposal or its asset, and leaves the rest of the home to be settled."""
+    if isinstance(error, HoldingMissing):
+        return True
+    return isinstance(error, DamagedFile | UnreadableFile) and error.path == home.risk_proposal(row.proposal_id)
 
 
 def _restore(context: BusContext, home: Home, asset: str) -> None:

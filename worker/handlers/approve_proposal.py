@@ -60,7 +60,7 @@ class ApproveProposalHandler(ManagedHandler[ApproveProposal]):
 
     def recall(self, home: Home, payload: ApproveProposal) -> Proposal | None:
         """The proposal that an earlier attempt approved."""
-        return recalled_proposal(home, payload.proposal_id)
+        return recalled_proposal(home, payload.proposal_id, asset=payload.asset)
 
     def write_rows(self, connection: Connection, done: Done[ApproveProposal]) -> None:
         """Effects: the proposal's row, decided."""

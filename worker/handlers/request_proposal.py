@@ -80,7 +80,7 @@ class RequestProposalHandler(ManagedHandler[RequestProposal]):
 
     def recall(self, home: Home, payload: RequestProposal) -> Proposal | None:
         """The proposal that an earlier attempt wrote."""
-        return recalled_proposal(home, payload.proposal_id)
+        return recalled_proposal(home, payload.proposal_id, asset=payload.asset)
 
     def write_rows(self, connection: Connection, done: Done[RequestProposal]) -> None:
         """Effects: the proposal's row, whole."""
