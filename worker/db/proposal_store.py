@@ -64,7 +64,7 @@ _FIND = f"SELECT {_COLUMNS} FROM managed_proposals AS p WHERE p.proposal_id = %(
 
 _OPEN_OF = f"""
 SELECT {_COLUMNS} FROM managed_proposals AS p
-WHERE p.asset = %(asset)s AND p.state IN ('proposal_pending', 'risk_proposed')
+WHERE p.asset = %(asset)s AND p.state IN ('proposal_pending', 'risk_proposed') AND p.decided_at IS NULL
 ORDER BY p.created_at, p.proposal_id
 LIMIT 1
 """
@@ -154,7 +154,7 @@ def find_proposal(connection: Connection, proposal_id: UUID) -> ProposalRow | No
 
 
 def open_proposal_of(connection: Connection, asset: str) -> ProposalRow | None:
-    """The asset's proposal that is `proposal_pending` or `risk_proposed` (the oldest of several), or None."""
+    """The asset's undecided proposal that is `proposal_pending` or `risk_proposed` (the oldest of several), or None."""
     return _first(execute(connection, _OPEN_OF, {"asset": asset}))
 
 
