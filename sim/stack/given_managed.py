@@ -23,6 +23,7 @@ from sim.stack.given import Given
 from sim.stack.managed_views import ProposalView, view_asset, view_proposal
 from sim.stack.rows import Rows
 from sim.witness.audit import acting_as
+from worker.contracts.errors import StackError
 from worker.contracts.proposals import OPEN_FOR
 from worker.contracts.states import CommandStatus
 from worker.readers.home import Home
@@ -127,16 +128,27 @@ class ManagedGiven(Given):
         `found` is decimal text in units of the asset; None is a tenth less than what is recorded.
         """
         proposal = self.managed_active(asset)
+        held = view_asset(self.home, asset).quantity
+        self._run(self.flag_of_the_bot(asset, found=str(held * Decimal("0.9")) if found is None else found))
+        return proposal
+
+    def flag_of_the_bot(self, asset: str, *, found: str) -> CreatedCommand:
+        """The bot's pending flag: it holds `found` (decimal text, units of the asset) and not what is recorded.
+
+        Raises: what the service refuses with.
+        """
         held = view_asset(self.home, asset)
-        quantity = held.quantity * Decimal("0.9") if found is None else Decimal(found)
-        evidence = DriftEvidence(expected=held.quantity, found=quantity, generation=held.generation)
+        evidence = DriftEvidence(expected=held.quantity, found=Decimal(found), generation=held.generation)
         click = Click(actor=_BOT, button="flag drift", subject=asset)
         with acting_as(_BOT), self.day.witness.watching(click):
-            flag = DriftService(self.day.engine).create_flag_command(asset, evidence)
+            try:
+                flag = DriftService(self.day.engine).create_flag_command(asset, evidence)
+            except StackError:
+                click.outcome = "refused"
+                raise
             click.outcome = "clicked"
         self.day.witness.look_after(click, flag.command_id, created=flag.created)
-        self._run(flag)
-        return proposal
+        return flag
 
     def _stage_of(self, asset: str) -> None:
         """Effects: whatever a request for `asset` needs and the story has not given is there."""

@@ -34,7 +34,6 @@ DOUBTFUL = {
     "older than half a day": (calm(30, age=hours(12) + seconds(1)), "0.4999"),
     "closes of fourteen days": (calm(14), "0.4666"),
     "less than half the last close": (calm(30, last="1499.99"), "0.4999"),
-    "half a day old, BTC without a price": (calm(30, age=hours(12), without=("BTC",)), "0.2500"),
 }
 JUST_ENOUGH = {
     "half a day old": calm(30, age=hours(12)),
