@@ -21,6 +21,7 @@ from sim.fake_bot.reading import JournalEvent, content_of, sha256_of
 from sim.stack.click_witness import Click
 from sim.stack.given import Given
 from sim.stack.managed_views import ProposalView, view_asset, view_proposal
+from sim.stack.migrations import Migrations
 from sim.stack.rows import Rows
 from sim.witness.audit import acting_as
 from worker.contracts.errors import StackError
@@ -35,6 +36,7 @@ BASELINE: Mapping[str, str] = MappingProxyType({"BTC": "0.5", "ETH": "2"})
 
 EARLIER = "earlier-worker"
 SEED = 1
+_BEFORE_MANAGED = "0001"
 _ACTOR = "given"
 _BOT = "bot"
 
@@ -149,6 +151,17 @@ class ManagedGiven(Given):
             click.outcome = "clicked"
         self.day.witness.look_after(click, flag.command_id, created=flag.created)
         return flag
+
+    def managed_tables_taken_down_and_up(self) -> None:
+        """Effects: the two MH-4 tables were dropped and made anew, empty; every earlier table keeps its rows."""
+        proposals = [str(row["proposal_id"]) for row in self.rows.dump("managed_proposals")]
+        assets = sorted({str(row["asset"]) for row in self.rows.dump("managed_assets_history")})
+        migrations = Migrations(self.address, timeline=self.timeline)
+        migrations.downgrade(_BEFORE_MANAGED)
+        migrations.upgrade()
+        for table, lost in (("managed_proposals", proposals), ("managed_assets_history", assets)):
+            for subject in lost:
+                self.timeline.record(actor=_ACTOR, kind="cache.changed", subject=subject, table=table, columns=[])
 
     def _stage_of(self, asset: str) -> None:
         """Effects: whatever a request for `asset` needs and the story has not given is there."""

@@ -51,8 +51,8 @@ def test_trail_of_a_day_keeps_each_family_under_its_own_prefix(stack: Stack) -> 
     stack.worker.run_once()
 
     assert sorted(set(_told(stack))) == [
-        "baseline.applied",
         "baseline.apply_requested",
+        "baseline.apply_succeeded",
         "managed.asset_approval_requested",
         "managed.asset_approval_succeeded",
         "managed.asset_drift_flag_requested",

@@ -155,6 +155,18 @@ def test_page_of_a_superseded_proposal_decides_neither_the_old_nor_the_new(stack
     assert stack.proposal(first).decision is None
 
 
+def test_rejected_proposal_is_not_approved_through_its_successor(stack: Stack) -> None:
+    # The first was rejected a moment ago and its file still says until when it could be decided; the second is open.
+    stack.expects(Reason.ALREADY_DECIDED)
+    first = stack.given.risk_proposed("ETH")
+    reject(stack.operator("night"), first)
+    stack.worker.run_once()
+    second = stack.given.risk_proposed("ETH")
+
+    assert _past_the_service(stack, first) == [Reason.ALREADY_DECIDED] * 2
+    assert stack.proposal(second) == second
+
+
 def test_proposal_that_is_not_made_yet_takes_no_decision(stack: Stack) -> None:
     # The request waits for a worker: there is nothing yet that anybody could have read.
     stack.given.risk_proposed("BTC")
