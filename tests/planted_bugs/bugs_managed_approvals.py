@@ -195,7 +195,7 @@ _REQUESTS = (
         says=_MOVED,
     ),
     one_edit(
-        "one close makes a volatility",
+        "closes that never move make a volatility",
         claim="contract §8: too little market data never invents numbers",
         file="worker/risk/engine.py",
         old='    if volatility == 0:\n        raise _insufficient(asset, "daily closes that move",',

@@ -87,10 +87,14 @@ def test_key_in_the_wrong_field_of_an_approval_is_repeated_nowhere(stack: Stack)
     stack.expects(Reason.SCHEMA_VIOLATION)
     proposal = stack.given.risk_proposed("ETH")
 
-    # In the confirmation, on the page.
+    # In the confirmation and in the name of an override, on the page.
     with pytest.raises(HardConfirmMismatch) as refused:
         stack.operator("day").approve(proposal, "balanced", hard_confirm=PASSWORD)
     assert PASSWORD not in str(refused.value)
+    with pytest.raises(Refusal) as unknown:
+        stack.operator("day").approve(proposal, "balanced", overrides={PASSWORD: "0.01"})
+    assert unknown.value.reason is Reason.OVERRIDE_NOT_ALLOWED
+    assert PASSWORD not in str(unknown.value)
 
     # In every field there is, past the service.
     fields: dict[Reason, dict[str, Any]] = {
