@@ -10,8 +10,8 @@ from worker.bus.recover import locked_home
 from worker.contracts.errors import TransientError
 from worker.db.proposal_store import ProposalRow, due_proposals
 from worker.handlers.expire_proposals import find_strays, restore_row, settle_due
+from worker.handlers.restore_cache import find_lagging, restore_cache
 from worker.readers.document import DamagedFile
-from worker.readers.home import Home
 
 LOG = logging.getLogger(__name__)
 
@@ -39,19 +39,23 @@ def sweep_due(context: BusContext) -> None:
 
 
 def restore_lost_rows(context: BusContext) -> None:
-    """Gives open proposals that the files name their rows again; to be called once, before the first claim.
+    """Gives open proposals that the files name their rows again, and assets that services have lost sight of theirs.
 
-    What is due is looked for in the rows, so a proposal whose row is lost would else stay open for ever. A home that
-    cannot be looked at is left to whoever needs it.
+    To be called once, before the first claim. What is due is looked for in the rows, so a proposal whose row is lost
+    would else stay open for ever, and an asset whose history is lost would be refused every command. A home that cannot
+    be looked at is left to whoever needs it.
 
     Effects: rows, each with its event.
     """
     try:
-        strays = find_strays(context.connection, context.home)
-        for asset in strays:
-            _restore(context, context.home, asset)
+        for find, restore in ((find_strays, restore_row), (find_lagging, restore_cache)):
+            for asset in find(context.connection, context.home):
+                with locked_home(context.home) as lock:
+                    restored = restore(context.connection, context.home, lock, asset=asset)
+                if restored:
+                    LOG.warning("rows of %s were not as the files say and are written anew", asset)
     except TransientError as error:
-        LOG.warning("the open proposals in the files could not be compared with their rows: %s", error)
+        LOG.warning("the managed assets in the files could not be compared with their rows: %s", error)
 
 
 def _settle(context: BusContext, row: ProposalRow) -> TransientError | None:
@@ -62,9 +66,3 @@ def _settle(context: BusContext, row: ProposalRow) -> TransientError | None:
         return error
     LOG.info("proposal %s of %s was due and is settled", row.proposal_id, row.asset)
     return None
-
-
-def _restore(context: BusContext, home: Home, asset: str) -> None:
-    with locked_home(home) as lock:
-        if restore_row(context.connection, home, lock, asset=asset):
-            LOG.warning("the row of the open proposal of %s was not as its file says and is written anew", asset)

@@ -115,3 +115,23 @@ def test_managed_tables_taken_down_with_rows_leave_every_other_row_and_work_agai
     approved = stack.given.managed_active("ETH")
     assert stack.proposal(approved).state is ManagedState.APPROVED
     assert stack.path_of("ETH") == ["frozen", "proposal_pending", "risk_proposed", "approved", "managed_active"]
+
+
+@pytest.mark.needs_handlers("managed")
+def test_asset_under_management_can_still_be_paused_after_its_tables_came_back_empty(stack: Stack) -> None:
+    # The files say managed_active, the empty history says nothing: for the GUI the asset would be frozen for ever.
+    proposal = stack.given.managed_active("ETH")
+    stack.given.managed_tables_taken_down_and_up()
+
+    # The next worker that starts finds it, and tells so.
+    stack.worker.run_once()
+    assert stack.path_of("ETH") == ["None", "managed_active"]
+    assert stack.proposal(proposal).decision == "approved"
+    drifted = "SELECT count(*) FROM audit_events WHERE event_type = 'managed.cache_drift_detected'"
+    assert stack.rows.scalar(drifted) == 1
+
+    # The operator can do something again, and a second start finds nothing more.
+    paused = stack.operator("day").pause("ETH")
+    stack.worker.run_once()
+    assert stack.command(paused).status is CommandStatus.SUCCEEDED
+    assert stack.rows.scalar(drifted) == 1
