@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from worker.contracts.commands import CommandId
 from worker.contracts.states import ManagedState
+from worker.contracts.transitions import MANAGED
 from worker.db.audit_store import insert_audit_event
 from worker.db.history_store import lagging_assets
 from worker.db.session import transaction
@@ -17,6 +18,8 @@ from worker.readers.home import Home
 from worker.readers.managed_state import ManagedAsset
 from worker.readers.pair import Pair, read_pair
 from worker.writers.home_lock import HomeLock
+
+_BY_HISTORY = MANAGED | {ManagedState.FROZEN}
 
 
 def find_lagging(connection: Connection, home: Home) -> list[str]:
@@ -48,7 +51,9 @@ def restore_cache(connection: Connection, home: Home, lock: HomeLock, *, asset: 
 
 
 def _entries(pair: Pair) -> dict[str, ManagedAsset]:
-    return {} if pair.managed_state is None else dict(pair.managed_state.assets)
+    """The assets whose state services go by; under an open proposal they go by its row."""
+    assets = {} if pair.managed_state is None else pair.managed_state.assets
+    return {asset: entry for asset, entry in assets.items() if entry.state in _BY_HISTORY}
 
 
 def _last_change(entry: ManagedAsset) -> tuple[ManagedState, CommandId]:
