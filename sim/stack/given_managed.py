@@ -21,8 +21,10 @@ from sim.fake_bot.reading import JournalEvent, content_of, sha256_of
 from sim.stack.click_witness import Click
 from sim.stack.given import Given
 from sim.stack.managed_views import ProposalView, view_asset, view_proposal
+from sim.stack.migrations import Migrations
 from sim.stack.rows import Rows
 from sim.witness.audit import acting_as
+from worker.contracts.errors import StackError
 from worker.contracts.proposals import OPEN_FOR
 from worker.contracts.states import CommandStatus
 from worker.readers.home import Home
@@ -34,6 +36,7 @@ BASELINE: Mapping[str, str] = MappingProxyType({"BTC": "0.5", "ETH": "2"})
 
 EARLIER = "earlier-worker"
 SEED = 1
+_BEFORE_MANAGED = "0001"
 _ACTOR = "given"
 _BOT = "bot"
 
@@ -127,16 +130,38 @@ class ManagedGiven(Given):
         `found` is decimal text in units of the asset; None is a tenth less than what is recorded.
         """
         proposal = self.managed_active(asset)
+        held = view_asset(self.home, asset).quantity
+        self._run(self.flag_of_the_bot(asset, found=str(held * Decimal("0.9")) if found is None else found))
+        return proposal
+
+    def flag_of_the_bot(self, asset: str, *, found: str) -> CreatedCommand:
+        """The bot's pending flag: it holds `found` (decimal text, units of the asset) and not what is recorded.
+
+        Raises: what the service refuses with.
+        """
         held = view_asset(self.home, asset)
-        quantity = held.quantity * Decimal("0.9") if found is None else Decimal(found)
-        evidence = DriftEvidence(expected=held.quantity, found=quantity, generation=held.generation)
+        evidence = DriftEvidence(expected=held.quantity, found=Decimal(found), generation=held.generation)
         click = Click(actor=_BOT, button="flag drift", subject=asset)
         with acting_as(_BOT), self.day.witness.watching(click):
-            flag = DriftService(self.day.engine).create_flag_command(asset, evidence)
+            try:
+                flag = DriftService(self.day.engine).create_flag_command(asset, evidence)
+            except StackError:
+                click.outcome = "refused"
+                raise
             click.outcome = "clicked"
         self.day.witness.look_after(click, flag.command_id, created=flag.created)
-        self._run(flag)
-        return proposal
+        return flag
+
+    def managed_tables_taken_down_and_up(self) -> None:
+        """Effects: the two MH-4 tables were dropped and made anew, empty; every earlier table keeps its rows."""
+        proposals = [str(row["proposal_id"]) for row in self.rows.dump("managed_proposals")]
+        assets = sorted({str(row["asset"]) for row in self.rows.dump("managed_assets_history")})
+        migrations = Migrations(self.address, timeline=self.timeline)
+        migrations.downgrade(_BEFORE_MANAGED)
+        migrations.upgrade()
+        for table, lost in (("managed_proposals", proposals), ("managed_assets_history", assets)):
+            for subject in lost:
+                self.timeline.record(actor=_ACTOR, kind="cache.changed", subject=subject, table=table, columns=[])
 
     def _stage_of(self, asset: str) -> None:
         """Effects: whatever a request for `asset` needs and the story has not given is there."""

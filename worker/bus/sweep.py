@@ -9,8 +9,8 @@ from worker.bus.context import BusContext
 from worker.bus.recover import locked_home
 from worker.contracts.errors import TransientError
 from worker.db.proposal_store import ProposalRow, due_proposals
-from worker.handlers.cache_at_start import find_drifted, restore_cache
 from worker.handlers.expire_proposals import HoldingMissing, find_strays, restore_row, settle_due
+from worker.handlers.restore_cache import find_lagging, restore_cache
 from worker.readers.document import DamagedFile, UnreadableFile
 from worker.readers.home import Home
 
@@ -38,21 +38,23 @@ def sweep_due(context: BusContext) -> None:
 
 
 def restore_lost_rows(context: BusContext) -> None:
-    """Gives open proposals that the files name their rows again; to be called once, before the first claim.
+    """Gives open proposals that the files name their rows again, and assets that services have lost sight of theirs.
 
-    What is due is looked for in the rows, so a proposal whose row is lost would else stay open for ever; and services
-    go by the rows, so an asset whose history or holding is cached wrongly would take no command that could put it
-    right. A home that cannot be looked at is left to whoever needs it.
+    To be called once, before the first claim. What is due is looked for in the rows, so a proposal whose row is lost
+    would else stay open for ever, and an asset whose history is lost would be refused every command. A home that cannot
+    be looked at is left to whoever needs it.
 
     Effects: rows, each with its event.
     """
     try:
-        for asset in find_strays(context.connection, context.home):
-            _restore(context, context.home, asset)
-        for asset in find_drifted(context.connection, context.home):
-            _restore_cache(context, context.home, asset)
+        for find, restore in ((find_strays, restore_row), (find_lagging, restore_cache)):
+            for asset in find(context.connection, context.home):
+                with locked_home(context.home) as lock:
+                    restored = restore(context.connection, context.home, lock, asset=asset)
+                if restored:
+                    LOG.warning("rows of %s were not as the files say and are written anew", asset)
     except TransientError as error:
-        LOG.warning("the open proposals in the files could not be compared with their rows: %s", error)
+        LOG.warning("the managed assets in the files could not be compared with their rows: %s", error)
 
 
 def _settle(context: BusContext, row: ProposalRow) -> TransientError | None:
@@ -70,15 +72,3 @@ def _concerns_alone(error: TransientError, home: Home, row: ProposalRow) -> bool
     if isinstance(error, HoldingMissing):
         return True
     return isinstance(error, DamagedFile | UnreadableFile) and error.path == home.risk_proposal(row.proposal_id)
-
-
-def _restore(context: BusContext, home: Home, asset: str) -> None:
-    with locked_home(home) as lock:
-        if restore_row(context.connection, home, lock, asset=asset):
-            LOG.warning("the row of the open proposal of %s was not as its file says and is written anew", asset)
-
-
-def _restore_cache(context: BusContext, home: Home, asset: str) -> None:
-    with locked_home(home) as lock:
-        if restore_cache(context.connection, home, lock, asset=asset):
-            LOG.warning("the cached rows of %s were not as the files say and are put right", asset)

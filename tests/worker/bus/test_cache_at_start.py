@@ -3,9 +3,8 @@
 import psycopg
 import pytest
 
-from tests.worker.managed_worlds import ADMIN, FAILING_HISTORY, MINUTE, WORKING_HISTORY, World, another_worker
+from tests.worker.managed_worlds import FAILING_HISTORY, MINUTE, WORKING_HISTORY, World, another_worker
 from worker.bus.sweep import restore_lost_rows
-from worker.services.apply_baseline import ApplyBaselineService, RequestedHolding
 
 DRIFT = "managed.cache_drift_detected"
 
@@ -62,18 +61,11 @@ def test_what_was_put_right_is_told_once(world: World) -> None:
     assert world.differences() == ["baseline_holdings: no row"]
 
 
-@pytest.mark.parametrize("at_work", ["pause", "baseline"])
-def test_rows_of_an_asset_whose_command_is_at_work_are_left_to_it(world: World, at_work: str) -> None:
+def test_rows_of_an_asset_whose_command_is_at_work_are_left_to_it(world: World) -> None:
     world.bring_to("managed_active", "BTC")
-    asked = {
-        "pause": lambda: world.pause("BTC"),
-        "baseline": lambda: ApplyBaselineService(world.engine).create_command(
-            [RequestedHolding(asset="BTC", quantity=world.cached("BTC")[0] + 1)], ADMIN
-        ),
-    }
-    command = asked[at_work]()
+    command = world.pause("BTC")
     world.take()
-    world.rows("DELETE FROM baseline_holdings WHERE asset = 'BTC'")
+    world.rows("DELETE FROM managed_assets_history WHERE asset = 'BTC'")
     with another_worker(world) as other:
         restore_lost_rows(other)
 
