@@ -130,17 +130,17 @@ class ManagedGiven(Given):
         `found` is decimal text in units of the asset; None is a tenth less than what is recorded.
         """
         proposal = self.managed_active(asset)
-        held = view_asset(self.home, asset).quantity
-        self._run(self.flag_of_the_bot(asset, found=str(held * Decimal("0.9")) if found is None else found))
+        self._run(self.flag_of_the_bot(asset, found=found))
         return proposal
 
-    def flag_of_the_bot(self, asset: str, *, found: str) -> CreatedCommand:
-        """The bot's pending flag: it holds `found` (decimal text, units of the asset) and not what is recorded.
+    def flag_of_the_bot(self, asset: str, *, found: str | None = None) -> CreatedCommand:
+        """The bot's pending flag: it holds `found` (decimal text, units of the asset); None: a tenth too little.
 
         Raises: what the service refuses with.
         """
         held = view_asset(self.home, asset)
-        evidence = DriftEvidence(expected=held.quantity, found=Decimal(found), generation=held.generation)
+        quantity = held.quantity * Decimal("0.9") if found is None else Decimal(found)
+        evidence = DriftEvidence(expected=held.quantity, found=quantity, generation=held.generation)
         click = Click(actor=_BOT, button="flag drift", subject=asset)
         with acting_as(_BOT), self.day.witness.watching(click):
             try:

@@ -4,6 +4,7 @@ from tests.planted_bugs.bug import PlantedBug
 from tests.planted_bugs.bugs_bus import BUGS as BUS_BUGS
 from tests.planted_bugs.bugs_database import BUGS as DATABASE_BUGS
 from tests.planted_bugs.bugs_files import BUGS as FILE_BUGS
+from tests.planted_bugs.bugs_kill_points import BUGS as KILL_POINT_BUGS
 from tests.planted_bugs.bugs_limits import BUGS as LIMIT_BUGS
 from tests.planted_bugs.bugs_managed_approvals import BUGS as MANAGED_APPROVAL_BUGS
 from tests.planted_bugs.bugs_managed_moves import BUGS as MANAGED_MOVE_BUGS
@@ -23,6 +24,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *SERVICE_BUGS,
     *BUS_BUGS,
     *FILE_BUGS,
+    *KILL_POINT_BUGS,
     *DATABASE_BUGS,
     *START_BUGS,
 )
