@@ -18,6 +18,7 @@ from sim.stack.operator_actor import Operator
 from sim.stack.outside import METRICS, Measured, before_and_after
 from sim.stack.rows import CommandView
 from sim.stack.stack import Stack
+from worker.services.submission import CreatedCommand
 
 __all__ = [
     "BASELINE",
@@ -31,6 +32,7 @@ __all__ = [
     "AssetView",
     "Child",
     "CommandView",
+    "CreatedCommand",
     "Ended",
     "Measured",
     "Migrations",

@@ -90,7 +90,9 @@ def _require_all_finished(assignment: Assignment, pair: Pair) -> None:
     """
     holdings = {} if pair.baseline is None else pair.baseline.holdings
     entries = {} if pair.managed_state is None else pair.managed_state.assets
-    changed_by = {entry.command_id for entry in (*holdings.values(), *entries.values())}
+    changed_by = {holding.command_id for holding in holdings.values()} | {
+        entry.command_id for entry in entries.values()
+    }
     unfinished = unfinished_commands(assignment.connection, changed_by)
     if unfinished:
         raise TransientError(
