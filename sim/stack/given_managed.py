@@ -127,6 +127,11 @@ class ManagedGiven(Given):
         `found` is decimal text in units of the asset; None is a tenth less than what is recorded.
         """
         proposal = self.managed_active(asset)
+        self._run(self.flagged_by_bot(asset, found=found))
+        return proposal
+
+    def flagged_by_bot(self, asset: str, *, found: str | None = None) -> CreatedCommand:
+        """The bot's flag that it holds `found` of a managed asset, waiting for a worker; see `drift_flagged`."""
         held = view_asset(self.home, asset)
         quantity = held.quantity * Decimal("0.9") if found is None else Decimal(found)
         evidence = DriftEvidence(expected=held.quantity, found=quantity, generation=held.generation)
@@ -135,8 +140,7 @@ class ManagedGiven(Given):
             flag = DriftService(self.day.engine).create_flag_command(asset, evidence)
             click.outcome = "clicked"
         self.day.witness.look_after(click, flag.command_id, created=flag.created)
-        self._run(flag)
-        return proposal
+        return flag
 
     def _stage_of(self, asset: str) -> None:
         """Effects: whatever a request for `asset` needs and the story has not given is there."""

@@ -1,0 +1,173 @@
+"""Cached rows that somebody changed or lost: the files decide, and the next command puts the rows right (R10).
+
+Asked in review: someone had edited the tables by hand; did the worker believe them, and does the trail say so?
+Must hold: whatever of an asset's cached rows differs from the files is as the files say after its next command, and one
+event of that command names each difference; where nothing differs no event says so.
+"""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from sim.story import CreatedCommand, ProposalView, Stack
+from worker.contracts.errors import Reason
+from worker.contracts.states import CommandStatus, ManagedState
+
+pytestmark = pytest.mark.needs_handlers("managed")
+
+DRIFT = "managed.cache_drift_detected"
+
+
+def drift_of(stack: Stack, command: CreatedCommand) -> list[str]:
+    """Each difference that the command's drift events tell of; they are one event at most."""
+    rows = stack.rows.query(
+        "SELECT metadata FROM audit_events WHERE command_id = %s AND event_type = %s ORDER BY id",
+        command.command_id,
+        DRIFT,
+    )
+    assert len(rows) <= 1
+    return [difference for row in rows for difference in row["metadata"]["differences"]]
+
+
+def cached(stack: Stack) -> tuple[str, bool]:
+    """Quantity and frozen of ETH in the cache."""
+    (row,) = stack.rows.query("SELECT quantity::text, frozen FROM baseline_holdings WHERE asset = 'ETH'")
+    return row["quantity"], row["frozen"]
+
+
+SPOILED: dict[str, tuple[Callable[[Stack, ProposalView], None], str]] = {
+    "holding changed": (
+        lambda stack, _: stack.cache.change_holding("ETH", quantity="7", frozen=True),
+        "baseline_holdings.quantity: 2 in the file, 7 in the row",
+    ),
+    "holding lost": (lambda stack, _: stack.cache.lose_holding("ETH"), "baseline_holdings: no row"),
+    "approved row said open": (
+        lambda stack, proposal: stack.cache.change_proposal(
+            proposal, state="risk_proposed", decision=None, decided_at=None
+        ),
+        "managed_proposals.state: approved in the file, risk_proposed in the row",
+    ),
+    "approved row lost": (lambda stack, proposal: stack.cache.lose_proposal(proposal), "managed_proposals: no row"),
+}
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+def test_row_of_a_managed_asset_is_put_right_by_its_next_command_and_told_once(stack: Stack, spoiled: str) -> None:
+    proposal = stack.given.managed_active("ETH")
+    spoil, told = SPOILED[spoiled]
+    command = stack.operator("day").pause("ETH")
+    spoil(stack, proposal)
+    # The sweep would else settle a row that says open, once it is due; that has its own story.
+    stack.worker.run_once()
+
+    assert stack.command(command).status is CommandStatus.SUCCEEDED
+    assert told in drift_of(stack, command)
+    put_right = stack.proposal(proposal)
+    assert (put_right.state, put_right.decision, put_right.document) == (
+        ManagedState.APPROVED,
+        "approved",
+        proposal.document,
+    )
+    assert cached(stack) == ("2", False)
+
+    # The next command finds nothing to say.
+    again = stack.operator("day").resume("ETH")
+    stack.worker.run_once()
+    assert (stack.command(again).status, drift_of(stack, again)) == (CommandStatus.SUCCEEDED, [])
+
+
+def test_history_that_was_lost_says_again_where_the_asset_stands(stack: Stack) -> None:
+    stack.given.managed_active("ETH")
+    command = stack.operator("day").pause("ETH")
+    stack.cache.lose_history("ETH")
+
+    stack.worker.run_once()
+
+    assert drift_of(stack, command) == [
+        "managed_assets_history.state_to: managed_active in the file, frozen in the row"
+    ]
+    assert stack.path_of("ETH") == ["None", "managed_active", "paused"]
+
+
+DOCUMENT = "managed_proposals.proposal_json: not the file's document"
+OPEN_ROWS: dict[str, tuple[Callable[[Stack, ProposalView], None], str]] = {
+    "document changed": (
+        lambda stack, proposal: stack.cache.change_proposal(
+            proposal, proposal_json={**(proposal.document or {}), "intent": "Sell it all."}
+        ),
+        DOCUMENT,
+    ),
+    "row said pending": (
+        lambda stack, proposal: stack.cache.change_proposal(proposal, state="proposal_pending"),
+        "managed_proposals.state: risk_proposed in the file, proposal_pending in the row",
+    ),
+    "row said expired": (
+        lambda stack, proposal: stack.cache.change_proposal(proposal, state="expired"),
+        "managed_proposals.state: risk_proposed in the file, expired in the row",
+    ),
+    "row lost": (lambda stack, proposal: stack.cache.lose_proposal(proposal), "managed_proposals: no row"),
+}
+
+
+@pytest.mark.parametrize("spoiled", OPEN_ROWS)
+def test_row_of_an_open_proposal_is_put_right_as_soon_as_a_worker_comes_by(stack: Stack, spoiled: str) -> None:
+    # The worker compares the open proposals with their files once, before its first claim: no command is needed.
+    proposal = stack.given.risk_proposed("ETH")
+    spoil, told = OPEN_ROWS[spoiled]
+    spoil(stack, proposal)
+
+    with stack.witness.no_mutation():
+        stack.worker.run_once()
+        stack.worker.run_once()
+
+    put_right = stack.proposal(proposal)
+    assert (put_right.state, put_right.document) == (ManagedState.RISK_PROPOSED, proposal.document)
+    (event,) = stack.rows.query("SELECT metadata FROM audit_events WHERE event_type = %s", DRIFT)
+    assert told in json.dumps(event["metadata"])
+
+
+def test_row_changed_between_claim_and_run_is_no_basis_for_the_decision(stack: Stack) -> None:
+    # The worker is already at the approval when the row's document is made to say something else.
+    proposal = stack.given.risk_proposed("ETH")
+    command = stack.operator("day").approve(proposal, "balanced")
+    with stack.holding("LOCK TABLE command_audit_log IN EXCLUSIVE MODE"):
+        worker = stack.worker.start(["--once"], "w1")
+        stack.worker.wait_until_blocked(worker)
+        stack.cache.change_proposal(proposal, proposal_json={"asset": "ETH", "variants": []})
+    worker.wait()
+
+    assert stack.command(command).status is CommandStatus.SUCCEEDED
+    assert drift_of(stack, command) == [DOCUMENT]
+    assert stack.proposal(proposal).document == proposal.document
+
+
+def test_refused_command_puts_the_rows_right_too(stack: Stack) -> None:
+    # Paused twice, from two pages: the second one comes to nothing, and still it saw what was wrong.
+    stack.expects(Reason.ILLEGAL_TRANSITION)
+    stack.given.managed_active("ETH")
+    stack.operator("day").pause("ETH")
+    second = stack.operator("night").pause("ETH")
+    stack.worker.run_once()
+    stack.cache.change_holding("ETH", quantity="7")
+
+    stack.worker.run_once()
+
+    assert stack.command(second).reason == Reason.ILLEGAL_TRANSITION
+    assert drift_of(stack, second) == ["baseline_holdings.quantity: 2 in the file, 7 in the row"]
+    assert cached(stack) == ("2", False)
+
+
+def test_rows_of_another_asset_are_left_to_that_assets_own_command(stack: Stack) -> None:
+    stack.given.managed_active("ETH")
+    stack.cache.change_holding("BTC", quantity="7")
+    of_eth = stack.operator("day").pause("ETH")
+    stack.worker.run_once()
+    assert (stack.command(of_eth).status, drift_of(stack, of_eth)) == (CommandStatus.SUCCEEDED, [])
+    assert stack.rows.scalar("SELECT quantity::text FROM baseline_holdings WHERE asset = 'BTC'") == "7"
+
+    of_btc = stack.operator("day").request("BTC")
+    stack.worker.run_once()
+
+    assert drift_of(stack, of_btc) == ["baseline_holdings.quantity: 0.5 in the file, 7 in the row"]
+    assert stack.rows.scalar("SELECT quantity::text FROM baseline_holdings WHERE asset = 'BTC'") == "0.5"
