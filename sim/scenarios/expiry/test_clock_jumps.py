@@ -110,16 +110,13 @@ def test_worker_on_a_host_with_a_wrong_clock_decides_by_the_databases(stack: Sta
     assert [move.at - now for move in moves] == [seconds(0)] * 2 + [OPEN_FOR - seconds(1)] * 3
 
 
-@pytest.mark.parametrize("wrong_by", [hours(26), -hours(26)], ids=["ahead", "behind"])
-def test_worker_on_a_host_with_a_wrong_clock_sees_an_expiry_when_the_database_does(
-    stack: Stack, wrong_by: timedelta
-) -> None:
+def test_worker_on_a_host_whose_clock_is_behind_sees_an_expiry_when_the_database_does(stack: Stack) -> None:
     stack.expects(Reason.PROPOSAL_EXPIRED)
     proposal = stack.given.risk_proposed("ETH")
     command = stack.operator("day").approve(proposal, "balanced")
     stack.clock.advance(OPEN_FOR)
 
-    stack.worker.run_once("wrong", environment=stack.faults.host_clock(wrong_by))
+    stack.worker.run_once("wrong", environment=stack.faults.host_clock(-hours(26)))
 
     assert stack.command(command).reason == Reason.PROPOSAL_EXPIRED
     assert stack.proposal(proposal).state is ManagedState.EXPIRED

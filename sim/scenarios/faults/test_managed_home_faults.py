@@ -106,7 +106,6 @@ def _proposal_file(proposal: ProposalView) -> str:
 
 SPOILED: dict[str, Callable[[bytes], bytes]] = {
     "cut short": lambda content: content[: len(content) // 2],
-    "emptied": lambda content: b"",
     "of another proposal": lambda content: json.dumps(
         {**json.loads(content), "proposal_id": "00000000-0000-4000-8000-000000000001"}
     ).encode(),
@@ -196,10 +195,7 @@ def test_proposal_that_a_dead_attempt_wrote_stands_and_is_not_written_again(stac
     assert stack.proposal(command).document == json.loads(first[0])
 
 
-@pytest.mark.parametrize(
-    ("name", "max_bytes"),
-    [("request", 100), ("approve", 100), ("approve", 1_000), ("release", 100), ("release", 1_000)],
-)
+@pytest.mark.parametrize(("name", "max_bytes"), [("request", 100), ("approve", 1_000), ("release", 100)])
 def test_managed_command_on_a_full_disk_leaves_nothing_half_written(stack: Stack, name: str, max_bytes: int) -> None:
     command = CLICKS[name](stack)
     before = _state(stack)
