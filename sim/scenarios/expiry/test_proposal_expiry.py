@@ -6,11 +6,12 @@ Must hold: expiry is judged when the command runs, the expiry instant itself is 
 what is too late moves nothing but the proposal, which ends as expired, once.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from sim.story import Stack, hours, microseconds, minutes, seconds, wait_until
+from sim.story import CreatedCommand, Stack, hours, microseconds, minutes, seconds, wait_until
 from worker.contracts.errors import Reason
 from worker.contracts.managed_errors import ProposalExpired
 from worker.contracts.states import CommandStatus, ManagedState
@@ -182,19 +183,27 @@ def test_request_run_just_in_time_opens_its_proposal_for_fifteen_minutes_from_th
     assert stack.command(approved).status is CommandStatus.SUCCEEDED
 
 
+def _resume(stack: Stack) -> CreatedCommand:
+    stack.given.paused("ETH")
+    return stack.operator("day").resume("ETH")
+
+
+def _promote(stack: Stack) -> CreatedCommand:
+    return stack.operator("day").promote_dry_run("ETH", stack.given.risk_proposed("ETH"), "balanced")
+
+
+def _baseline(stack: Stack) -> CreatedCommand:
+    stack.given.applied_baseline({"ETH": "2"})
+    return stack.operator("day").apply_baseline({"ETH": "3"})
+
+
 @pytest.mark.parametrize(
-    ("name", "lifetime"), [("resume", minutes(15)), ("promote", minutes(5)), ("baseline", minutes(5))]
+    ("click", "lifetime"), [(_resume, minutes(15)), (_promote, minutes(5)), (_baseline, minutes(5))]
 )
 def test_command_with_a_lifetime_of_its_own_never_runs_from_its_expiry_on(
-    stack: Stack, name: str, lifetime: timedelta
+    stack: Stack, click: Callable[[Stack], CreatedCommand], lifetime: timedelta
 ) -> None:
-    day = stack.operator("day")
-    begins = {
-        "resume": lambda: (stack.given.paused("ETH"), day.resume("ETH"))[-1],
-        "promote": lambda: day.promote_dry_run("ETH", stack.given.risk_proposed("ETH"), "balanced"),
-        "baseline": lambda: (stack.given.applied_baseline({"ETH": "2"}), day.apply_baseline({"ETH": "3"}))[-1],
-    }
-    late = begins[name]()
+    late = click(stack)
     assert stack.command(late).expires_at == stack.clock.now() + lifetime
 
     stack.clock.advance(lifetime)
@@ -206,8 +215,7 @@ def test_command_with_a_lifetime_of_its_own_never_runs_from_its_expiry_on(
 
 
 def test_resume_run_a_microsecond_before_its_expiry_takes_effect(stack: Stack) -> None:
-    stack.given.paused("ETH")
-    command = stack.operator("day").resume("ETH")
+    command = _resume(stack)
     stack.clock.advance(minutes(15) - microseconds(1))
 
     stack.worker.run_once()
