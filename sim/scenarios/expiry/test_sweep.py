@@ -38,11 +38,11 @@ def requestable(stack: Stack, **holdings: str) -> None:
 
 
 def test_many_due_proposals_end_at_one_look_and_count_for_no_command(stack: Stack) -> None:
-    # 09:00  Twelve assets are proposed for.  09:15  Nobody has decided; a dry run and a pause wait.
-    assets = [f"COIN{number}" for number in range(12)]
+    # 09:00  Six assets are proposed for.  09:15  Nobody has decided; two dry runs wait.
+    assets = [f"COIN{number}" for number in range(6)]
     requestable(stack, **dict.fromkeys(assets, "10"))
     requests = [stack.operator("day").request(asset) for asset in assets]
-    stack.worker.run_until_idle(20)
+    stack.worker.run_until_idle(10)
     generation = stack.asset("COIN0").generation
     stack.clock.advance(OPEN_FOR)
     commands = [stack.operator("day").apply_profile(stack.given.profile(name=f"p{n}")) for n in range(2)]
@@ -50,10 +50,10 @@ def test_many_due_proposals_end_at_one_look_and_count_for_no_command(stack: Stac
     ended = stack.worker.run_once()
 
     assert ended.exit_code == 0
-    assert [stack.proposal(request).state for request in requests] == [ManagedState.EXPIRED] * 12
+    assert [stack.proposal(request).state for request in requests] == [ManagedState.EXPIRED] * 6
     assert {stack.asset(asset).state for asset in assets} == {ManagedState.FROZEN}
-    assert stack.asset("COIN0").generation == generation + 12
-    assert len(events(stack, "managed.proposal_expired")) == 12
+    assert stack.asset("COIN0").generation == generation + 6
+    assert len(events(stack, "managed.proposal_expired")) == 6
     assert [stack.command(command).status for command in commands] == [CommandStatus.SUCCEEDED, CommandStatus.PENDING]
 
 
