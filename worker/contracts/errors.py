@@ -65,6 +65,7 @@ class Reason(StrEnum):
     MARKET_DATA_INSUFFICIENT = "state/market_data_insufficient"
     POSITION_BELOW_MINIMUM = "state/position_below_minimum"
     TOO_MANY_POSITIONS = "state/too_many_positions"
+    EXPOSURE_EXCEEDED = "state/exposure_exceeded"
     HOLDING_UNKNOWN = "state/holding_unknown"
     NO_DRIFT = "state/no_drift"
     COMMAND_NOT_FOUND = "state/command_not_found"

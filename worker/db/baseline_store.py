@@ -10,9 +10,12 @@ from sqlalchemy import Connection, Row, delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from worker.db.schema import baseline_holdings
+from worker.db.session import execute
 
 MAX_LOOKS = 3
 """A row that was replaced while its lock was waited for is looked for again; only the worker replaces rows."""
+
+_ALL = "SELECT asset, quantity, frozen, recorded_at FROM baseline_holdings ORDER BY asset"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +30,12 @@ class CachedHolding:
 
 def cached_holdings(connection: Connection) -> tuple[CachedHolding, ...]:
     """Every cached holding, ordered by asset."""
-    rows = connection.execute(select(baseline_holdings).order_by(baseline_holdings.c.asset))
-    return tuple(_holding(row) for row in rows)
+    # Straight to the driver: every start asks this.
+    rows = execute(connection, _ALL, {})
+    return tuple(
+        CachedHolding(asset=asset, quantity=quantity, frozen=frozen, recorded_at=recorded_at)
+        for asset, quantity, frozen, recorded_at in rows
+    )
 
 
 def lock_holding(connection: Connection, asset: str) -> CachedHolding | None:

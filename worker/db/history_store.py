@@ -43,6 +43,15 @@ SELECT coalesce(
     (SELECT 'frozen' FROM baseline_holdings WHERE asset = %(asset)s))
 """
 
+_STATES_WITHOUT_OPEN_PROPOSAL = """
+SELECT a.asset, (SELECT h.state_to FROM managed_assets_history AS h WHERE h.asset = a.asset
+                 ORDER BY h.ts DESC, h.id DESC LIMIT 1)
+FROM unnest(%(assets)s::text[]) AS a (asset)
+WHERE NOT EXISTS (
+    SELECT 1 FROM managed_proposals AS p
+    WHERE p.asset = a.asset AND p.state IN ('proposal_pending', 'risk_proposed') AND p.decided_at IS NULL)
+"""
+
 _HISTORY = """
 SELECT asset, state_from, state_to, actor, event_type, metadata_json::text
 FROM managed_assets_history WHERE asset = %(asset)s ORDER BY ts, id
@@ -59,6 +68,12 @@ def asset_state(connection: Connection, asset: str) -> ManagedState | None:
     """Where `asset` stands by its history; without any it is frozen if it is in the baseline, else None."""
     found = execute(connection, _STATE, {"asset": asset})[0][0]
     return None if found is None else ManagedState(found)
+
+
+def states_without_open_proposal(connection: Connection, assets: Sequence[str]) -> dict[str, ManagedState | None]:
+    """Where each of the assets stands by its history, None without any; those under an open proposal are left out."""
+    rows = execute(connection, _STATES_WITHOUT_OPEN_PROPOSAL, {"assets": list(assets)})
+    return {asset: None if state is None else ManagedState(state) for asset, state in rows}
 
 
 def history_of(connection: Connection, asset: str) -> list[HistoryRow]:
