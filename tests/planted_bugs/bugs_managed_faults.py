@@ -54,8 +54,8 @@ _EXPIRIES = (
         edits=(
             Edit(
                 file=_STORE,
-                old="    AND (p.expires_at <= timezone('UTC', now())\n",
-                new="    AND (p.expires_at <= timezone('UTC', now()) + interval '1 microsecond'\n",
+                old="    AND (p.expires_at <= (SELECT timezone('UTC', now())) OR",
+                new="    AND (p.expires_at <= (SELECT timezone('UTC', now()) + interval '1 microsecond') OR",
             ),
             Edit(
                 file=_EXPIRE,
@@ -121,8 +121,8 @@ _EXPIRIES = (
         "sweep leaves a request that came to nothing until its time",
         claim="contract §8: a request that fails, expires or is cancelled ends its proposal",
         file=_STORE,
-        old="               AND request.status IN ('failed', 'expired', 'cancelled')))\n    AND NOT EXISTS",
-        new="               AND request.status IN ('failed', 'expired')))\n    AND NOT EXISTS",
+        old="          AND request.status IN ('failed', 'expired', 'cancelled'))\n",
+        new="          AND request.status IN ('failed', 'expired'))\n",
         scenario=f"{_SWEEP}::test_request_that_came_to_nothing_leaves_its_asset_free_at_once[cancelled]",
         says="PROPOSAL_PENDING",
     ),
@@ -148,7 +148,7 @@ _EXPIRIES = (
         "sweep stops at the first damaged proposal",
         claim="contract §8: at most 100 due proposals are swept, each by itself",
         file=_BUS_SWEEP,
-        old="        if not is_of_this_proposal:\n            return\n",
+        old="        if not concerns_this_alone:\n            return\n",
         new="        return\n",
         scenario=f"{_HOME}::test_damaged_proposal_file_keeps_its_own_sweep_waiting_and_no_other",
         says="RISK_PROPOSED",

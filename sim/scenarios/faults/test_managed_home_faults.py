@@ -158,7 +158,10 @@ def test_decision_on_a_proposal_whose_file_is_gone_is_refused_and_the_asset_come
 
 
 def test_damaged_proposal_file_keeps_its_own_sweep_waiting_and_no_other(stack: Stack) -> None:
-    eth, btc = stack.given.risk_proposed("ETH"), stack.given.risk_proposed("BTC")
+    # The damaged one is due first, so that the sweep meets it first.
+    eth = stack.given.risk_proposed("ETH")
+    stack.clock.advance(seconds(1))
+    btc = stack.given.risk_proposed("BTC")
     stack.leaves_behind(_proposal_file(eth))
     path = stack.home / _proposal_file(eth)
     whole = path.read_bytes()
