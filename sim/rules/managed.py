@@ -137,9 +137,9 @@ def proposal_decided_twice(timeline: Timeline) -> Sequence[Breach]:
         if row["state_to"] in _ENDINGS and "proposal_id" in metadata:
             endings.setdefault(metadata["proposal_id"], []).append(row["state_to"])
     rows = {row["proposal_id"]: row for row in table(timeline, "managed_proposals")}
-    excused = story_changed(timeline, _PROPOSALS) | (
-        {*rows, *winners, *endings} if timeline.of_kind("bus.deleted") else set()
-    )
+    spoiled = story_changed(timeline, _HISTORY)
+    excused = story_changed(timeline, _PROPOSALS) | {key for key, row in rows.items() if row["asset"] in spoiled}
+    excused |= {*rows, *winners, *endings} if timeline.of_kind("bus.deleted") else set()
     breaches = []
     for proposal_id in sorted({*winners, *endings, *rows} - excused):
         by_command = [_DECISIONS[name] for name in winners.get(proposal_id, [])]

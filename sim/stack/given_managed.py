@@ -4,10 +4,12 @@ Prices and portfolio are the bot's files, written here as a bot of an earlier da
 stands in managed holdings is made by the real services and the real worker. Source: contract §2, §8.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from types import MappingProxyType
 
 from sim.clock import VirtualClock
@@ -162,6 +164,28 @@ class ManagedGiven(Given):
         for table, lost in (("managed_proposals", proposals), ("managed_assets_history", assets)):
             for subject in lost:
                 self.timeline.record(actor=_ACTOR, kind="cache.changed", subject=subject, table=table, columns=[])
+
+    @contextmanager
+    def damaged(self, name: str, damage: Callable[[bytes], bytes]) -> Iterator[Path]:
+        """Inside the block the home's file of that name, the bot's too, is damaged; then it is as it was before.
+
+        Raises: `SimError` (`stage/nothing_damaged`) where `damage` leaves the content as it is.
+        """
+        path = self.home / name
+        whole = path.read_bytes()
+        if damage(whole) == whole:
+            raise SimError("stage/nothing_damaged", f"{name} is the same after the damage; look at what it holds")
+        self._overwrite(path, damage(whole))
+        try:
+            yield path
+        finally:
+            self._overwrite(path, whole)
+
+    def _overwrite(self, path: Path, content: bytes) -> None:
+        with acting_as(_ACTOR):
+            path.write_bytes(content)
+        self.settle()
+        self.timeline.record(actor=_ACTOR, kind="given.file", subject=path.relative_to(self.home).as_posix())
 
     def _stage_of(self, asset: str) -> None:
         """Effects: whatever a request for `asset` needs and the story has not given is there."""

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     PROPOSAL_ALREADY_OPEN = "conflict/proposal_already_open"
     LEASE_LOST = "conflict/lease_lost"
     HOME_LOCKED = "conflict/home_locked"
+    CHANGE_UNDER_WAY = "conflict/change_under_way"
 
     PROFILE_NOT_FOUND = "state/profile_not_found"
     PROFILE_NOT_ACTIVE = "state/profile_not_active"

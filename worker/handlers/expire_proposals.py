@@ -50,6 +50,8 @@ _DECISIONS = {
     CommandType.REJECT_MANAGED_PROPOSAL.value: ManagedState.REJECTED,
 }
 
+_Moves = tuple[tuple[ManagedState | None, ManagedState], ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Expiry:
@@ -57,7 +59,7 @@ class _Expiry:
 
     row: ProposalRow
     proposal: Proposal | None
-    moves: tuple[tuple[ManagedState | None, ManagedState], ...]
+    moves: _Moves
     generation: int
     differences: tuple[str, ...]
 
@@ -215,8 +217,16 @@ def _settle_elsewhere(connection: Connection, home: Home, standing: Standing, ro
     if command is not None and decision is not None and command.status is CommandStatus.SUCCEEDED:
         _record_decision(connection, recalled_proposal(home, row.proposal_id, asset=row.asset), row, decision)
         return
+    is_frozen = standing.entry is None or standing.entry.state is EXPIRE.ends_in
+    # A sweep died between files and rows, and then a baseline replaced its entry: of that move only the history lacks.
+    moves = _moves_from(asset_state(connection, row.asset)) if is_frozen else ()
     generation = standing.pair.generation
-    _write_expiry(connection, _Expiry(row=row, proposal=None, moves=(), generation=generation, differences=()))
+    _write_expiry(connection, _Expiry(row=row, proposal=None, moves=moves, generation=generation, differences=()))
+
+
+def _moves_from(state: ManagedState | None) -> _Moves:
+    """The moves of an expiry that begins in `state`; none where no expiry does."""
+    return EXPIRE.steps_from(state) if state is not None and state in EXPIRE.begins_in else ()
 
 
 def _write_expiry(connection: Connection, expiry: _Expiry) -> None:
