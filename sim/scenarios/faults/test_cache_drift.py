@@ -1,8 +1,8 @@
 """Cached rows that somebody changed or lost: the files decide, and the next worker puts the rows right (R10).
 
 Asked in review: someone had edited the tables by hand; did the worker believe them, and does the trail say so?
-Must hold: a worker that starts puts right what it finds; what is spoiled under its hands is as the files say after the
-asset's next command; one event names each difference, and where nothing differs there is none.
+Must hold: whatever of an asset's cached rows differs is as the files say after its next command; where the rows forbid
+that command a worker puts them right as it starts; one event names each difference, and without any there is none.
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from sim.story import CreatedCommand, ProposalView, Stack
-from worker.contracts.errors import Reason
+from worker.contracts.errors import Reason, Refusal
 from worker.contracts.states import CommandStatus, ManagedState
 
 pytestmark = pytest.mark.needs_handlers("managed")
@@ -102,19 +102,27 @@ def test_history_that_was_lost_says_again_where_the_asset_stands(stack: Stack) -
     assert stack.path_of("ETH") == ["None", "managed_active", "paused"]
 
 
-REST: dict[str, tuple[Callable[[Stack], None], str]] = {
-    "holding changed": (lambda stack: stack.cache.change_holding("ETH", quantity="7"), "baseline_holdings.quantity"),
-    "holding lost": (lambda stack: stack.cache.lose_holding("ETH"), "baseline_holdings: no row"),
-    "history lost": (lambda stack: stack.cache.lose_history("ETH"), "managed_assets_history.state_to"),
+def _all_rows_lost(stack: Stack) -> None:
+    stack.cache.lose_history("ETH")
+    stack.cache.lose_holding("ETH")
+
+
+REST: dict[str, tuple[Callable[[Stack], None], tuple[str, ...]]] = {
+    "history lost": (lambda stack: stack.cache.lose_history("ETH"), ("managed_assets_history.state_to",)),
+    "all rows lost": (_all_rows_lost, ("managed_assets_history.state_to", "baseline_holdings: no row")),
 }
 
 
 @pytest.mark.parametrize("spoiled", REST)
-def test_rows_of_an_asset_at_rest_are_put_right_as_soon_as_a_worker_comes_by(stack: Stack, spoiled: str) -> None:
-    # Nobody clicks, and perhaps nobody could: services go by these rows.
+def test_asset_whose_rows_forbid_every_click_is_put_right_as_soon_as_a_worker_comes_by(
+    stack: Stack, spoiled: str
+) -> None:
+    # Services go by the history: without it a paused asset can be neither resumed nor released.
     stack.given.paused("ETH")
     spoil, told = REST[spoiled]
     spoil(stack)
+    with pytest.raises(Refusal):
+        stack.operator("day").resume("ETH")
 
     with stack.witness.no_mutation():
         stack.worker.run_once()
@@ -122,7 +130,10 @@ def test_rows_of_an_asset_at_rest_are_put_right_as_soon_as_a_worker_comes_by(sta
 
     assert (cached(stack), stack.path_of("ETH")[-1]) == (("2", False), "paused")
     (drift,) = drifts(stack)
-    assert told in drift
+    assert [one in drift for one in told] == [True] * len(told)
+    resumed = stack.operator("day").resume("ETH")
+    stack.worker.run_once()
+    assert stack.command(resumed).status is CommandStatus.SUCCEEDED
 
 
 DOCUMENT = "managed_proposals.proposal_json: not the file's document"
