@@ -1,5 +1,7 @@
 """The stage of a kill point, and the tables of what was tried, from the reports of all processes of the run."""
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,15 @@ from tests.sim.kill_points.killing import TRIED, LazyZygote, Stage
 from tests.sim.kill_points.operations import COUNTED, as_table
 from tests.sim.kill_points.stories import STORIES
 
+MEMORY = Path("/dev/shm")
 BUILD = Path(__file__).parents[3] / "build"
 
 
 @pytest.fixture
-def stage(lease_pool: LeasePool, zygote: LazyZygote, tmp_path: Path) -> Stage:
-    return Stage(leases=lease_pool, zygote=zygote, folder=tmp_path)
+def stage(lease_pool: LeasePool, zygote: LazyZygote) -> Iterator[Stage]:
+    """A stage with its homes in memory where that can be: thousands of real syncs to a disk measure only the disk."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as folder:
+        yield Stage(leases=lease_pool, zygote=zygote, folder=Path(folder))
 
 
 @pytest.fixture
