@@ -2,6 +2,7 @@
 
 import base64
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -158,3 +159,30 @@ def test_digest_stays_close_behind_the_word_that_names_it(gap: str, stays: bool)
 def test_digest_stays_wherever_its_name_stands_in_the_text() -> None:
     text = f"{'far ' * 30}checksum {SHA256}"
     assert scrub_text(text) == text
+
+
+def test_what_is_scrubbed_already_is_no_problem() -> None:
+    assert secret_problems({"token": SCRUBBED}) == ()
+    assert len(secret_problems({"token": "x1"})) == 1
+
+
+def test_text_with_a_secret_keeps_the_rest_of_it() -> None:
+    value = {"n": "cannot reach postgres://u:x1@db, giving up"}
+    assert scrub(value) == {"n": f"cannot reach postgres://{SCRUBBED}@db, giving up"}
+    assert [problem for problem in secret_problems(value) if "giving up" in problem] == []
+
+
+def test_object_at_the_bound_becomes_its_text() -> None:
+    value: Any = UUID(int=1)
+    for _ in range(MAX_DEPTH - 1):
+        value = [value]
+    assert str(UUID(int=1)) in repr(scrub(value))
+    assert str(UUID(int=1)) not in repr(scrub([value]))
+
+
+def test_secret_is_found_beside_every_sign_of_an_assignment() -> None:
+    assert scrub_text("--x a=b c: d%3De password=x1") == f"--x a=b c: d%3De password={SCRUBBED}"
+
+
+def test_cloud_secret_without_a_slash_is_taken_out() -> None:
+    assert scrub_text("key wJalrXUtnFEMI+K7MDENG+bPxRfiCYEXAMPLEKEY") == f"key {SCRUBBED}"

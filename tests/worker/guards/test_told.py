@@ -208,3 +208,9 @@ def test_words_of_another_kind_are_told_by_their_kind(words: Any) -> None:
     with pytest.raises(Refusal) as refused:
         require_words(words, name="reason", reason=Reason.REASON_REQUIRED, subject="the rejection")
     assert type(words).__name__ in refused.value.message
+
+
+def test_environment_is_told_as_it_was_sent() -> None:
+    with pytest.raises(Refusal) as refused:
+        network.require_testnet_payload({**TESTNET_FIELDS, "environment": "mainnet"})
+    assert "'mainnet'" in refused.value.message
