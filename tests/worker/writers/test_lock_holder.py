@@ -1,10 +1,15 @@
 """Who holds the home lock, as it is told to whoever finds it taken."""
 
+import errno
+import fcntl
 import os
+import stat
+from contextlib import ExitStack
 
 import pytest
 
 from worker.readers.home import Home
+from worker.writers.atomic import HomeWriteError
 from worker.writers.home_lock import HomeLock, HomeLocked, read_holder_pid
 
 
@@ -39,3 +44,30 @@ def test_lock_that_was_given_back_can_be_taken_again(home: Home) -> None:
         pass
     with HomeLock(home, max_attempts=1) as lock:
         lock.require_held(home)
+
+
+def test_lock_file_has_the_mode_of_the_homes_files(home: Home) -> None:
+    mask = os.umask(0o022)
+    with ExitStack() as undo:
+        undo.callback(os.umask, mask)
+        undo.enter_context(HomeLock(home))
+    assert stat.S_IMODE(home.lock.stat().st_mode) == 0o644
+
+
+def test_lock_file_that_is_a_link_is_refused_and_not_followed(home: Home) -> None:
+    home.state.mkdir()
+    home.lock.symlink_to(home.root / "elsewhere")
+    with pytest.raises(HomeWriteError) as refused:
+        HomeLock(home).acquire()
+    assert (refused.value.path, refused.value.errno) == (home.lock, errno.ELOOP)
+    assert not (home.root / "elsewhere").exists()
+
+
+def test_system_that_gives_no_locks_is_told_with_its_reason(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(HomeWriteError) as refused:
+        HomeLock(home).acquire()
+    assert (refused.value.path, refused.value.errno) == (home.lock, errno.ENOLCK)
