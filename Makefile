@@ -39,6 +39,7 @@ test: setup
 	$(BIN)mypy $(TYPED)
 	$(BIN)lint-imports
 	$(BIN)pytest -n auto tests $(ARGS)
+	scripts/count_file_operations
 	$(BIN)pytest -n auto sim/scenarios $(ARGS)
 
 format: setup

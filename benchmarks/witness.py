@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -162,7 +163,16 @@ def snapshot_times(root: Path, *, files: int, rounds: int) -> tuple[list[float],
 def run(words: list[str], log: Path | None) -> None:
     """Effects: a finished child, watched if it has a log."""
     told = {} if log is None else {"PYTHONPATH": INJECT, "SIM_WITNESS_LOG": str(log), "SIM_WITNESS_ACTOR": "worker:w1"}
-    subprocess.run([sys.executable, *words], env={"PATH": os.defpath, **told}, check=True, timeout=TIMEOUT_S)
+    process = subprocess.Popen([sys.executable, *words], env={"PATH": os.defpath, **told})
+    # Not `run(timeout=…)`: it looks every 50 ms only, so that both sides would last until the same look.
+    bound = threading.Timer(TIMEOUT_S, process.kill)
+    bound.start()
+    try:
+        exit_code = process.wait()
+    finally:
+        bound.cancel()
+    if exit_code != 0:
+        raise subprocess.CalledProcessError(exit_code, process.args)
 
 
 def timed(act: Callable[[], object]) -> float:

@@ -67,10 +67,19 @@ def db() -> None:
 def _database(function: Callable[..., None]) -> Callable[..., None]:
     """The options that say which database."""
     options = [
-        click.option("--host", envvar="GUI_DB_HOST", required=True, help="host, or folder of a Unix socket"),
-        click.option("--port", envvar="GUI_DB_PORT", default=5432, show_default=True, type=click.IntRange(1, 65535)),
-        click.option("--name", envvar="GUI_DB_NAME", default="tradingbot_gui", show_default=True),
-        click.option("--user", envvar="GUI_DB_USER", required=True),
+        click.option(
+            "--host", envvar="GUI_DB_HOST", show_envvar=True, required=True, help="host, or folder of a Unix socket"
+        ),
+        click.option(
+            "--port",
+            envvar="GUI_DB_PORT",
+            show_envvar=True,
+            default=5432,
+            show_default=True,
+            type=click.IntRange(1, 65535),
+        ),
+        click.option("--name", envvar="GUI_DB_NAME", show_envvar=True, default="tradingbot_gui", show_default=True),
+        click.option("--user", envvar="GUI_DB_USER", show_envvar=True, required=True),
     ]
     for option in reversed(options):
         function = option(function)
@@ -194,6 +203,24 @@ def reference_run() -> None:
     folder = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-s", _REFERENCE_RUN], cwd=folder, check=False)
     raise SystemExit(done.returncode)
+
+
+@main.command("life-of-an-asset")
+def life_of_an_asset() -> None:
+    """Take one asset from frozen to managed and back, and print every file and row that changed.
+
+    The output is Markdown, the same in every run: docs/life_of_an_asset.md.
+    """
+    from sim.report.text import tell  # the stage is slow to import
+    from sim.stack.lone_stack import lone_stack
+    from sim.transcript.life import print_life
+
+    with lone_stack("life") as stack:
+        print_life(stack, click.echo)
+        breaches = stack.finish()
+        if breaches:
+            raise click.ClickException(tell(breaches, stack.timeline))
+    click.echo("All that happened was judged by every rule of `sim rules`; none was broken.")
 
 
 def _offer_backup(name: str) -> Path | None:

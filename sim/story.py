@@ -12,12 +12,14 @@ from sim.stack.given import (
 )
 from sim.stack.given_managed import BASELINE
 from sim.stack.home import ENV_FILE
-from sim.stack.managed_views import AssetView, MoveView, ProposalView
+from sim.stack.managed_payloads import managed_payload
+from sim.stack.managed_views import AnyProposal, AssetView, MoveView, ProposalView
 from sim.stack.migrations import Migrations
 from sim.stack.operator_actor import Operator
 from sim.stack.outside import METRICS, Measured, before_and_after
 from sim.stack.rows import CommandView
 from sim.stack.stack import Stack
+from worker.services.submission import CreatedCommand
 
 __all__ = [
     "BASELINE",
@@ -28,9 +30,11 @@ __all__ = [
     "REFERENCE_PROFILE",
     "REFERENCE_RISK",
     "UNWATCHED",
+    "AnyProposal",
     "AssetView",
     "Child",
     "CommandView",
+    "CreatedCommand",
     "Ended",
     "Measured",
     "Migrations",
@@ -42,6 +46,7 @@ __all__ = [
     "delivered_code",
     "hours",
     "imported_by_worker",
+    "managed_payload",
     "microseconds",
     "minutes",
     "reference_payload",

@@ -213,17 +213,17 @@ def service_writes_state_files(timeline: Timeline) -> Sequence[Breach]:
 
 
 def service_starts_worker(timeline: Timeline) -> Sequence[Breach]:
-    """SR-2: a service starts no process."""
+    """SR-2: a service starts no process, and no thread, which a worker could run in just as well."""
     return [
         Breach(
             rule="service_starts_worker",
             actor=event.actor,
             subject=event.subject,
-            before="no process started by services",
+            before="neither process nor thread started by services",
             after=f"started at {event.detail['source']}",
             at=event.at,
         )
-        for event in timeline.of_kind("process.spawned")
+        for event in timeline.of_kind("process.spawned", "process.forked", "thread.started")
         if event.actor.startswith("operator:")
     ]
 

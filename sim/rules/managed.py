@@ -30,6 +30,7 @@ _DECISIONS: Mapping[str, str] = {APPROVE: "approved", REJECT: "rejected"}
 _ASSET_MOVES = frozenset((before.value, after.value) for before, after in ASSET_MOVES)
 _USERS = frozenset({"requested_by_user_id", "decided_by_user_id"})
 _HISTORY, _PROPOSALS = "managed_assets_history", "managed_proposals"
+_DRIFT = "managed.cache_drift_detected"
 _ENDINGS = frozenset({"approved", "rejected", "expired"})
 
 
@@ -71,6 +72,7 @@ def enum_parity_broken(timeline: Timeline) -> Sequence[Breach]:
 def illegal_managed_move(timeline: Timeline) -> Sequence[Breach]:
     """The history of each asset is one chain of allowed moves from frozen on; a proposal's row moves as allowed too."""
     touched = story_changed(timeline, _HISTORY) | story_changed(timeline, _PROPOSALS)
+    repaired = _told_drifted(timeline)
     breaches: list[Breach] = []
     stands: dict[str, str] = {}
     for row in table(timeline, "managed_assets_history"):
@@ -78,6 +80,11 @@ def illegal_managed_move(timeline: Timeline) -> Sequence[Breach]:
         expected = stands.get(asset, "frozen")
         # A retry that can no longer know from where its first attempt moved the asset leaves it open.
         move = (row["state_from"] or expected, row["state_to"])
+        # A repair says where the asset stands, and not how it came there.
+        is_repair = row["event_type"] == _DRIFT and row["state_from"] is None and asset in repaired
+        if is_repair:
+            stands[asset] = row["state_to"]
+            continue
         if asset not in touched and (move[0] != expected or move not in _ASSET_MOVES):
             breaches.append(
                 _move(f"managed_assets_history {row['id']} ({asset})", str(row["actor"]), expected, move, row["ts"])
@@ -130,9 +137,9 @@ def proposal_decided_twice(timeline: Timeline) -> Sequence[Breach]:
         if row["state_to"] in _ENDINGS and "proposal_id" in metadata:
             endings.setdefault(metadata["proposal_id"], []).append(row["state_to"])
     rows = {row["proposal_id"]: row for row in table(timeline, "managed_proposals")}
-    excused = story_changed(timeline, _PROPOSALS) | (
-        {*rows, *winners, *endings} if timeline.of_kind("bus.deleted") else set()
-    )
+    spoiled = story_changed(timeline, _HISTORY)
+    excused = story_changed(timeline, _PROPOSALS) | {key for key, row in rows.items() if row["asset"] in spoiled}
+    excused |= {*rows, *winners, *endings} if timeline.of_kind("bus.deleted") else set()
     breaches = []
     for proposal_id in sorted({*winners, *endings, *rows} - excused):
         by_command = [_DECISIONS[name] for name in winners.get(proposal_id, [])]
@@ -191,6 +198,12 @@ def is_written_once(path: str) -> bool:
     """Whether `path` is the name of a proposal or a snapshot; their temporary files begin with a dot."""
     folder, _, name = path.rpartition("/")
     return folder in ("state/risk_proposals", "state/audit_snapshots") and name[:1] not in ("", ".")
+
+
+def _told_drifted(timeline: Timeline) -> set[str]:
+    """The assets of which the trail says that their rows had drifted from the files."""
+    told = [row["metadata"] for row in table(timeline, "audit_events") if row["event_type"] == _DRIFT]
+    return {str(metadata.get("asset")) for metadata in told if isinstance(metadata, dict)}
 
 
 def _rewritten(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:

@@ -35,6 +35,8 @@ MAX_TEXT_BYTES = 4_194_304
 MIN_SECRET_CHARS = 8
 """A shorter word, such as a server's own `postgres`, stands in too many places to say anything."""
 
+_STARTED = {"process.fork": "process.forked", "thread.start": "thread.started"}
+
 
 def read_tables(timeline: Timeline, rows: Rows, at: datetime) -> None:
     """Effects: one `table.read` event per table, all its rows in it."""
@@ -68,7 +70,10 @@ def read_files(timeline: Timeline, before: FileSnapshot, after: FileSnapshot, se
 
 
 def read_audit(timeline: Timeline, home: Path, said: Iterable[AuditEvent], database: DatabaseAddress) -> None:
-    """Effects: what processes said they did: `file.audited` within the home, `network.attempt`, `process.spawned`."""
+    """Effects: what processes said they did.
+
+    `file.audited` within the home, `network.attempt`, `process.spawned`, `process.forked` and `thread.started`.
+    """
     events = list(said)
     for event in events:
         if event.what.startswith("file."):
@@ -88,6 +93,14 @@ def read_audit(timeline: Timeline, home: Path, said: Iterable[AuditEvent], datab
                 actor=event.actor,
                 kind="process.spawned",
                 subject=str(event.path),
+                at=event.virtual_at,
+                source=event.source,
+            )
+        elif event.what in _STARTED:
+            timeline.record(
+                actor=event.actor,
+                kind=_STARTED[event.what],
+                subject=str(event.detail.get("runs", "a copy of itself")),
                 at=event.virtual_at,
                 source=event.source,
             )

@@ -8,14 +8,17 @@ import fcntl
 import json
 import os
 import resource
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import LiteralString
 
 import psycopg
 
+from sim.clock import ClockReading, VirtualClock, real_now
 from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
 from sim.stack.child import Child, Ended, wait_until
@@ -42,6 +45,7 @@ class Faults:
     home: Path
     spared: Sequence[Path]
     timeline: Timeline
+    clock: VirtualClock
 
     def power_off(self, child: Child) -> Ended:
         """How a worker that waits for a lock ended when its host lost power: process and session, nothing committed.
@@ -118,6 +122,16 @@ class Faults:
         """
         resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (max_bytes, max_bytes))
         self.timeline.record(actor=ACTOR, kind="fault.disk_full", subject=str(child.pid), max_bytes=max_bytes)
+
+    def host_clock(self, wrong_by: timedelta) -> dict[str, str]:
+        """The environment of a process whose host's clock is wrong by so much, and stands; the database's is right."""
+        path = self.spared[0] / f"clock-{secrets.token_hex(4)}.json"
+        reading = ClockReading(virtual_at=self.clock.now() + wrong_by, real_at=real_now(), running=False)
+        path.write_text(reading.to_json())
+        self.timeline.record(
+            actor=ACTOR, kind="fault.host_clock", subject=path.name, wrong_by_s=wrong_by.total_seconds()
+        )
+        return {"SIM_CLOCK_FILE": str(path)}
 
     def _tell(self, statement: LiteralString, sessions: Sequence[int]) -> None:
         with psycopg.connect(self.address.conninfo(), autocommit=True, application_name="sim-fault") as connection:

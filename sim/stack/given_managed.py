@@ -4,10 +4,12 @@ Prices and portfolio are the bot's files, written here as a bot of an earlier da
 stands in managed holdings is made by the real services and the real worker. Source: contract §2, §8.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from types import MappingProxyType
 
 from sim.clock import VirtualClock
@@ -21,8 +23,10 @@ from sim.fake_bot.reading import JournalEvent, content_of, sha256_of
 from sim.stack.click_witness import Click
 from sim.stack.given import Given
 from sim.stack.managed_views import ProposalView, view_asset, view_proposal
+from sim.stack.migrations import Migrations
 from sim.stack.rows import Rows
 from sim.witness.audit import acting_as
+from worker.contracts.errors import StackError
 from worker.contracts.proposals import OPEN_FOR
 from worker.contracts.states import CommandStatus
 from worker.readers.home import Home
@@ -34,6 +38,7 @@ BASELINE: Mapping[str, str] = MappingProxyType({"BTC": "0.5", "ETH": "2"})
 
 EARLIER = "earlier-worker"
 SEED = 1
+_BEFORE_MANAGED = "0001"
 _ACTOR = "given"
 _BOT = "bot"
 
@@ -127,16 +132,60 @@ class ManagedGiven(Given):
         `found` is decimal text in units of the asset; None is a tenth less than what is recorded.
         """
         proposal = self.managed_active(asset)
+        self._run(self.flag_of_the_bot(asset, found=found))
+        return proposal
+
+    def flag_of_the_bot(self, asset: str, *, found: str | None = None) -> CreatedCommand:
+        """The bot's pending flag: it holds `found` (decimal text, units of the asset); None: a tenth too little.
+
+        Raises: what the service refuses with.
+        """
         held = view_asset(self.home, asset)
         quantity = held.quantity * Decimal("0.9") if found is None else Decimal(found)
         evidence = DriftEvidence(expected=held.quantity, found=quantity, generation=held.generation)
         click = Click(actor=_BOT, button="flag drift", subject=asset)
         with acting_as(_BOT), self.day.witness.watching(click):
-            flag = DriftService(self.day.engine).create_flag_command(asset, evidence)
+            try:
+                flag = DriftService(self.day.engine).create_flag_command(asset, evidence)
+            except StackError:
+                click.outcome = "refused"
+                raise
             click.outcome = "clicked"
         self.day.witness.look_after(click, flag.command_id, created=flag.created)
-        self._run(flag)
-        return proposal
+        return flag
+
+    def managed_tables_taken_down_and_up(self) -> None:
+        """Effects: the two MH-4 tables were dropped and made anew, empty; every earlier table keeps its rows."""
+        proposals = [str(row["proposal_id"]) for row in self.rows.dump("managed_proposals")]
+        assets = sorted({str(row["asset"]) for row in self.rows.dump("managed_assets_history")})
+        migrations = Migrations(self.address, timeline=self.timeline)
+        migrations.downgrade(_BEFORE_MANAGED)
+        migrations.upgrade()
+        for table, lost in (("managed_proposals", proposals), ("managed_assets_history", assets)):
+            for subject in lost:
+                self.timeline.record(actor=_ACTOR, kind="cache.changed", subject=subject, table=table, columns=[])
+
+    @contextmanager
+    def damaged(self, name: str, damage: Callable[[bytes], bytes]) -> Iterator[Path]:
+        """Inside the block the home's file of that name, the bot's too, is damaged; then it is as it was before.
+
+        Raises: `SimError` (`stage/nothing_damaged`) where `damage` leaves the content as it is.
+        """
+        path = self.home / name
+        whole = path.read_bytes()
+        if damage(whole) == whole:
+            raise SimError("stage/nothing_damaged", f"{name} is the same after the damage; look at what it holds")
+        self._overwrite(path, damage(whole))
+        try:
+            yield path
+        finally:
+            self._overwrite(path, whole)
+
+    def _overwrite(self, path: Path, content: bytes) -> None:
+        with acting_as(_ACTOR):
+            path.write_bytes(content)
+        self.settle()
+        self.timeline.record(actor=_ACTOR, kind="given.file", subject=path.relative_to(self.home).as_posix())
 
     def _stage_of(self, asset: str) -> None:
         """Effects: whatever a request for `asset` needs and the story has not given is there."""

@@ -279,7 +279,7 @@ def open_stack(
             bot=BotActor(launcher=launcher, timeline=timeline, environment=environment),
             bus=BusActor(address=lease.address, timeline=timeline),
             cache=CacheActor(address=lease.address, timeline=timeline),
-            faults=Faults(address=lease.address, rows=rows, home=home, spared=(kept,), timeline=timeline),
+            faults=Faults(address=lease.address, rows=rows, home=home, spared=(kept,), timeline=timeline, clock=clock),
             given=ManagedGiven(
                 address=lease.address,
                 home=home,

@@ -76,6 +76,11 @@ class Zygote:
             came_up = ours.recv(64) == _READY
         except OSError:
             came_up = False
+        except KeyboardInterrupt:
+            # Its session has not heard the Ctrl-C, and its home is about to go: it would only complain of that.
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self.close()
+            raise
         if not came_up:
             self.close()
             raise SimError("process/zygote", "the warm process did not come up; its error stands above")

@@ -2,7 +2,8 @@
 
 The hook cannot be removed from a process once added, so it is added once and does nothing but one comparison while
 nobody listens. Listeners belong to the process and not to a context, because a thread started by the code under watch
-has a context of its own; who acts is a context variable.
+has a context of its own. Who acts is a context variable, and where it was never set, whoever started the thread. What
+a thread of the bare `_thread` module does is put down to the scenario, but its start is an event of who started it.
 """
 
 import os
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -32,8 +34,8 @@ _MAX_LOG_BYTES = 256 * 1024 * 1024  # a log beyond this is a runaway child, not 
 class AuditEvent:
     """One thing a process said it was about to do; whether it succeeded is not known.
 
-    `what` is `file.…`, `network.…`, `process.start`, `sensor.installed` or `landlock.restricted`; `path` and `to` are
-    absolute.
+    `what` is `file.…`, `network.…`, `process.start`, `process.fork`, `thread.start`, `sensor.installed` or
+    `landlock.restricted`; `path` and `to` are absolute.
     `at_ns` is real time in nanoseconds since 1970, `virtual_at` the child's virtual time where it had one.
     """
 
@@ -50,7 +52,8 @@ class AuditEvent:
 
 Sink = Callable[[AuditEvent], None]
 
-_actor: ContextVar[str] = ContextVar("sim_witness_actor", default=DEFAULT_ACTOR)
+_actor: ContextVar[str | None] = ContextVar("sim_witness_actor", default=None)
+_started_by: WeakKeyDictionary[threading.Thread, str] = WeakKeyDictionary()
 _decoder = msgspec.json.Decoder()
 _sinks: tuple[Sink, ...] = ()
 _hook_added = False
@@ -59,8 +62,8 @@ _lock = threading.Lock()
 
 
 def current_actor() -> str:
-    """Who acts in this context."""
-    return _actor.get()
+    """Who acts in this context, or had this thread started."""
+    return _actor.get() or _started_by.get(threading.current_thread(), DEFAULT_ACTOR)
 
 
 @contextmanager
@@ -132,6 +135,7 @@ def _add_hook() -> None:
     global _hook_added
     with _lock:
         if not _hook_added:
+            events.announce_thread_starts()
             sys.addaudithook(_hook)
             _hook_added = True
 
@@ -141,6 +145,8 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
         return
     _inside.now = True
     try:
+        if event in events.THREAD_STARTS:
+            _inherit(events.thread_of(args))
         found = events.describe(event, args)
         if found is not None:
             _deliver(found, events.source_line(sys._getframe(1)))
@@ -148,11 +154,18 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
         _inside.now = False
 
 
+def _inherit(thread: threading.Thread | None) -> None:
+    """Effects: what `thread` will do is put down to who acts now, also once their block is over."""
+    actor = current_actor()
+    if thread is not None and actor != DEFAULT_ACTOR:
+        _started_by[thread] = actor
+
+
 def _deliver(found: dict[str, Any], source: str | None) -> None:
     event = AuditEvent(
         at_ns=real_now_ns(),
         pid=os.getpid(),
-        actor=_actor.get(),
+        actor=current_actor(),
         what=found.pop("what"),
         path=found.pop("path", None),
         to=found.pop("to", None),

@@ -21,6 +21,10 @@ from sim.witness.watch_event import Counted, Source, WatchEvent, WatchKind
 # events and the watched process is not slowed by it; also the precision of an event's time.
 _GATHER_S = 0.005
 _STOP_TIMEOUT_S = 5.0
+# The kernel takes some 10 ms to dissolve a queue (it waits for every reader of its lists), and nothing is seen in them.
+# The reader's thread sits that out, after the last look. One at a time: kernel queues are counted per user.
+_dissolving: list[threading.Thread] = []
+_dissolving_lock = threading.Lock()
 _MAX_EVENTS = 1_000_000  # a runaway writer, beyond what anyone would read
 
 
@@ -56,19 +60,19 @@ class Watch:
     def close(self) -> None:
         """The watch is over; a second call does nothing.
 
-        Raises: SimError `witness/watch_stuck` if the reader does not end within 5 s.
+        Effects: the reader's thread stops, gives the queue back to the kernel, and ends by itself.
+
+        Raises: SimError `witness/watch_stuck` if the reader of the watch closed before this one did not end within 5 s.
         """
         if self._stop < 0:
             return
         os.write(self._stop, b"x")  # not just closed: a forked process may hold the other end open
         os.close(self._stop)
         self._stop = -1
-        if self._source is not None:
-            self._thread.join(_STOP_TIMEOUT_S)
-            if self._thread.is_alive():
-                raise SimError("witness/watch_stuck", f"the {self.kind} reader did not end within {_STOP_TIMEOUT_S} s")
-            self._source.close()
-        os.close(self._stop_reader)
+        if self._source is None:
+            os.close(self._stop_reader)
+        else:
+            _dissolve_next(self._thread)
 
     def __enter__(self) -> "Watch":
         return self
@@ -78,8 +82,15 @@ class Watch:
 
     def _run(self) -> None:
         assert self._source is not None
+        try:
+            self._read_until_stopped(self._source)
+        finally:
+            self._source.close()
+            os.close(self._stop_reader)
+
+    def _read_until_stopped(self, source: Source) -> None:
         waiting = select.poll()
-        waiting.register(self._source.fileno(), select.POLLIN)
+        waiting.register(source.fileno(), select.POLLIN)
         waiting.register(self._stop_reader, select.POLLIN)
         pausing = select.poll()
         pausing.register(self._stop_reader, select.POLLIN)
@@ -130,6 +141,22 @@ def open_watch(root: Path, only: WatchKind | None = None) -> Watch:
         else:
             return Watch(source, "; ".join(refusals) or f"{kind} is available")
     return Watch(None, "; ".join(refusals) or "no watch was asked for")
+
+
+def _dissolve_next(reader: threading.Thread) -> None:
+    """Effects: `reader` is the only one that may still be giving its queue back.
+
+    Raises: SimError `witness/watch_stuck` if the one before it does not end within 5 s.
+    """
+    with _dissolving_lock:
+        while _dissolving:  # at most one
+            _dissolving[-1].join(_STOP_TIMEOUT_S)
+            if _dissolving[-1].is_alive():
+                raise SimError(
+                    "witness/watch_stuck", f"the reader of a closed watch still runs after {_STOP_TIMEOUT_S} s"
+                )
+            _dissolving.pop()
+        _dissolving.append(reader)
 
 
 def _openers() -> Mapping[WatchKind, Callable[[Path], Source]]:

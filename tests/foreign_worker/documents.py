@@ -158,7 +158,7 @@ def _is_instant(value: Any) -> bool:
         datetime.fromisoformat(value)
     except ValueError:
         return False
-    return True
+    return value < "9999-12-31"
 
 
 def _is_integer(low: int, high: int) -> Callable[[Any], bool]:
@@ -179,7 +179,7 @@ _BASELINE = _CHANGED_BY | {
     "holdings": _is_object,
 }
 _HOLDING = _CHANGED_BY | {
-    "quantity": _matches(_QUANTITY),
+    "quantity": lambda value: _matches(_QUANTITY)(value) and value.strip("0.") != "",
     "frozen": lambda value: isinstance(value, bool),
     "recorded_at": _is_instant,
 }

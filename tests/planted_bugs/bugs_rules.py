@@ -20,6 +20,13 @@ _BESIDE = (
 )
 _SUBJECT = "sim/scenarios/guards/test_secrets.py::test_secret_in_a_subject_is_scrubbed_when_its_command_is_cancelled"
 
+# A service is told no home; on an installation it may share its environment with the bot.
+_HOME_TOLD = Edit(
+    file="sim/stack/stack.py",
+    old="    kept.mkdir()\n",
+    new='    import os\n    os.environ["BOT_HOME"] = str(home)\n    kept.mkdir()\n',
+)
+
 
 def _handler_also(name: str, claim: str, code: str, *, scenario: str, says: str | None = None) -> PlantedBug:
     """A profile handler that does one thing more."""
@@ -179,12 +186,7 @@ _GENERAL = (
                 '    pathlib.Path(os.environ["BOT_HOME"], "state", "last_click").write_text("now")\n'
                 f"{_SUBMIT}",
             ),
-            # A service is told no home; on an installation it may share its environment with the bot.
-            Edit(
-                file="sim/stack/stack.py",
-                old="    kept.mkdir()\n",
-                new='    import os\n    os.environ["BOT_HOME"] = str(home)\n    kept.mkdir()\n',
-            ),
+            _HOME_TOLD,
         ),
         scenarios=(_SECOND_ADMIN,),
         says="service_writes_state_files",
@@ -195,6 +197,43 @@ _GENERAL = (
         file=_SUBMISSION,
         old=_SUBMIT,
         new='    import subprocess, sys\n    subprocess.run([sys.executable, "-c", ""], check=True)\n' + _SUBMIT,
+        scenario=_SECOND_ADMIN,
+        says="service_starts_worker",
+    ),
+    PlantedBug(
+        name="service keeps a file of its own in the home, written by a thread",
+        claim="service_writes_state_files",
+        edits=(
+            Edit(
+                file=_SUBMISSION,
+                old=_SUBMIT,
+                new="    import os, pathlib, threading\n"
+                '    kept = pathlib.Path(os.environ["BOT_HOME"], "state", "last_click")\n'
+                '    thread = threading.Thread(target=kept.write_text, args=("now",))\n'
+                "    thread.start()\n    thread.join()\n"
+                f"{_SUBMIT}",
+            ),
+            _HOME_TOLD,
+        ),
+        scenarios=(_SECOND_ADMIN,),
+        says="service_writes_state_files",
+    ),
+    one_edit(
+        "service runs a worker in a thread",
+        claim="service_starts_worker",
+        file=_SUBMISSION,
+        old=_SUBMIT,
+        new="    import threading\n    threading.Thread(target=int).start()\n" + _SUBMIT,
+        scenario=_SECOND_ADMIN,
+        says="service_starts_worker",
+    ),
+    one_edit(
+        "service starts a worker by a fork",
+        claim="service_starts_worker",
+        file=_SUBMISSION,
+        old=_SUBMIT,
+        new="    import os\n    pid = os.fork()\n    if pid == 0:\n        os._exit(0)\n    os.waitpid(pid, 0)\n"
+        + _SUBMIT,
         scenario=_SECOND_ADMIN,
         says="service_starts_worker",
     ),

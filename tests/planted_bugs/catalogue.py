@@ -4,7 +4,11 @@ from tests.planted_bugs.bug import PlantedBug
 from tests.planted_bugs.bugs_bus import BUGS as BUS_BUGS
 from tests.planted_bugs.bugs_database import BUGS as DATABASE_BUGS
 from tests.planted_bugs.bugs_files import BUGS as FILE_BUGS
+from tests.planted_bugs.bugs_kill_points import BUGS as KILL_POINT_BUGS
 from tests.planted_bugs.bugs_limits import BUGS as LIMIT_BUGS
+from tests.planted_bugs.bugs_managed_approvals import BUGS as MANAGED_APPROVAL_BUGS
+from tests.planted_bugs.bugs_managed_faults import BUGS as MANAGED_FAULT_BUGS
+from tests.planted_bugs.bugs_managed_moves import BUGS as MANAGED_MOVE_BUGS
 from tests.planted_bugs.bugs_managed_rules import BUGS as MANAGED_RULE_BUGS
 from tests.planted_bugs.bugs_payload import BUGS as PAYLOAD_BUGS
 from tests.planted_bugs.bugs_rules import BUGS as RULE_BUGS
@@ -14,11 +18,15 @@ from tests.planted_bugs.bugs_start import BUGS as START_BUGS
 BUGS: tuple[PlantedBug, ...] = (
     *RULE_BUGS,
     *MANAGED_RULE_BUGS,
+    *MANAGED_APPROVAL_BUGS,
+    *MANAGED_MOVE_BUGS,
+    *MANAGED_FAULT_BUGS,
     *PAYLOAD_BUGS,
     *LIMIT_BUGS,
     *SERVICE_BUGS,
     *BUS_BUGS,
     *FILE_BUGS,
+    *KILL_POINT_BUGS,
     *DATABASE_BUGS,
     *START_BUGS,
 )

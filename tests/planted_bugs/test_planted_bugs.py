@@ -12,7 +12,7 @@ from tests.planted_bugs.catalogue import BUGS
 from tests.planted_bugs.play import play, problem_of
 from tests.planted_bugs.warm_pytest import WarmPytest
 
-SHARES = 3
+SHARES = 4
 """The clean twins are played in this many runs, so that they spread over the processes of a run in parallel."""
 
 SCENARIOS = sorted({scenario for bug in BUGS for scenario in bug.scenarios})

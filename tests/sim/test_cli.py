@@ -374,7 +374,7 @@ def test_help_names_every_command() -> None:
     shown_of_db = CliRunner().invoke(main, ["db", "-h"])
 
     assert (shown.exit_code, shown_of_db.exit_code) == (0, 0)
-    assert [name for name in ("db", "rules", "reference-run") if name not in shown.output] == []
+    assert [name for name in ("db", "rules", "reference-run", "life-of-an-asset") if name not in shown.output] == []
     assert [
         name
         for name in ("init", "status", "migrate", "downgrade", "states", "backup")

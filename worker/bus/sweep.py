@@ -9,8 +9,9 @@ from worker.bus.context import BusContext
 from worker.bus.recover import locked_home
 from worker.contracts.errors import TransientError
 from worker.db.proposal_store import ProposalRow, due_proposals
-from worker.handlers.expire_proposals import find_strays, restore_row, settle_due
-from worker.readers.document import DamagedFile
+from worker.handlers.expire_proposals import HoldingMissing, find_strays, restore_row, settle_due
+from worker.handlers.restore_cache import find_lagging, restore_cache
+from worker.readers.document import DamagedFile, UnreadableFile
 from worker.readers.home import Home
 
 LOG = logging.getLogger(__name__)
@@ -28,30 +29,32 @@ def sweep_due(context: BusContext) -> None:
         error = _settle(context, row)
         if error is None:
             continue
-        is_of_this_proposal = isinstance(error, DamagedFile) and error.path == context.home.risk_proposal(
-            row.proposal_id
-        )
-        left = [row] if is_of_this_proposal else rows[place:]
+        concerns_this_alone = _concerns_alone(error, context.home, row)
+        left = [row] if concerns_this_alone else rows[place:]
         LOG.error("%d due proposal(s) are left as they are: %s", len(left), error)
         context.proposals_set_aside.update({one.proposal_id: error for one in left})
-        if not is_of_this_proposal:
+        if not concerns_this_alone:
             return
 
 
 def restore_lost_rows(context: BusContext) -> None:
-    """Gives open proposals that the files name their rows again; to be called once, before the first claim.
+    """Gives open proposals that the files name their rows again, and assets that services have lost sight of theirs.
 
-    What is due is looked for in the rows, so a proposal whose row is lost would else stay open for ever. A home that
-    cannot be looked at is left to whoever needs it.
+    To be called once, before the first claim. What is due is looked for in the rows, so a proposal whose row is lost
+    would else stay open for ever, and an asset whose history is lost would be refused every command. A home that cannot
+    be looked at is left to whoever needs it.
 
     Effects: rows, each with its event.
     """
     try:
-        strays = find_strays(context.connection, context.home)
-        for asset in strays:
-            _restore(context, context.home, asset)
+        for find, restore in ((find_strays, restore_row), (find_lagging, restore_cache)):
+            for asset in find(context.connection, context.home):
+                with locked_home(context.home) as lock:
+                    restored = restore(context.connection, context.home, lock, asset=asset)
+                if restored:
+                    LOG.warning("rows of %s were not as the files say and are written anew", asset)
     except TransientError as error:
-        LOG.warning("the open proposals in the files could not be compared with their rows: %s", error)
+        LOG.warning("the managed assets in the files could not be compared with their rows: %s", error)
 
 
 def _settle(context: BusContext, row: ProposalRow) -> TransientError | None:
@@ -64,7 +67,8 @@ def _settle(context: BusContext, row: ProposalRow) -> TransientError | None:
     return None
 
 
-def _restore(context: BusContext, home: Home, asset: str) -> None:
-    with locked_home(home) as lock:
-        if restore_row(context.connection, home, lock, asset=asset):
-            LOG.warning("the row of the open proposal of %s was not as its file says and is written anew", asset)
+def _concerns_alone(error: TransientError, home: Home, row: ProposalRow) -> bool:
+    """True for what is wrong with this proposal or its asset, and leaves the rest of the home to be settled."""
+    if isinstance(error, HoldingMissing):
+        return True
+    return isinstance(error, DamagedFile | UnreadableFile) and error.path == home.risk_proposal(row.proposal_id)

@@ -17,6 +17,9 @@ CommandId = NewType("CommandId", UUID)
 ProfileId = NewType("ProfileId", UUID)
 UserId = NewType("UserId", int)
 
+BASELINE_SUBJECT = "baseline"
+"""The subject of every `apply_baseline_holdings`; no asset and no profile has this name."""
+
 
 class CommandType(StrEnum):
     """The ten things an operator, or the bot, can ask the worker to do."""
@@ -61,7 +64,7 @@ def _profile(payload: payloads.Payload) -> str:
 
 
 def _baseline(_payload: payloads.Payload) -> str:
-    return "baseline"
+    return BASELINE_SUBJECT
 
 
 def _managed(

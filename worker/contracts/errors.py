@@ -50,6 +50,7 @@ class Reason(StrEnum):
     PROPOSAL_ALREADY_OPEN = "conflict/proposal_already_open"
     LEASE_LOST = "conflict/lease_lost"
     HOME_LOCKED = "conflict/home_locked"
+    CHANGE_UNDER_WAY = "conflict/change_under_way"
 
     PROFILE_NOT_FOUND = "state/profile_not_found"
     PROFILE_NOT_ACTIVE = "state/profile_not_active"
@@ -64,6 +65,7 @@ class Reason(StrEnum):
     MARKET_DATA_INSUFFICIENT = "state/market_data_insufficient"
     POSITION_BELOW_MINIMUM = "state/position_below_minimum"
     TOO_MANY_POSITIONS = "state/too_many_positions"
+    EXPOSURE_EXCEEDED = "state/exposure_exceeded"
     HOLDING_UNKNOWN = "state/holding_unknown"
     NO_DRIFT = "state/no_drift"
     COMMAND_NOT_FOUND = "state/command_not_found"

@@ -155,9 +155,9 @@ def parse_proposal(document: Any) -> Proposal:
 
     Raises: `ProposalDamaged` with the place of the first thing that does not fit the schema.
     """
-    found = document.get("schema_version") if isinstance(document, dict) else None
-    # True == 1 in Python, and a version is never a bool.
-    if isinstance(document, dict) and (type(found) is not int or found != SCHEMA_VERSION):
+    # First of all: of a document of another version, nothing else that differs is damage.
+    if isinstance(document, dict) and document.get("schema_version") != SCHEMA_VERSION:
+        found = document.get("schema_version")
         raise ProposalDamaged(
             place="$.schema_version", problem=f"expected version {SCHEMA_VERSION}, found {found!r:.40}"
         )

@@ -20,6 +20,10 @@ TimeText = Annotated[
 """ISO 8601 in UTC with a Z; six digits of fraction or none."""
 
 
+_END_OF_CALENDAR = datetime(9999, 12, 31, tzinfo=UTC)
+"""From here on the database's tables have no room for a time; a file that names one could never be cached."""
+
+
 def decimal_text(number: Decimal) -> str:
     """`number` without exponent and without trailing zeros: equal numbers give equal text.
 
@@ -43,6 +47,9 @@ def time_text(instant: datetime) -> str:
 def time_of(text: str) -> datetime:
     """The instant, in UTC, that a text matching `TimeText` names.
 
-    Raises: `ValueError` for a time that no calendar has.
+    Raises: `ValueError` for a time that no calendar has, or that the database has no room for.
     """
-    return datetime.fromisoformat(text).astimezone(UTC)
+    instant = datetime.fromisoformat(text).astimezone(UTC)
+    if instant >= _END_OF_CALENDAR:
+        raise ValueError(f"expected a time before {_END_OF_CALENDAR.date()}")
+    return instant

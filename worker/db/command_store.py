@@ -1,5 +1,6 @@
 """Statements that services run on `commands`: insert once per idempotency key, read, cancel. Source: contract §6."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -97,6 +98,17 @@ def is_subject_active(connection: Connection, subject: str) -> bool:
         commands.c.status.in_([CommandStatus.CLAIMED.value, CommandStatus.RUNNING.value]),
     )
     return connection.execute(active).first() is not None
+
+
+def unfinished_commands(connection: Connection, command_ids: Collection[UUID]) -> list[UUID]:
+    """Those of the commands that have no result yet: pending, claimed or running. Ids of no command are left out."""
+    begun = [CommandStatus.PENDING.value, CommandStatus.CLAIMED.value, CommandStatus.RUNNING.value]
+    statement = (
+        select(commands.c.command_id)
+        .where(commands.c.command_id.in_(list(command_ids)), commands.c.status.in_(begun))
+        .order_by(commands.c.id)
+    )
+    return list(connection.execute(statement).scalars())
 
 
 def cancel_pending(connection: Connection, command_id: UUID, *, detail: dict[str, Any]) -> bool:

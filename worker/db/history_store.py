@@ -3,9 +3,10 @@
 `ts` holds UTC without a zone. Source: contract §3, §6.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -47,6 +48,35 @@ _HISTORY = """
 SELECT asset, state_from, state_to, actor, event_type, metadata_json::text
 FROM managed_assets_history WHERE asset = %(asset)s ORDER BY ts, id
 """
+
+# Left alone: an asset whose changer has not ended (its retry writes the rows), or whose proposal is open (the sweep).
+_LAGGING = """
+SELECT entry.asset
+FROM json_to_recordset(%(entries)s::json) AS entry (asset text, state text, command_id uuid)
+LEFT JOIN baseline_holdings AS holding ON holding.asset = entry.asset
+WHERE (entry.state <> coalesce((SELECT h.state_to FROM managed_assets_history AS h WHERE h.asset = entry.asset
+                                ORDER BY h.ts DESC, h.id DESC LIMIT 1), 'frozen')
+       OR (entry.state = 'frozen' AND holding.frozen IS NOT TRUE))
+  AND NOT EXISTS (SELECT 1 FROM commands AS c
+                  WHERE c.command_id = entry.command_id AND c.status IN ('pending', 'claimed', 'running'))
+  AND NOT EXISTS (SELECT 1 FROM commands AS c WHERE c.subject = entry.asset AND c.status IN ('claimed', 'running'))
+  AND NOT EXISTS (SELECT 1 FROM managed_proposals AS p
+                  WHERE p.asset = entry.asset AND p.state IN ('proposal_pending', 'risk_proposed')
+                    AND p.decided_at IS NULL)
+ORDER BY entry.asset
+"""
+
+
+def lagging_assets(connection: Connection, entries: Mapping[str, tuple[ManagedState, UUID]]) -> list[str]:
+    """Of these assets, by state and last changer, those that services take to stand elsewhere, or not to be there.
+
+    Assets that a command at work, a retry to come or a sweep will tell of are left out.
+    """
+    told = [
+        {"asset": asset, "state": state.value, "command_id": str(command_id)}
+        for asset, (state, command_id) in entries.items()
+    ]
+    return [row[0] for row in execute(connection, _LAGGING, {"entries": json_text(told)})] if told else []
 
 
 def insert_history(connection: Connection, rows: Sequence[HistoryRow]) -> None:

@@ -64,18 +64,23 @@ _FIND = f"SELECT {_COLUMNS} FROM managed_proposals AS p WHERE p.proposal_id = %(
 
 _OPEN_OF = f"""
 SELECT {_COLUMNS} FROM managed_proposals AS p
-WHERE p.asset = %(asset)s AND p.state IN ('proposal_pending', 'risk_proposed')
+WHERE p.asset = %(asset)s AND p.state IN ('proposal_pending', 'risk_proposed') AND p.decided_at IS NULL
 ORDER BY p.created_at, p.proposal_id
 LIMIT 1
 """
 
-DUE_CONDITION = """
+# A request that came to nothing leaves no more than a pending row; asked of each open one, the look at its request
+# would cost the claim several microseconds per proposal.
+_WITHOUT_REQUEST = """
+    p.state = 'proposal_pending' AND EXISTS (
+        SELECT 1 FROM commands AS request
+        WHERE request.idempotency_key = 'mh:request:' || p.proposal_id::text
+          AND request.status IN ('failed', 'expired', 'cancelled'))
+"""
+
+DUE_CONDITION = f"""
     p.state IN ('proposal_pending', 'risk_proposed') AND p.decided_at IS NULL
-    AND (p.expires_at <= timezone('UTC', now())
-         OR EXISTS (
-             SELECT 1 FROM commands AS request
-             WHERE request.idempotency_key = 'mh:request:' || p.proposal_id::text
-               AND request.status IN ('failed', 'expired', 'cancelled')))
+    AND (p.expires_at <= (SELECT timezone('UTC', now())) OR ({_WITHOUT_REQUEST}))
     AND NOT EXISTS (
         SELECT 1 FROM commands AS active WHERE active.subject = p.asset AND active.status IN ('claimed', 'running'))
 """
@@ -91,10 +96,7 @@ LIMIT {MAX_DUE}
 """
 
 _DUE_NOW = f"""
-SELECT {_COLUMNS}, now(), EXISTS (
-    SELECT 1 FROM commands AS request
-    WHERE request.idempotency_key = 'mh:request:' || p.proposal_id::text
-      AND request.status IN ('failed', 'expired', 'cancelled'))
+SELECT {_COLUMNS}, now(), ({_WITHOUT_REQUEST})
 FROM managed_proposals AS p
 WHERE p.proposal_id = %(proposal_id)s AND {DUE_CONDITION}
 """
@@ -152,7 +154,7 @@ def find_proposal(connection: Connection, proposal_id: UUID) -> ProposalRow | No
 
 
 def open_proposal_of(connection: Connection, asset: str) -> ProposalRow | None:
-    """The asset's proposal that is `proposal_pending` or `risk_proposed` (the oldest of several), or None."""
+    """The asset's undecided proposal that is `proposal_pending` or `risk_proposed` (the oldest of several), or None."""
     return _first(execute(connection, _OPEN_OF, {"asset": asset}))
 
 

@@ -83,7 +83,20 @@ def require_approvable(
         override_problems(chosen, overrides),
         subject=f"the approval of proposal {proposal.proposal_id}",
     )
+    _require_minimum(proposal, effective_terms(chosen, overrides)["allocation_pct"])
     return chosen
+
+
+def _require_minimum(proposal: Proposal, allocation_pct: Decimal) -> None:
+    """Nothing when the allocation that was asked for is still worth the smallest position allowed."""
+    value = allocation_pct * proposal.assessment.equity_usdt
+    minimum = proposal.assessment.limits.get("min_position_value_usdt", Decimal(0))
+    if value < minimum:
+        raise Refusal(
+            Reason.POSITION_BELOW_MINIMUM,
+            f"an allocation of {allocation_pct} of proposal {proposal.proposal_id} is worth {value:f} USDT, expected "
+            f"at least {minimum}; override it less",
+        )
 
 
 def override_problems(variant: Variant, overrides: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,11 +8,12 @@ from decimal import Decimal
 from sqlalchemy import Connection
 
 from worker.contracts.commands import CommandId, CommandType
-from worker.contracts.errors import Reason, Refusal
+from worker.contracts.errors import Reason, Refusal, TransientError
 from worker.contracts.payloads import ApplyBaseline
 from worker.contracts.states import CommandStatus, ManagedState
 from worker.db.baseline_store import CachedHolding, replace_cached_holdings
 from worker.db.bus_store import AuditRow, ClaimedCommand
+from worker.db.command_store import unfinished_commands
 from worker.guards.holdings import holdings_problems
 from worker.guards.limits import refuse
 from worker.handlers.outcome import Assignment, Outcome, note, refused
@@ -37,7 +38,7 @@ class ApplyBaselineHandler:
     def run(self, assignment: Assignment) -> Outcome:
         """Succeeded with both files changed (or found changed by an earlier attempt), or refused with nothing touched.
 
-        Raises: `TransientError` when disk or files failed.
+        Raises: `TransientError` when disk or files failed, or another command's change there has no rows yet.
         """
         lock = assignment.lock
         if lock is None:
@@ -52,6 +53,7 @@ class ApplyBaselineHandler:
                 # An applied change is finished however late it is; one not yet begun is judged by the clock.
                 require_unexpired(assignment)
                 _require_all_frozen(before)
+                _require_all_finished(assignment, before)
         except Refusal as refusal:
             return self.failure(refusal, assignment.command)
         after = before if mine else _write(assignment, lock, before, payload)
@@ -78,6 +80,25 @@ def _require_all_frozen(pair: Pair) -> None:
         raise Refusal(
             Reason.ASSET_NOT_FROZEN,
             f"expected every asset frozen, found {', '.join(moving[:20])} managed; release them first",
+        )
+
+
+def _require_all_finished(assignment: Assignment, pair: Pair) -> None:
+    """A baseline replaces every entry; one that still waits for its command's rows would be lost to that command.
+
+    Raises: `TransientError` (`conflict/change_under_way`): recovery finishes that command, then this one is begun anew.
+    """
+    holdings = {} if pair.baseline is None else pair.baseline.holdings
+    entries = {} if pair.managed_state is None else pair.managed_state.assets
+    changed_by = {holding.command_id for holding in holdings.values()} | {
+        entry.command_id for entry in entries.values()
+    }
+    unfinished = unfinished_commands(assignment.connection, changed_by)
+    if unfinished:
+        raise TransientError(
+            Reason.CHANGE_UNDER_WAY,
+            f"expected every change in the files to have its rows, found {len(unfinished)} without, the first by "
+            f"command {unfinished[0]}; wait until a worker has finished it",
         )
 
 

@@ -31,8 +31,8 @@ class ApproveProposalHandler(ManagedHandler[ApproveProposal]):
     def plan(self, assignment: Assignment, payload: ApproveProposal, standing: Standing) -> Plan:
         """The asset managed on the approved terms.
 
-        Raises: `Refusal` as `require_decidable`, then as `require_approvable`, then `state/profile_not_active` or
-        `state/too_many_positions`; `TransientError`.
+        Raises: `Refusal` as `require_decidable`, then as `require_approvable`, then `state/profile_not_active`,
+        `state/too_many_positions` or `state/exposure_exceeded`; `TransientError`.
         """
         proposal = require_decidable(assignment, standing, payload.proposal_id, self.verb)
         _, holding = standing.require_in_baseline()
@@ -43,7 +43,8 @@ class ApproveProposalHandler(ManagedHandler[ApproveProposal]):
             hard_confirm=payload.hard_confirm,
             confidence_override=payload.confidence_override,
         )
-        _require_position_left(assignment, standing, proposal)
+        terms = Terms(variant=variant.name.value, **effective_terms(variant, payload.overrides))
+        _require_room_left(assignment, standing, proposal, terms)
         command_id = CommandId(assignment.command.command_id)
         return Plan(
             entry=ManagedAsset(
@@ -51,7 +52,7 @@ class ApproveProposalHandler(ManagedHandler[ApproveProposal]):
                 changed_at=assignment.now,
                 command_id=command_id,
                 proposal_id=proposal.proposal_id,
-                terms=Terms(variant=variant.name.value, **effective_terms(variant, payload.overrides)),
+                terms=terms,
             ),
             holding=replace(holding, frozen=False, command_id=command_id),
             proposal=proposal,
@@ -60,7 +61,7 @@ class ApproveProposalHandler(ManagedHandler[ApproveProposal]):
 
     def recall(self, home: Home, payload: ApproveProposal) -> Proposal | None:
         """The proposal that an earlier attempt approved."""
-        return recalled_proposal(home, payload.proposal_id)
+        return recalled_proposal(home, payload.proposal_id, asset=payload.asset)
 
     def write_rows(self, connection: Connection, done: Done[ApproveProposal]) -> None:
         """Effects: the proposal's row, decided."""
@@ -74,12 +75,19 @@ class ApproveProposalHandler(ManagedHandler[ApproveProposal]):
         )
 
 
-def _require_position_left(assignment: Assignment, standing: Standing, proposal: Proposal) -> None:
-    """The profile's limit as it is now: the proposal may be older than the last approval, or than the limit."""
-    limit = settings_in_force(assignment.connection, proposal.profile_id)["max_open_positions"]
-    managed = len(standing.managed_assets)
+def _require_room_left(assignment: Assignment, standing: Standing, proposal: Proposal, terms: Terms) -> None:
+    """The profile's limits as they are now: the proposal may be older than the last approval, or than a limit."""
+    settings = settings_in_force(assignment.connection, proposal.profile_id)
+    limit, managed = settings["max_open_positions"], len(standing.managed_assets)
     if managed >= limit:
         raise Refusal(
             Reason.TOO_MANY_POSITIONS,
             f"expected fewer than {limit} assets under management, found {managed}; release one first",
+        )
+    limit, used = settings["max_total_exposure_pct"], standing.exposure_pct
+    if used + terms.allocation_pct > limit:
+        raise Refusal(
+            Reason.EXPOSURE_EXCEEDED,
+            f"expected at most {limit} of equity under management, found {used} and {terms.allocation_pct} more; "
+            "release an asset first, choose a smaller variant, or lower its allocation",
         )

@@ -17,7 +17,7 @@ from worker.contracts.proposals import OPEN_FOR, Proposal, expiry_change_id
 from worker.contracts.states import CommandStatus, ManagedState
 from worker.contracts.transitions import EXPIRE, MANAGED, OPEN_PROPOSAL
 from worker.db.audit_store import insert_audit_event
-from worker.db.command_store import find_by_key, is_subject_active
+from worker.db.command_store import database_now, find_by_key, is_subject_active
 from worker.db.history_store import HistoryRow, asset_state, insert_history
 from worker.db.proposal_store import (
     DueProposal,
@@ -35,6 +35,7 @@ from worker.guards.secrets import scrub
 from worker.handlers.managed_cache import DRIFT_EVENT, decider_of, readable_proposal, row_differences
 from worker.handlers.managed_standing import Standing, change_asset, look
 from worker.handlers.proposal_judgement import recalled_proposal
+from worker.readers.document import DamagedFile
 from worker.readers.home import Home
 from worker.readers.managed_state import ManagedAsset
 from worker.readers.pair import read_pair
@@ -49,6 +50,8 @@ _DECISIONS = {
     CommandType.REJECT_MANAGED_PROPOSAL.value: ManagedState.REJECTED,
 }
 
+_Moves = tuple[tuple[ManagedState | None, ManagedState], ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Expiry:
@@ -56,9 +59,20 @@ class _Expiry:
 
     row: ProposalRow
     proposal: Proposal | None
-    moves: tuple[tuple[ManagedState | None, ManagedState], ...]
+    moves: _Moves
     generation: int
     differences: tuple[str, ...]
+
+
+class HoldingMissing(DamagedFile):
+    """The baseline file does not hold an asset that stands under a proposal; of every other asset it may be whole."""
+
+    def __init__(self, home: Home, *, asset: str) -> None:
+        super().__init__(
+            home.baseline_holdings,
+            place=f"$.holdings.{asset}",
+            problem="expected the holding of an asset that stands under a proposal, found none",
+        )
 
 
 def settle_due(connection: Connection, home: Home, lock: HomeLock, *, row: ProposalRow) -> None:
@@ -75,10 +89,12 @@ def settle_due(connection: Connection, home: Home, lock: HomeLock, *, row: Propo
     entry, proposal_id = standing.entry, due.row.proposal_id
     if entry is not None and entry.command_id == expiry_change_id(proposal_id):
         _finish_expiry(connection, home, due, standing)
-    elif entry is None or entry.proposal_id != proposal_id:
+    elif entry is None or entry.proposal_id != proposal_id or entry.state not in OPEN_PROPOSAL | MANAGED:
         _settle_elsewhere(connection, home, standing, due.row)
     elif entry.state in MANAGED:
-        _record_decision(connection, recalled_proposal(home, proposal_id), due.row, ManagedState.APPROVED)
+        _record_decision(
+            connection, recalled_proposal(home, proposal_id, asset=due.row.asset), due.row, ManagedState.APPROVED
+        )
     else:
         _settle_open(connection, home, lock, due, standing, entry)
 
@@ -113,12 +129,13 @@ def restore_row(connection: Connection, home: Home, lock: HomeLock, *, asset: st
         return False
     if not _is_stray(connection, home, asset, entry):
         return False
-    proposal = readable_proposal(home, entry.proposal_id)
+    proposal = readable_proposal(home, entry.proposal_id, asset=asset)
     row = find_proposal(connection, entry.proposal_id)
     if proposal is not None:
         return _correct(connection, proposal, tuple(row_differences(row, proposal)))
     with transaction(connection):
-        expires_at = entry.changed_at + OPEN_FOR
+        # No row may outlive its time because the file names one that has yet to come.
+        expires_at = min(entry.changed_at, database_now(connection)) + OPEN_FOR
         insert_pending(connection, proposal_id=entry.proposal_id, asset=asset, requested_by=None, expires_at=expires_at)
         _audit(
             connection, DRIFT_EVENT, asset, entry.proposal_id, differences=["managed_proposals: no row, and no file"]
@@ -132,7 +149,7 @@ def _is_stray(connection: Connection, home: Home, asset: str, entry: ManagedAsse
     row = find_proposal(connection, entry.proposal_id)
     if row is not None and row.decided_at is not None:
         return False
-    proposal = readable_proposal(home, entry.proposal_id)
+    proposal = readable_proposal(home, entry.proposal_id, asset=asset)
     return row is None if proposal is None else bool(row_differences(row, proposal))
 
 
@@ -140,13 +157,15 @@ def _settle_open(
     connection: Connection, home: Home, lock: HomeLock, due: DueProposal, standing: Standing, entry: ManagedAsset
 ) -> None:
     """The asset stands under the proposal. Its file says until when; without one the row's word is all there is."""
-    proposal = read_proposal(home, due.row.proposal_id)
+    proposal = read_proposal(home, due.row.proposal_id, asset=due.row.asset)
     expires_at = due.row.expires_at if proposal is None else proposal.expires_at
     differences = () if proposal is None else tuple(row_differences(due.row, proposal))
     if not due.is_without_request and not is_expired(due.now, expires_at):
         if proposal is not None:
             _correct(connection, proposal, differences)
         return
+    if standing.holding is None:
+        raise HoldingMissing(home, asset=due.row.asset)
     after = change_asset(
         home,
         lock,
@@ -157,7 +176,7 @@ def _settle_open(
             command_id=expiry_change_id(due.row.proposal_id),
             proposal_id=None,
         ),
-        holding=standing.require_in_baseline()[1],
+        holding=standing.holding,
         command_id=expiry_change_id(due.row.proposal_id),
         attempt=1,
     )
@@ -176,7 +195,7 @@ def _settle_open(
 def _finish_expiry(connection: Connection, home: Home, due: DueProposal, standing: Standing) -> None:
     """A sweep died between files and rows; from where the asset came its history still says, or nobody knows."""
     state = asset_state(connection, due.row.asset)
-    proposal = readable_proposal(home, due.row.proposal_id)
+    proposal = readable_proposal(home, due.row.proposal_id, asset=due.row.asset)
     known = state if state in EXPIRE.begins_in else None
     through = EXPIRE.through
     _write_expiry(
@@ -196,10 +215,18 @@ def _settle_elsewhere(connection: Connection, home: Home, standing: Standing, ro
     command = find_by_key(connection, f"mh:decide:{row.proposal_id}")
     decision = _DECISIONS.get(command.command_type) if command is not None else None
     if command is not None and decision is not None and command.status is CommandStatus.SUCCEEDED:
-        _record_decision(connection, recalled_proposal(home, row.proposal_id), row, decision)
+        _record_decision(connection, recalled_proposal(home, row.proposal_id, asset=row.asset), row, decision)
         return
+    is_frozen = standing.entry is None or standing.entry.state is EXPIRE.ends_in
+    # A sweep died between files and rows, and then a baseline replaced its entry: of that move only the history lacks.
+    moves = _moves_from(asset_state(connection, row.asset)) if is_frozen else ()
     generation = standing.pair.generation
-    _write_expiry(connection, _Expiry(row=row, proposal=None, moves=(), generation=generation, differences=()))
+    _write_expiry(connection, _Expiry(row=row, proposal=None, moves=moves, generation=generation, differences=()))
+
+
+def _moves_from(state: ManagedState | None) -> _Moves:
+    """The moves of an expiry that begins in `state`; none where no expiry does."""
+    return EXPIRE.steps_from(state) if state is not None and state in EXPIRE.begins_in else ()
 
 
 def _write_expiry(connection: Connection, expiry: _Expiry) -> None:

@@ -71,7 +71,7 @@ def find_drift(connection: Connection, home: Home, standing: Standing) -> CacheD
     if entry is not None:
         findings.append(_history_finding(asset, entry.state, history_state))
         if entry.proposal_id is not None:
-            findings.append(_proposal_finding(connection, home, entry.proposal_id, entry.state))
+            findings.append(_proposal_finding(connection, home, asset, entry.state, entry.proposal_id))
     return CacheDrift(
         asset=asset,
         history_state=history_state,
@@ -117,10 +117,10 @@ def decider_of(connection: Connection, proposal_id: UUID) -> int | None:
     return None if command is None else command.requested_by
 
 
-def readable_proposal(home: Home, proposal_id: UUID) -> Proposal | None:
-    """The proposal, if its file can be read: a comparison must not keep an asset from being paused."""
+def readable_proposal(home: Home, proposal_id: UUID, *, asset: str) -> Proposal | None:
+    """The asset's proposal, if its file can be read: a comparison must not keep an asset from being paused."""
     with suppress(TransientError):
-        return read_proposal(home, proposal_id)
+        return read_proposal(home, proposal_id, asset=asset)
     return None
 
 
@@ -161,18 +161,22 @@ def _history_finding(asset: str, state: ManagedState, history_state: ManagedStat
     return [difference], lambda connection: insert_history(connection, [row])
 
 
-def _proposal_finding(connection: Connection, home: Home, proposal_id: UUID, state: ManagedState) -> _Finding:
+def _proposal_finding(
+    connection: Connection, home: Home, asset: str, state: ManagedState, proposal_id: UUID
+) -> _Finding:
     row = find_proposal(connection, proposal_id)
     if state in MANAGED:
-        return _approved_finding(connection, home, proposal_id, row)
-    proposal = readable_proposal(home, proposal_id) if state in OPEN_PROPOSAL else None
+        return _approved_finding(connection, home, asset, proposal_id, row)
+    proposal = readable_proposal(home, proposal_id, asset=asset) if state in OPEN_PROPOSAL else None
     if proposal is None:
         return [], None
     differences = row_differences(row, proposal)
     return differences, (lambda joined: correct_row(joined, proposal=proposal)) if differences else None
 
 
-def _approved_finding(connection: Connection, home: Home, proposal_id: UUID, row: ProposalRow | None) -> _Finding:
+def _approved_finding(
+    connection: Connection, home: Home, asset: str, proposal_id: UUID, row: ProposalRow | None
+) -> _Finding:
     """A managed asset's proposal is approved; without its file there is no document to write a lost row from."""
     approved = ManagedState.APPROVED
     if row is not None and row.decided_at is not None and row.state is approved:
@@ -180,7 +184,7 @@ def _approved_finding(connection: Connection, home: Home, proposal_id: UUID, row
     difference = (
         "managed_proposals: no row" if row is None else _difference("managed_proposals.state", approved, row.state)
     )
-    proposal = readable_proposal(home, proposal_id)
+    proposal = readable_proposal(home, proposal_id, asset=asset)
     if proposal is None:
         return [difference], None
     decided_by = decider_of(connection, proposal_id)

@@ -7,15 +7,17 @@ own change on disk judges nothing again: it writes the rows, and says that the c
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy import Connection
 
+from worker.contracts.canonical_json import parse
 from worker.contracts.commands import REGISTRY, CommandId, CommandType
 from worker.contracts.errors import Refusal
-from worker.contracts.payloads import Payload
+from worker.contracts.payloads import Payload, read_payload
 from worker.contracts.proposals import Proposal
 from worker.contracts.states import CommandStatus, ManagedState
 from worker.contracts.transitions import PATHS
@@ -102,8 +104,19 @@ class ManagedHandler(ABC, Generic[P]):
         return None
 
     def is_applied(self, home: Home, command: ClaimedCommand) -> bool:
-        """True when the asset's entry on disk is this command's. Call it under the home lock, after recovery."""
-        return self._is_done(look(home, command.subject).entry, command)
+        """True when the asset's entry on disk is this command's. Call it under the home lock, after recovery.
+
+        Raises: `TransientError`, also when what its rows are written from cannot be read: nobody can finish it then,
+        and a worker that took it over would come to nothing else.
+        """
+        if not self._is_done(look(home, command.subject).entry, command):
+            return False
+        # A payload that cannot be read is no obstacle here: `run` reads it first, and refuses it.
+        with suppress(Refusal):
+            fields = parse(command.payload or "")
+            if isinstance(fields, Mapping):
+                self.recall(home, read_payload(self.payload_type, fields))
+        return True
 
     def run(self, assignment: Assignment) -> Outcome:
         """Succeeded with both files changed (or found changed by an earlier attempt), or refused with neither.

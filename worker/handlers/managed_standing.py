@@ -4,6 +4,7 @@ Source: contract §8, "Two files, one change".
 """
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from worker.contracts.commands import CommandId
 from worker.contracts.errors import Reason, Refusal
@@ -31,6 +32,11 @@ class Standing:
         managed_state = self.pair.managed_state
         entries = () if managed_state is None else managed_state.assets.values()
         return tuple(entry for entry in entries if entry.state in MANAGED)
+
+    @property
+    def exposure_pct(self) -> Decimal:
+        """The share of equity (of 1) that all assets under management were given."""
+        return sum((one.terms.allocation_pct for one in self.managed_assets if one.terms), start=Decimal(0))
 
     def require_in_baseline(self) -> tuple[ManagedAsset, BaselineHolding]:
         """The asset's entries in both files.

@@ -35,12 +35,12 @@ def existing_proposal(home: Home, proposal_id: UUID, *, asset: str) -> Proposal:
     return proposal
 
 
-def recalled_proposal(home: Home, proposal_id: UUID) -> Proposal:
-    """The proposal that a change on disk was made under; its file was there, so a missing one is damage.
+def recalled_proposal(home: Home, proposal_id: UUID, *, asset: str) -> Proposal:
+    """The proposal that a change of `asset` on disk was made under; its file was there, so a missing one is damage.
 
     Raises: `DamagedFile`, `UnreadableFile`.
     """
-    proposal = read_proposal(home, proposal_id)
+    proposal = read_proposal(home, proposal_id, asset=asset)
     if proposal is None:
         raise DamagedFile(
             home.risk_proposal(proposal_id),

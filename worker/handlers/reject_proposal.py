@@ -53,7 +53,7 @@ class RejectProposalHandler(ManagedHandler[RejectProposal]):
 
     def recall(self, home: Home, payload: RejectProposal) -> Proposal | None:
         """The proposal that an earlier attempt rejected."""
-        return recalled_proposal(home, payload.proposal_id)
+        return recalled_proposal(home, payload.proposal_id, asset=payload.asset)
 
     def write_rows(self, connection: Connection, done: Done[RejectProposal]) -> None:
         """Effects: the proposal's row, decided."""

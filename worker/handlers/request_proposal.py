@@ -3,7 +3,6 @@
 The file comes first and is immutable; a retry that finds it goes on with it. Source: contract §5, §7, §8.
 """
 
-from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -80,7 +79,7 @@ class RequestProposalHandler(ManagedHandler[RequestProposal]):
 
     def recall(self, home: Home, payload: RequestProposal) -> Proposal | None:
         """The proposal that an earlier attempt wrote."""
-        return recalled_proposal(home, payload.proposal_id)
+        return recalled_proposal(home, payload.proposal_id, asset=payload.asset)
 
     def write_rows(self, connection: Connection, done: Done[RequestProposal]) -> None:
         """Effects: the proposal's row, whole."""
@@ -138,7 +137,6 @@ def _generated(assignment: Assignment, payload: RequestProposal, standing: Stand
             Reason.MARKET_DATA_INSUFFICIENT,
             f"a proposal for {payload.asset} needs the bot's market snapshot, found no file; start the bot first",
         )
-    managed = standing.managed_assets
     holdings = {} if standing.pair.baseline is None else standing.pair.baseline.holdings
     assessment = assess(
         EngineInputs(
@@ -148,8 +146,8 @@ def _generated(assignment: Assignment, payload: RequestProposal, standing: Stand
             market_at=market.generated_at,
             now=assignment.now,
             risk=profile.risk_settings,
-            open_positions=len(managed),
-            exposure_used_pct=sum((one.terms.allocation_pct for one in managed if one.terms), start=Decimal(0)),
+            open_positions=len(standing.managed_assets),
+            exposure_used_pct=standing.exposure_pct,
         )
     )
     return Proposal(

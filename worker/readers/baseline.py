@@ -20,6 +20,7 @@ from worker.contracts.commands import CommandId
 from worker.contracts.payloads import Asset
 from worker.contracts.text_forms import DecimalText, TimeText
 from worker.readers.document import (
+    DamagedFile,
     Generation,
     convert_at,
     entries_of,
@@ -84,8 +85,12 @@ def decode_baseline(content: bytes, *, path: Path) -> Baseline:
 
 def _holding(raw: Any, *, path: Path, place: str) -> BaselineHolding:
     entry = convert_at(raw, _HoldingOnDisk, path=path, place=place)
+    quantity = Decimal(entry.quantity)
+    if quantity == 0:
+        # The cache has no row for a holding of nothing.
+        raise DamagedFile(path, place=f"{place}.quantity", problem="expected a quantity above zero, found 0")
     return BaselineHolding(
-        quantity=Decimal(entry.quantity),
+        quantity=quantity,
         frozen=entry.frozen,
         recorded_at=read_time(entry.recorded_at, path=path, place=f"{place}.recorded_at"),
         command_id=CommandId(entry.command_id),

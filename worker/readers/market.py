@@ -33,6 +33,10 @@ MAX_CLOSES = 400
 PriceText = Annotated[str, msgspec.Meta(pattern=r"\A(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?\Z")]
 """A decimal without sign or exponent, at most 18 digits on each side of the point, as the bot writes it."""
 
+DayText = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")]
+"""A day as ISO 8601 writes it. Text, like every time on disk: the class that a schema names is not replaced with
+the clock, and the schema would then refuse every day."""
+
 ONE_DAY = timedelta(days=1)
 
 
@@ -61,7 +65,7 @@ class Market:
 
 
 class _CloseOnDisk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    date: date
+    date: DayText
     close: PriceText
 
 
@@ -121,12 +125,20 @@ def _asset(raw: Any, *, path: Path, place: str) -> MarketAsset:
     closes: list[DailyClose] = []
     for position, close in enumerate(entry.daily_closes):
         where = f"{place}.daily_closes[{position}]"
-        if closes and close.date <= closes[-1].date:
+        day = _day(close.date, path=path, place=f"{where}.date")
+        if closes and day <= closes[-1].date:
             raise DamagedFile(path, place=f"{where}.date", problem=f"expected a day after {closes[-1].date}")
-        closes.append(DailyClose(date=close.date, close=_price(close.close, path=path, place=f"{where}.close")))
+        closes.append(DailyClose(date=day, close=_price(close.close, path=path, place=f"{where}.close")))
     return MarketAsset(
         last_price=_price(entry.last_price, path=path, place=f"{place}.last_price"), daily_closes=tuple(closes)
     )
+
+
+def _day(text: str, *, path: Path, place: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise DamagedFile(path, place=place, problem=f"{text!r} is no day: {error}") from error
 
 
 def _price(text: str, *, path: Path, place: str) -> Decimal:

@@ -12,10 +12,11 @@ from worker.readers.document import DamagedFile, parse_document, read_bytes
 from worker.readers.home import Home
 
 
-def read_proposal(home: Home, proposal_id: UUID) -> Proposal | None:
-    """The proposal of that id, or None when it has no file.
+def read_proposal(home: Home, proposal_id: UUID, *, asset: str | None = None) -> Proposal | None:
+    """The proposal of that id, or None when it has no file; one of `asset`, where the caller knows that it must be.
 
-    Raises: `DamagedFile` with path and place, also for a file that holds another proposal; `UnreadableFile`.
+    Raises: `DamagedFile` with path and place, also for a file that holds another proposal or another asset's;
+    `UnreadableFile`.
     """
     path = home.risk_proposal(proposal_id)
     content = read_bytes(path)
@@ -26,6 +27,8 @@ def read_proposal(home: Home, proposal_id: UUID) -> Proposal | None:
         raise DamagedFile(
             path, place="$.proposal_id", problem=f"expected the one of its name, found {proposal.proposal_id}"
         )
+    if asset is not None and proposal.asset != asset:
+        raise DamagedFile(path, place="$.asset", problem=f"expected {asset}, found {proposal.asset}")
     return proposal
 
 

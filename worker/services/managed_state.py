@@ -11,6 +11,7 @@ from worker.contracts.commands import CommandType
 from worker.contracts.errors import Reason, Refusal
 from worker.contracts.managed_errors import ProposalNotFound
 from worker.contracts.transitions import require_path
+from worker.db.command_store import find_by_key
 from worker.guards.decisions import require_variant
 from worker.services.asset_state import require_asset_name, state_of
 from worker.services.stored_proposals import existing_row, read_document
@@ -143,12 +144,15 @@ def _move(
     if verb == "release":
         further["strategy"] = _known_strategy(strategy, asset)
     state = state_of(connection, asset)
-    require_path(asset, state, verb)
+    key = f"mh:{verb}:{asset}:{click}"
+    # A click that is sent again may come when its command has moved the asset already; it gets that command back.
+    if find_by_key(connection, key) is None:
+        require_path(asset, state, verb)
     draft = Draft(
         command_type=command_type,
         requested_by=requested_by,
         further=further,
-        key_of=lambda _checksum: f"mh:{verb}:{asset}:{click}",
+        key_of=lambda _checksum: key,
         click_id=click,
         metadata={**further, "state_from": state.value},
     )

@@ -103,6 +103,24 @@ def test_baseline_run_cold_warm_and_in_process_leaves_the_same(stack: Stack) -> 
     assert [stack.command(command).status for command in commands.values()] == [CommandStatus.SUCCEEDED] * 3
 
 
+@pytest.mark.own_worker_only("it starts our own worker in another way")
+def test_managed_asset_is_requested_and_approved_by_cold_workers(stack: Stack) -> None:
+    stack.given.market()
+    stack.given.reference_profile()
+    stack.given.applied_baseline({"BTC": "0.5", "ETH": "2"})
+    operator = stack.operator("day")
+
+    # Every file that a managed handler reads is read by schemas that were made after the clock became virtual.
+    request = operator.request("ETH")
+    proposed = stack.worker.run_once("w1", cold=True)
+    approval = operator.approve(request, "balanced", confidence_override=True)
+    approved = stack.worker.run_once("w2", cold=True)
+
+    assert (proposed.exit_code, approved.exit_code) == (0, 0), proposed.stderr + approved.stderr
+    assert stack.command(approval).status is CommandStatus.SUCCEEDED
+    assert stack.path_of("ETH") == ["frozen", "proposal_pending", "risk_proposed", "approved", "managed_active"]
+
+
 def test_cold_worker_on_an_empty_bus_ends_well_and_silently_in_the_home(stack: Stack) -> None:
     with stack.witness.no_mutation():
         ended = stack.worker.run_once(cold=True)

@@ -51,6 +51,24 @@ def source_line(frame: FrameType | None) -> str | None:
     return f"{nearest.f_code.co_filename}:{nearest.f_lineno}" if nearest is not None else None
 
 
+def announce_thread_starts() -> None:
+    """Effects: Python 3.11, which raises no event where a thread starts, raises the one of later versions."""
+    if sys.version_info >= (3, 12):
+        return
+    import _thread
+    import threading
+
+    start = _thread.start_new_thread
+
+    def start_new_thread(function: Any, args: Any, kwargs: Any = None) -> int:
+        sys.audit("_thread.start_new_thread", function, args, kwargs)
+        return start(function, args) if kwargs is None else start(function, args, kwargs)
+
+    _thread.start_new_thread = _thread.start_new = start_new_thread
+    # Its own name for it, taken when it was imported.
+    threading._start_new_thread = start_new_thread  # type: ignore[attr-defined]
+
+
 def _absolute(path: Any, folder_fd: Any = -1) -> str | None:
     """The absolute path of `path`, which may be text, bytes, a PathLike or an open descriptor."""
     if isinstance(path, int):
@@ -120,6 +138,21 @@ def _started(words_position: int) -> Callable[[tuple[Any, ...]], Described]:
     return interpret
 
 
+def _forked(args: tuple[Any, ...]) -> Described:
+    return {"what": "process.fork"}
+
+
+def _thread_started(args: tuple[Any, ...]) -> Described:
+    runs = getattr(thread_of(args), "name", None) or getattr(args[0], "__qualname__", None) or type(args[0]).__name__
+    return {"what": "thread.start", "runs": str(runs)}
+
+
+def thread_of(args: tuple[Any, ...]) -> Any:
+    """The `threading.Thread` that an event of `THREAD_STARTS` is about, None for a start by the bare `_thread`."""
+    started = getattr(args[0], "__self__", None)  # its first argument is the bound method that the thread begins with
+    return started if hasattr(started, "_bootstrap") else None
+
+
 def _word(word: str) -> str:
     """One word of a command line, shortened, and never one that may hold a password or an address with one."""
     lowered = word.lower()
@@ -150,7 +183,14 @@ _INTERPRETERS: dict[str, Callable[[tuple[Any, ...]], Described | None]] = {
     "os.exec": _started(1),
     "os.posix_spawn": _started(1),
     "os.system": _started(0),
+    "os.fork": _forked,
+    "os.forkpty": _forked,
+    "_thread.start_new_thread": _thread_started,
+    "_thread.start_joinable_thread": _thread_started,  # Python 3.13 and later
 }
+
+#: Raised in the thread that starts another one.
+THREAD_STARTS = frozenset({"_thread.start_new_thread", "_thread.start_joinable_thread"})
 
 #: The events that `describe` has anything to say about: the cheap test, made first.
 WATCHED = frozenset(_INTERPRETERS)

@@ -7,6 +7,7 @@ The stack puts this folder first on PYTHONPATH. What is installed follows the en
 - `SIM_WITNESS_ACTOR`: the name put on each line.
 - `SIM_CLOCK_FILE`: virtual time (see `clock_file`).
 - `SIM_LANDLOCK`: JSON `{"writable": […], "connect_tcp_ports": […] or null}`; the outcome is a line of the log.
+- `SIM_FILE_OPERATIONS`: file operations are counted, and the process killed at one of them (see `file_operations`).
 
 A process forked from one that never ran this (the warm zygote) calls `install(environ)` in the child. A sensor that
 cannot be installed ends the process at once: running unwatched in silence is the one thing it must not do.
@@ -73,7 +74,7 @@ class _Log:
 
 
 def install(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The names of what is now in force: some of `audit`, `clock`, `landlock`.
+    """The names of what is now in force: some of `audit`, `clock`, `landlock`, `file operations`.
 
     Effects: an audit hook for the rest of the process, patched civil time, restricted rights. A second call changes
     where the events go and which clock file is followed. Ends the process if a sensor cannot be installed.
@@ -94,6 +95,10 @@ def install(environ: Mapping[str, str]) -> tuple[str, ...]:
         if environ.get("SIM_LANDLOCK"):
             _restrict(json.loads(environ["SIM_LANDLOCK"]))
             names.append("landlock")
+        if environ.get("SIM_FILE_OPERATIONS"):
+            # Last, so that what the other sensors write is not counted.
+            _sibling("file_operations").install(environ["SIM_FILE_OPERATIONS"])
+            names.append("file operations")
     except Exception as problem:  # noqa: BLE001 - the process ends here; site would only print it and go on
         _refuse(problem)
     return tuple(names)
@@ -103,6 +108,7 @@ def preload() -> None:
     """Effects: what `install` would import is there already; for a process whose children call it."""
     _sibling("events")
     _sibling("landlock", os.path.dirname(_FOLDER))
+    _sibling("file_operations")
 
 
 def _restrict(rights: dict[str, Any]) -> None:
@@ -167,6 +173,13 @@ def _chain() -> ModuleType | None:
     return module
 
 
+def _step_back() -> None:
+    """Effects: this folder is looked into last: its names hide nobody's modules, and no import asks here first."""
+    ours = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) == _FOLDER]
+    sys.path[:] = [entry for entry in sys.path if entry not in ours] + ours[:1]
+
+
 if __name__ == "sitecustomize":
     install(os.environ)
     chained = _chain()
+    _step_back()

@@ -39,6 +39,9 @@ from tests.sim.rules.told_managed import (
 MAINNET = {"environment": "mainnet"}
 PAUSE = command(command_type="pause_managed_asset", subject="ETH")
 
+DRIFT = "managed.cache_drift_detected"
+REPAIR = history("frozen", "paused", event_type=DRIFT, state_from=None)
+
 _SERVICES: list[tuple[str, Tell, Tell]] = [
     (
         "environment_other_than_testnet",
@@ -184,6 +187,27 @@ _STATES: list[tuple[str, Tell, Tell]] = [
         ),
         with_tables(
             spoiled("ETH", name="managed_assets_history"), managed_assets_history=history("paused", "managed_active")
+        ),
+    ),
+    (
+        # A repair is told in the trail, of that very asset, and leaves open from where the asset came.
+        "illegal_managed_move",
+        with_tables(
+            managed_assets_history=REPAIR, audit_events=event(DRIFT, command_id=None, metadata={"asset": "BTC"})
+        ),
+        with_tables(
+            managed_assets_history=REPAIR, audit_events=event(DRIFT, command_id=None, metadata={"asset": "ETH"})
+        ),
+    ),
+    (
+        "illegal_managed_move",
+        with_tables(
+            managed_assets_history=history("frozen", "paused", event_type=DRIFT),
+            audit_events=event(DRIFT, command_id=None, metadata={"asset": "ETH"}),
+        ),
+        with_tables(
+            managed_assets_history=[*REPAIR, *history("paused", "managed_active")],
+            audit_events=event(DRIFT, command_id=None, metadata={"asset": "ETH"}),
         ),
     ),
     ("illegal_managed_move", seen(look("expired"), look("approved")), seen(look("risk_proposed"), look("approved"))),

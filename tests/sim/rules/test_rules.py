@@ -202,6 +202,16 @@ CASES: list[tuple[str, Callable[[Timeline], None], Callable[[Timeline], None]]] 
         one("scenario", "process.spawned", "python", source="a.py:1"),
     ),
     (
+        "service_starts_worker",
+        one("operator:day", "process.forked", "a copy of itself", source="a.py:1"),
+        one("worker:w1", "process.forked", "a copy of itself", source="a.py:1"),
+    ),
+    (
+        "service_starts_worker",
+        one("operator:day", "thread.started", "Thread-1", source="a.py:1"),
+        one("scenario", "thread.started", "Thread-1", source="a.py:1"),
+    ),
+    (
         "secret_in_the_trail",
         with_trail(audit_events=[audit(metadata={"dsn": "postgres://u:hunter2@db/x"})]),
         with_trail(),

@@ -1,17 +1,21 @@
 """The audit hook of our own process: every call that changes a file or reaches out, with actor and source line."""
 
+import _thread
 import os
 import socket
 import subprocess
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sim.errors import SimError
 from sim.witness import audit
 from sim.witness.audit import AuditEvent, acting_as, listening, read_log
+from tests.sim.witness.children import forked
 
 HERE = Path(__file__).name
 
@@ -88,13 +92,69 @@ def test_a_started_process_is_heard_without_its_secrets() -> None:
     assert words[:3] == ["true", "…", "plain"]
 
 
-def test_what_a_thread_does_is_heard_too(home: Path) -> None:
-    def act() -> None:
-        thread = threading.Thread(target=(home / "by_thread").write_text, args=("x",))
-        thread.start()
-        thread.join()
+def _by_thread(target: Callable[[], object]) -> None:
+    thread = threading.Thread(target=target, name="helper")
+    thread.start()
+    thread.join()
 
-    assert [event.path for event in heard(act)] == [str(home / "by_thread")]
+
+def _by_pool(target: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(target).result()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [_by_thread, _by_pool, lambda target: _by_thread(lambda: _by_thread(target))],
+    ids=["thread", "pool", "thread of a thread"],
+)
+def test_what_a_thread_does_is_put_down_to_who_started_it(start: Callable[[Any], None], home: Path) -> None:
+    events = heard(lambda: start(lambda: (home / "by_thread").write_text("x")))
+
+    assert [(event.what, event.actor) for event in events if event.path] == [("file.open", "worker:w1")]
+
+
+def test_what_a_thread_does_once_its_starter_is_done_is_still_put_down_to_them(home: Path) -> None:
+    events: list[AuditEvent] = []
+    go_on = threading.Event()
+    thread = threading.Thread(target=lambda: go_on.wait(20) and (home / "late").write_text("x"))
+    with listening(events.append):
+        with acting_as("operator:day"):
+            thread.start()
+        go_on.set()
+        thread.join()
+        (home / "ours").write_text("x")
+
+    written = {event.path: event.actor for event in events if event.path}
+    assert written == {str(home / "late"): "operator:day", str(home / "ours"): audit.DEFAULT_ACTOR}
+
+
+def test_a_thread_that_says_who_it_is_overrules_its_starter(home: Path) -> None:
+    def browse() -> None:
+        with acting_as("operator:night"):
+            (home / "x").write_text("x")
+
+    assert [event.actor for event in heard(lambda: _by_thread(browse))] == ["worker:w1", "operator:night"]
+
+
+def test_the_start_of_a_thread_is_heard_with_its_line(home: Path) -> None:
+    (event,) = heard(lambda: _by_thread(int))
+
+    assert (event.what, event.actor, event.detail) == ("thread.start", "worker:w1", {"runs": "helper"})
+    assert HERE in str(event.source)
+
+
+def test_the_start_of_a_thread_is_heard_of_the_bare_module_too() -> None:
+    done = threading.Lock()
+    done.acquire()
+    (event,) = heard(lambda: _thread.start_new_thread(done.release, ()))
+
+    assert done.acquire(timeout=20)
+    assert (event.what, event.actor, event.detail) == ("thread.start", "worker:w1", {"runs": "lock.release"})
+
+
+def test_a_fork_is_heard() -> None:
+    assert [event.what for event in heard(lambda: forked(int))] == ["process.fork"]
 
 
 def test_nothing_is_heard_once_nobody_listens(home: Path) -> None:

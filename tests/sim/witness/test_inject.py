@@ -83,6 +83,29 @@ def test_a_hidden_sitecustomize_still_runs(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("theirs\nmain\n", "")
 
 
+def test_a_module_of_the_child_is_not_hidden_by_one_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "events.py").write_text("WHOSE = 'theirs'")
+
+    done = run_python("import events; print(events.WHOSE)", **environment(PYTHONPATH=f"{INJECT}:{tmp_path}"))
+
+    assert (done.stdout, done.stderr) == ("theirs\n", "")
+
+
+def test_a_child_that_hands_its_own_path_on_is_followed(home: Path, tmp_path: Path) -> None:
+    inner = "import sys; open(sys.argv[1], 'w')"
+    source = (
+        "import os, subprocess, sys\n"
+        "told = {**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)}\n"
+        f"subprocess.run([sys.executable, '-c', {inner!r}, sys.argv[1]], env=told)\n"
+    )
+
+    run_python(source, home / "x", **environment(log=tmp_path / "log"))
+
+    events, _ = read_log(tmp_path / "log")
+    assert [event.what for event in events] == ["sensor.installed", "process.start", "sensor.installed", "file.open"]
+    assert events[-1].path == str(home / "x")
+
+
 def test_a_frozen_clock_is_what_a_child_sees(clock: Path) -> None:
     done = run_python(CLOCK_SHOWN, **environment(SIM_CLOCK_FILE=str(clock)))
 

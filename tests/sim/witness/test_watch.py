@@ -1,5 +1,6 @@
 """The continuous watch: nothing missed that happened before a look, folders made later included."""
 
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from sim.witness.watch_event import Happening, WatchEvent, WatchKind
 from tests.sim.witness.children import as_ordinary_user, ordinary_owner
 
 MAX_LOOKS = 200
+TIMEOUT_S = 20
 
 
 @pytest.fixture(params=["best", "inotify"])
@@ -110,12 +112,48 @@ def _opened_at(folder: str) -> list[str]:
         return [str(watch.kind), none.reason]
 
 
-def test_a_closed_watch_leaves_no_thread_and_may_be_closed_again(home: Path) -> None:
+def test_a_closed_watch_leaves_neither_thread_nor_queue_and_may_be_closed_again(home: Path) -> None:
+    _wait_for_readers()
     watch = open_watch(home)
+    opened = (len(_readers()), _kernel_queues())
     watch.close()
     watch.close()
+    _wait_for_readers()
 
-    assert "sim-watch" not in {thread.name for thread in threading.enumerate()}
+    assert opened == (1, 1)
+    assert (len(_readers()), _kernel_queues()) == (0, 0)
+
+
+def test_watches_closed_one_after_another_leave_one_queue_at_most_to_the_kernel(home: Path) -> None:
+    # A queue counts against its user (128 of inotify's) until its reader has ended; a hundred must not pile up.
+    lingering = []
+    for _ in range(100):
+        open_watch(home).close()
+        lingering.append(len(_readers()))
+
+    assert max(lingering) <= 1
+
+
+def _wait_for_readers() -> None:
+    for reader in _readers():
+        reader.join(TIMEOUT_S)
+
+
+def _readers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "sim-watch"]
+
+
+def _kernel_queues() -> int:
+    """Open fanotify and inotify descriptors of this process."""
+    targets = [_target(descriptor) for descriptor in Path("/proc/self/fd").iterdir()]
+    return sum("notify" in target for target in targets)
+
+
+def _target(descriptor: Path) -> str:
+    try:
+        return os.readlink(descriptor)
+    except FileNotFoundError:
+        return ""  # the descriptor of the listing itself
 
 
 def test_a_watch_over_no_folder_is_refused(home: Path) -> None:

@@ -1,5 +1,6 @@
 """Rows that tell a sweep something else than the files: lost, too early, too late, or without their decision."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
@@ -158,3 +159,17 @@ def test_due_row_of_an_asset_that_nobody_holds_is_ended(world: World) -> None:
 
     assert world.proposal_row(proposal_id)["state"] == "expired"
     assert world.history("DOGE") == []
+
+
+def test_frozen_entry_that_still_names_the_proposal_is_left_as_it_is(world: World) -> None:
+    """Another implementation may keep the name; the asset has moved on all the same."""
+    proposal_id = world.proposed()
+    document = json.loads(world.home.managed_state.read_text())
+    document["assets"]["ETH"]["state"] = "frozen"
+    world.home.managed_state.write_text(json.dumps(document))
+    before = world.files()
+    world.advance(15 * MINUTE)
+    world.run_once()
+
+    assert world.proposal_row(proposal_id)["state"] == "expired"
+    assert world.files() == before

@@ -126,6 +126,13 @@ def test_missing_field_is_named_with_the_object_it_is_missing_from(path: Path) -
     assert str(path[-1]) in str(caught.value)
 
 
+def test_document_of_another_version_is_told_by_its_version_alone() -> None:
+    with pytest.raises(ProposalDamaged) as caught:
+        parse_proposal({"planted": 1, **without(("asset",)), "schema_version": 2})
+
+    assert caught.value.place == "$.schema_version"
+
+
 @pytest.mark.parametrize("path", FIXED, ids=place)
 def test_unknown_field_is_named_with_the_object_it_stands_in(path: Path) -> None:
     with pytest.raises(ProposalDamaged) as caught:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from sim.postgres.leases import Lease, LeasePool
-from worker.db.revision import database_revision
+from worker.db.revision import REVISION, database_revision
 from worker.db.session import connect_autocommit, execute, open_engine, url_of
 
 NAME = "dialect-test"
@@ -85,5 +85,5 @@ def test_revision_is_none_before_the_first_migration_and_its_own_after(engine: E
     with connect_autocommit(engine) as connection:
         migrated = database_revision(connection)
         execute(connection, "DROP TABLE alembic_version", {})
-        assert (migrated, database_revision(connection)) == ("0001", None)
+        assert (migrated, database_revision(connection)) == (REVISION, None)
         assert execute(connection, "SELECT 1", {}) == [(1,)]

@@ -170,6 +170,13 @@ def test_user_who_is_being_deleted_is_waited_for(still: Connection, connect: Cal
     assert (found.requested_by_user_id, found.decided_by_user_id) == (None, None)
 
 
+def test_decided_row_whose_state_says_open_keeps_no_other_proposal_waiting(still: Connection) -> None:
+    generated(still)
+    assert open_proposal_of(still, "ETH") is not None
+    execute(still, "UPDATE managed_proposals SET decided_at = now(), decision = 'approved'", {})
+    assert open_proposal_of(still, "ETH") is None
+
+
 @pytest.mark.parametrize("before", [pending, generated])
 def test_open_row_expires_undecided(still: Connection, before: Record) -> None:
     before(still)

@@ -99,11 +99,11 @@ def test_approval_unfreezes_the_asset_on_the_terms_of_its_variant(world: World) 
 def test_approval_with_overrides_puts_them_into_the_terms(world: World) -> None:
     proposal_id = world.proposed()
     document = json.loads(world.home.risk_proposal(proposal_id).read_text())
-    world.approve(proposal_id, "balanced", overrides={"allocation_pct": Decimal("0.0001")})
+    world.approve(proposal_id, "balanced", overrides={"allocation_pct": Decimal("0.0002")})
     world.run()
 
     terms = world.entry("ETH")["terms"]
-    assert (terms["allocation_pct"], terms["stop_loss_pct"]) == ("0.0001", document["variants"][1]["stop_loss_pct"])
+    assert (terms["allocation_pct"], terms["stop_loss_pct"]) == ("0.0002", document["variants"][1]["stop_loss_pct"])
 
 
 def test_rejection_freezes_the_asset_again(world: World) -> None:

@@ -91,6 +91,22 @@ def test_position_meets_the_minimum_exactly_when_it_is_worth_it(inputs: EngineIn
         assert variant.meets_minimum is (variant.position_value_usdt >= inputs.risk["min_position_value_usdt"])
 
 
+@pytest.mark.parametrize(("minimum", "met"), [("100", True), ("100.00000001", False)])
+def test_position_worth_exactly_the_minimum_meets_it(minimum: str, met: bool) -> None:
+    calm = {"ETH": market_of(closes=closes_moving("0.01")), "BTC": market_of(last_price="5000")}
+
+    smallest = assess(inputs_with(market=calm, risk=risk_with(min_position_value_usdt=minimum))).variants[0]
+
+    assert smallest.position_value_usdt == Decimal(100)
+    assert smallest.meets_minimum is met
+
+
+def test_tier_too_small_to_be_told_is_told_as_nothing() -> None:
+    variant = assess(inputs_with(risk=risk_with(tier_low_allocation_pct="1e-300"))).variants[0]
+
+    assert variant.allocation_pct == variant.allocation_cap_pct == Decimal(0)
+
+
 def in_order_of_risk(variant: Variant) -> tuple[Fraction, ...]:
     return (
         Fraction(variant.allocation_pct),

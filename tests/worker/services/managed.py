@@ -87,7 +87,7 @@ def proposal_of(asset: str = "ETH", *, confidence: str = "0.81", **changed: Any)
                 variant(VariantName.AGGRESSIVE, "0.05"),
             ),
             confidence=Confidence(overall_score=Decimal(confidence), parts={"history": Decimal(confidence)}),
-            limits={"max_positions": Decimal(4)},
+            limits={"max_open_positions": Decimal(4), "min_position_value_usdt": Decimal(10)},
         ),
     )
     return replace(proposal, **changed)

@@ -267,6 +267,15 @@ def test_override_that_risks_no_more_is_accepted(service: ProposalService, outsi
     assert approve(service, overrides=overrides).created
 
 
+def test_allocation_overridden_below_the_smallest_position_is_refused(
+    service: ProposalService, outside: Outside
+) -> None:
+    propose(outside, PROPOSAL)
+    error = refused(outside, approve, service, overrides={"allocation_pct": Decimal("0.000999")})
+    assert error.reason is Reason.POSITION_BELOW_MINIMUM
+    assert approve(service, overrides={"allocation_pct": Decimal("0.001")}).created
+
+
 @pytest.mark.parametrize("reason", ["", " \t", None, "no " * 167, "no\x00"])
 def test_rejection_without_a_reason_is_refused(service: ProposalService, outside: Outside, reason: Any) -> None:
     propose(outside, PROPOSAL)

@@ -121,6 +121,22 @@ def test_another_click_makes_another_command(service: ManagedStateService, outsi
     assert len({command.idempotency_key for command in commands}) == 3
 
 
+@EACH_MOVE
+def test_click_sent_again_after_its_command_ran_gets_that_command_back(
+    service: ManagedStateService, outside: Outside, move: Move
+) -> None:
+    hold(outside, "ETH")
+    walk(outside, "ETH", *sorted(MOVES[move])[:1])
+    first = move(service, click_id=CLICK)
+    walk(outside, "ETH", ManagedState.FROZEN)
+    before = outside.everything()
+    again = move(service, click_id=CLICK)
+
+    assert (again.command_id, again.created) == (first.command_id, False)
+    assert outside.everything() == before
+    assert refused(outside, move, service, click_id=OTHER_CLICK).reason is Reason.ILLEGAL_TRANSITION
+
+
 @pytest.mark.parametrize("strategy", ["keep_frozen", "return_to_baseline"])
 def test_release_carries_its_strategy(service: ManagedStateService, outside: Outside, strategy: str) -> None:
     manage(outside, "ETH")

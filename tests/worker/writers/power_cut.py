@@ -19,6 +19,7 @@ Disk = dict[Path, bytes]
 class _Inode:
     content: bytes
     synced: bytes
+    is_folder: bool = False
 
     @property
     def is_synced(self) -> bool:
@@ -60,6 +61,9 @@ class _Model:
             case "link":
                 assert step.target is not None
                 self._give(step.target, self.seen[step.path], gone=None)
+            case "mkdir":
+                self.inodes.append(_Inode(content=b"", synced=b"", is_folder=True))
+                self._give(step.path, len(self.inodes) - 1, gone=None)
             case "unlink":
                 del self.seen[step.path]
                 self.pending.append(_NameChange(folder=step.path.parent, gone=step.path))
@@ -81,6 +85,7 @@ class _Model:
             names = dict(self.durable)
             for change in itertools.compress(self.pending, kept):
                 _apply(names, change)
+            names = self._reachable(names)
             unsynced = sorted({inode for inode in names.values() if not self.inodes[inode].is_synced})
             for whole in itertools.product((False, True), repeat=len(unsynced)):
                 lost = {inode for inode, is_whole in zip(unsynced, whole, strict=True) if not is_whole}
@@ -88,6 +93,16 @@ class _Model:
                     path: self.inodes[inode].synced if inode in lost else self.inodes[inode].content
                     for path, inode in names.items()
                 }
+
+    def _reachable(self, names: dict[Path, int]) -> dict[Path, int]:
+        """The files among `names` that lie in no folder whose own name is lost."""
+        made = {path for path, inode in self.seen.items() if self.inodes[inode].is_folder}
+        lost = made - set(names)
+        return {
+            path: inode
+            for path, inode in names.items()
+            if not self.inodes[inode].is_folder and lost.isdisjoint(path.parents)
+        }
 
 
 def _apply(names: dict[Path, int], change: _NameChange) -> None:
@@ -118,10 +133,12 @@ def read_disk(state: Path) -> Disk:
 
 
 def write_disk(disk: Disk, *, old_state: Path, new_state: Path) -> None:
-    """Effects: the files of `disk`, which lay in `old_state`, in the new folder `new_state`."""
+    """Effects: the files of `disk`, which lay in `old_state` and below it, in the new folder `new_state`."""
     new_state.mkdir(parents=True)
     for path, content in disk.items():
-        (new_state / path.relative_to(old_state)).write_bytes(content)
+        place = new_state / path.relative_to(old_state)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
 
 
 def inside(state: Path, steps: Sequence[FileStep]) -> list[FileStep]:

@@ -1,0 +1,36 @@
+"""A stack without pytest: for a command that plays one story and prints it."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from sim.postgres.leases import LeasePool
+from sim.postgres.run_folder import open_run
+from sim.postgres.server import Kind, start_server
+from sim.postgres.template import stack_template
+from sim.stack.stack import Stack, open_stack
+from sim.stack.warm_up import warm_zygote
+
+
+@contextmanager
+def lone_stack(label: str) -> Iterator[Stack]:
+    """A stack on an embedded server of its own; server, processes and folder are gone after.
+
+    `label` is a word that the names of its databases bear. Raises: `SimError` when no server can be had.
+    """
+    with ExitStack() as closing:
+        folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix=f"sim-{label}-")))
+        run = open_run()
+        closing.callback(run.close)
+        server = start_server(Kind.EMBEDDED, run, stack_template())
+        closing.callback(server.stop)
+        pool = LeasePool(server, label=label)
+        closing.callback(pool.close)
+        for name in ("zygote", "stack"):
+            (folder / name).mkdir()
+        with pool.acquire() as lease:
+            zygote = warm_zygote(lease.address, folder / "zygote")
+        closing.callback(zygote.close)
+        lease = closing.enter_context(pool.acquire())
+        yield closing.enter_context(open_stack(lease, folder / "stack", zygote=lambda: zygote))
