@@ -58,7 +58,8 @@ bench:
 
 mutants:
 	@scripts/setup --mutants
-	@echo 'guards takes about ten minutes on two free cores, each of the others up to an hour; ARGS=--keep goes on where a run was stopped'
+	@echo 'on two busy cores guards and writers take about a quarter of an hour each; services and handlers, which need a'
+	@echo 'database for most tests, take longer; ARGS=--keep goes on where a run was stopped'
 	$(BIN)python -m tests.mutants.run $(ARGS) $(PACKAGES)
 
 clean:

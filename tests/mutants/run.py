@@ -133,14 +133,12 @@ def try_again(workspace: Path, package: str, name: str) -> str:
 def survivors_of(workspace: Path, package: str, ends: dict[str, str]) -> dict[str, Mutant]:
     """The mutants that live when all has been tried. Effects: `ends` says how those ended that were tried again."""
     known = listed()
-    doubtful = {
-        name: mutant_of(name, mutmut(workspace, "show", name))
-        for name, end in ends.items()
-        if end not in ("killed", "caught by type check")
-    }
-    looked_at = {mutant for mutant in doubtful.values() if mutant in known or changes_only_wording(mutant)}
-    again = [name for name, mutant in doubtful.items() if ends[name] != "survived" or mutant not in looked_at]
+    left = [name for name, end in ends.items() if end not in ("killed", "caught by type check")]
     with ThreadPoolExecutor(PROCESSES) as pool:
+        told = pool.map(lambda name: mutmut(workspace, "show", name), left)
+        doubtful = {name: mutant_of(name, diff) for name, diff in zip(left, told, strict=True)}
+        looked_at = {mutant for mutant in doubtful.values() if mutant in known or changes_only_wording(mutant)}
+        again = [name for name, mutant in doubtful.items() if ends[name] != "survived" or mutant not in looked_at]
         ends.update(zip(again, pool.map(lambda name: try_again(workspace, package, name), again), strict=True))
     return {name: mutant for name, mutant in doubtful.items() if ends[name] not in ("killed", "timeout")}
 
