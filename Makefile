@@ -1,7 +1,7 @@
 # Everything a command needs is made by scripts/setup first; a second run finds it ready and needs no network.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup scenarios test format container shuffle bench clean
+.PHONY: help setup scenarios test format container shuffle bench mutants clean
 
 # Every process of the suite starts a Python: without bytecode each start takes two to three times as long.
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
@@ -11,6 +11,8 @@ BIN := .venv/bin/
 # Further options for pytest, e.g. make scenarios ARGS="-k claim"
 ARGS ?=
 TIMES ?= 20
+# What make mutants tries; all four packages by default
+PACKAGES ?= guards writers services handlers
 TYPED := worker sim tests scripts $(wildcard benchmarks)
 
 help:
@@ -20,6 +22,7 @@ help:
 	@echo 'make container   the scenarios on a Postgres container (needs Docker; SIM_POSTGRES_IMAGE picks the image)'
 	@echo 'make shuffle     tests and scenarios TIMES=20 times, each time in another order'
 	@echo 'make bench       the benchmarks, as readable tables'
+	@echo 'make mutants     changes the worker a line at a time and sees that a test notices (hours; PACKAGES="guards writers")'
 	@echo 'make clean       remove .venv and caches'
 	@echo
 	@echo 'ARGS="..." is passed to pytest; PYTHON=/path/to/python3.x picks the Python for .venv.'
@@ -52,6 +55,12 @@ shuffle: setup
 bench:
 	@scripts/setup --benchmarks
 	@for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(BIN)python "$$benchmark" || exit 1; done
+
+mutants:
+	@scripts/setup --mutants
+	@echo 'on two busy cores guards and writers take about a quarter of an hour each; services and handlers, which need a'
+	@echo 'database for most tests, take longer; ARGS=--keep goes on where a run was stopped'
+	$(BIN)python -m tests.mutants.run $(ARGS) $(PACKAGES)
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info

@@ -22,8 +22,11 @@ ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
 STAMP = ENVIRONMENT / "made-for.json"
 LOCK = ROOT / "requirements.lock"
-BENCHMARK_LOCK = ROOT / "benchmarks" / "requirements.lock"
-BENCHMARK_STAMP = ENVIRONMENT / "made-for-benchmarks.json"
+# What only one command needs is installed when that command is first used.
+EXTRA_LOCKS = {
+    "benchmarks": ROOT / "benchmarks" / "requirements.lock",
+    "mutants": ROOT / "tests" / "mutants" / "requirements.lock",
+}
 QUIET = ["-qq", "--disable-pip-version-check", "--no-input"]
 
 
@@ -56,9 +59,13 @@ def is_ready(wanted_python: str) -> bool:
     return all(stamp.get(key) == wanted for key, wanted in wanted_stamp().items())
 
 
-def has_benchmark_peers() -> bool:
+def stamp_of(extra: str) -> Path:
+    return ENVIRONMENT / f"made-for-{extra}.json"
+
+
+def has_extra(extra: str) -> bool:
     try:
-        return BENCHMARK_STAMP.read_text(encoding="utf-8") == digest_of(BENCHMARK_LOCK)
+        return stamp_of(extra).read_text(encoding="utf-8") == digest_of(EXTRA_LOCKS[extra])
     except OSError:
         return False
 
@@ -137,22 +144,23 @@ def make(way: str) -> None:
     write_whole(STAMP, json.dumps({**wanted_stamp(), "python": base, "pip": pip}, indent=2, sort_keys=True) + "\n")
 
 
-def add_benchmark_peers() -> None:
+def add_extra(extra: str) -> None:
     pip = json.loads(STAMP.read_text(encoding="utf-8"))["pip"]
-    install_lock(pip, BENCHMARK_LOCK)
+    install_lock(pip, EXTRA_LOCKS[extra])
     finish(pip)
-    write_whole(BENCHMARK_STAMP, digest_of(BENCHMARK_LOCK))
+    write_whole(stamp_of(extra), digest_of(EXTRA_LOCKS[extra]))
 
 
-def make_what_is_missing(way: str, *, benchmarks: bool) -> None:
+def make_what_is_missing(way: str, *, extras: list[str]) -> None:
     """Effects: `.venv`. Two commands started at once on a fresh clone: the second waits and finds the work done."""
     began = time.monotonic()
     with LOCK.open("rb") as one_at_a_time:
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
         if not (PYTHON.exists() and is_ready(os.environ.get("PYTHON", ""))):
             make(way)
-        if benchmarks and not has_benchmark_peers():
-            add_benchmark_peers()
+        for extra in extras:
+            if not has_extra(extra):
+                add_extra(extra)
     say(f"done in {time.monotonic() - began:.0f} s; the next run skips this")
 
 
@@ -160,13 +168,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--is-ready", metavar="PYTHON", help="exit 0 if nothing is to do; PYTHON may be empty")
     parser.add_argument("--way", choices=["ensurepip", "pip", "virtualenv"], default="ensurepip")
-    parser.add_argument("--benchmarks", action="store_true", help="also what only the benchmarks need")
+    for extra in EXTRA_LOCKS:
+        parser.add_argument(
+            f"--{extra}",
+            action="append_const",
+            dest="extras",
+            const=extra,
+            default=[],
+            help="also what only this command needs",
+        )
     arguments = parser.parse_args()
     if arguments.is_ready is not None:
-        ready = is_ready(arguments.is_ready) and (not arguments.benchmarks or has_benchmark_peers())
+        ready = is_ready(arguments.is_ready) and all(map(has_extra, arguments.extras))
         return 0 if ready else 1
     try:
-        make_what_is_missing(arguments.way, benchmarks=arguments.benchmarks)
+        make_what_is_missing(arguments.way, extras=arguments.extras)
     except OSError as error:
         raise SystemExit(f"set-up: could not make {ENVIRONMENT}: {error}") from error
     return 0

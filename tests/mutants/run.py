@@ -1,0 +1,194 @@
+"""Changes the worker's functions one at a time and sees that a test notices: `make mutants`.
+
+    python -m tests.mutants.run [--keep] [package …]
+
+Each package gets a copy of the source below `build/mutants/`, where mutmut makes its mutants and runs, for each, the
+tests that call the changed function. What they let live is tried once more with every test of the package, in a process
+of its own: some of the package's functions run only in children. Exit 1 for a mutant that lives and is not listed.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from sim.postgres.server import Kind, open_run, stack_template, start_server
+from tests.mutants.survivors import Mutant, changes_only_wording, listed, mutant_of, not_listed
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build" / "mutants"
+BIN = Path(sys.executable).parent
+PROCESSES = 2
+MAX_RETRY_S = 300
+
+TESTS = {
+    "guards": ("tests/worker/guards",),
+    "writers": ("tests/worker/writers",),
+    "services": ("tests/worker/services",),
+    "handlers": ("tests/worker/handlers", "tests/worker/bus"),
+}
+"""The tests that have to notice a mutant of the package, in the order in which packages are tried."""
+
+IN_CHILDREN = ("tests/worker/writers/test_disk_errors.py", "tests/worker/writers/test_two_files_killed.py")
+"""Tests whose subject runs in a child that mutmut cannot watch (no right to read, killed): they come second."""
+
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+COPIED = ("worker", "sim", "tests", "scripts", "README.md", "LICENSE")
+PYTEST = ("-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist")
+# The types are checked by `make test` as well: what mypy refuses never comes to a test.
+MYPY_CONFIG = "[mypy]\nstrict = true\nexplicit_package_bases = true\n"
+# Imported once, before a process is forked per mutant. No test module: collected twice, its ids are not the same.
+PRELOADED = "pytest\nsqlalchemy.dialects.postgresql.psycopg\npsycopg\nsim.stack.stack\nworker.bus.loop\n"
+
+CONFIG = """
+[tool.mutmut]
+source_paths = ["worker"]
+only_mutate = ["worker/{package}/*"]
+also_copy = ["sim", "scripts", "README.md", "mypy.ini"]
+pytest_add_cli_args_test_selection = {tests}
+pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist"]
+type_check_command = ["mypy", "worker/{package}", "--output", "json", "--config-file", "mypy.ini", \
+"--disable-error-code", "unused-ignore"]
+process_isolation = "forkserver"
+forkserver_warmup = "import"
+preload_modules_file = "preloaded.txt"
+timeout_constant = 8.0
+timeout_multiplier = 3.0
+use_git_change_detection = false
+"""
+
+
+def make_workspace(package: str, *, keep: bool) -> Path:
+    """The folder in which mutmut runs. Effects: the source is copied there; without `keep` earlier results are gone."""
+    workspace = BUILD / package
+    if not keep:
+        shutil.rmtree(workspace, ignore_errors=True)
+    workspace.mkdir(parents=True, exist_ok=True)
+    for name in COPIED:
+        source, copy = ROOT / name, workspace / name
+        if source.is_dir():
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, copy)
+    shutil.rmtree(workspace / "mutants" / "tests", ignore_errors=True)
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    first = [*TESTS[package], *(f"--ignore={path}" for path in IN_CHILDREN)]
+    config = CONFIG.format(package=package, tests=json.dumps(first))
+    (workspace / "pyproject.toml").write_text(project + config, encoding="utf-8")
+    (workspace / "mypy.ini").write_text(MYPY_CONFIG, encoding="utf-8")
+    (workspace / "preloaded.txt").write_text(PRELOADED, encoding="utf-8")
+    return workspace
+
+
+def mutmut(workspace: Path, *arguments: str) -> str:
+    """What mutmut printed. Raises `SystemExit` with the end of it where mutmut could not do its work."""
+    ended = subprocess.run(
+        [str(BIN / "mutmut"), *arguments],
+        cwd=workspace,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    if ended.returncode != 0:
+        # What turns while mutmut waits is a line of its own here.
+        told = "\n".join(line for line in ended.stdout.splitlines() if line[:1] not in SPINNER)[-4000:]
+        raise SystemExit(f"mutmut {' '.join(arguments)} ended with {ended.returncode}:\n{told}")
+    return ended.stdout
+
+
+def outcomes(workspace: Path) -> dict[str, str]:
+    """How each mutant ended, by its name."""
+    told = mutmut(workspace, "results", "--all", "True")
+    return dict(re.findall(r"^ +(\S+): (.+)$", told, re.MULTILINE))
+
+
+def try_again(workspace: Path, package: str, name: str) -> str:
+    """How the mutant ends when every test of the package has its chance."""
+    try:
+        ended = subprocess.run(
+            [str(BIN / "pytest"), "-x", "-q", *PYTEST, *TESTS[package]],
+            cwd=workspace / "mutants",
+            env={**os.environ, "MUTANT_UNDER_TEST": name},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=MAX_RETRY_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return "timeout"
+    return {0: "survived", 1: "killed"}.get(ended.returncode, "could not be tried")
+
+
+def survivors_of(workspace: Path, package: str, ends: dict[str, str]) -> dict[str, Mutant]:
+    """The mutants that live when all has been tried. Effects: `ends` says how those ended that were tried again."""
+    known = listed()
+    left = [name for name, end in ends.items() if end not in ("killed", "caught by type check")]
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        told = pool.map(lambda name: mutmut(workspace, "show", name), left)
+        doubtful = {name: mutant_of(name, diff) for name, diff in zip(left, told, strict=True)}
+        looked_at = {mutant for mutant in doubtful.values() if mutant in known or changes_only_wording(mutant)}
+        again = [name for name, mutant in doubtful.items() if ends[name] != "survived" or mutant not in looked_at]
+        ends.update(zip(again, pool.map(lambda name: try_again(workspace, package, name), again), strict=True))
+    return {name: mutant for name, mutant in doubtful.items() if ends[name] not in ("killed", "timeout")}
+
+
+def play(package: str, *, keep: bool) -> list[Mutant]:
+    """The survivors nobody has looked at yet. Effects: prints the figures of the package."""
+    began = time.monotonic()
+    workspace = make_workspace(package, keep=keep)
+    mutmut(workspace, "run", "--max-children", str(PROCESSES))
+    ends = outcomes(workspace)
+    living = survivors_of(workspace, package, ends)
+    new = not_listed(living.values())
+    counted = Counter(ends.values())
+    minutes = (time.monotonic() - began) / 60
+    print(
+        f"{package}: {len(ends)} mutants, {counted['killed']} killed by tests, {counted['caught by type check']} by "
+        f"types, {counted['timeout']} by time; {len(living)} alive, {len(living) - len(new)} of them known or wording "
+        f"only; {minutes:.0f} minutes",
+        flush=True,
+    )
+    for mutant in new:
+        print(mutant.told(), flush=True)
+    return new
+
+
+@contextmanager
+def one_server() -> Iterator[None]:
+    """Effects: every process started inside shares one Postgres server."""
+    run = open_run()
+    server = start_server(Kind.EMBEDDED, run, stack_template())
+    os.environ["SIM_SHARED_SERVER"] = json.dumps(server.to_plain())
+    try:
+        yield
+    finally:
+        server.stop()
+        run.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keep", action="store_true", help="go on from what an earlier run found out")
+    parser.add_argument("packages", nargs="*", choices=list(TESTS), default=list(TESTS))
+    wanted = parser.parse_args(arguments)
+    os.nice(19)
+    os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    with one_server():
+        new = [mutant for package in wanted.packages for mutant in play(package, keep=wanted.keep)]
+    print(f"{len(new)} survivors to look at" if new else "no survivor that is not listed")
+    return 1 if new else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
