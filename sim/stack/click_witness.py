@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from sim.stack.looks import Looks
 from sim.stack.rows import Rows
+from sim.stack.sensors import told_calls
 from sim.timeline import Timeline
 from sim.witness.calls import calls_into
 from sim.witness.transactions import watching_transactions
@@ -42,8 +43,7 @@ class ClickWitness:
             with calls_into(*FORBIDDEN) as calls, watching_transactions() as seen:
                 yield
         finally:
-            for place in calls.seen:
-                self.timeline.record(actor=click.actor, kind="service.called", subject=place, button=click.button)
+            told_calls(self.timeline, calls, actor=click.actor, button=click.button)
             self.timeline.record(
                 actor=click.actor,
                 kind="service.transactions",

@@ -7,6 +7,7 @@ from pathlib import Path
 from sim.errors import SimError
 from sim.timeline import Timeline
 from sim.witness.audit import AuditEvent
+from sim.witness.calls import Calls
 from sim.witness.watch import Watch, open_watch
 from sim.witness.watch_event import WatchKind
 
@@ -14,7 +15,7 @@ BLIND = "sensor.blind"
 """The kind of event; its subject names the sensor, its detail says of whom and why."""
 
 _WITNESS = "witness"
-_HOOK, _CONNECTIONS, _WATCH = "audit hook", "connections", "watch of the home"
+_HOOK, _CONNECTIONS, _WATCH, _CALLS = "audit hook", "connections", "watch of the home", "calls of services"
 
 
 def read_sensors(timeline: Timeline, said: Iterable[AuditEvent]) -> None:
@@ -36,6 +37,14 @@ def read_sensors(timeline: Timeline, said: Iterable[AuditEvent]) -> None:
         open_because = _open_because(confined.get(process))
         if open_because is not None:
             _blind(timeline, _CONNECTIONS, event.actor, f"what C code connects to goes unseen: {open_because}")
+
+
+def told_calls(timeline: Timeline, calls: Calls, *, actor: str, button: str) -> None:
+    """Effects: a `service.called` event for each call that a click made where it may not; `sensor.blind` if unseen."""
+    for place in calls.seen:
+        timeline.record(actor=actor, kind="service.called", subject=place, button=button)
+    if calls.is_blind:
+        _blind(timeline, _CALLS, actor, "a profiler of C code has the interpreter's one hook; run without it")
 
 
 def open_home_watch(home: Path, timeline: Timeline) -> Watch:

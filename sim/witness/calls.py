@@ -19,16 +19,21 @@ MAX_CALLS = 50
 
 @dataclass(slots=True)
 class Calls:
-    """The calls seen so far, each as `file:function` with the file relative to the repository, in order."""
+    """The calls seen so far, each as `file:function` with the file relative to the repository, in order.
+
+    `is_blind` says that none could be seen: a profiler of C code has the interpreter's one hook.
+    """
 
     seen: list[str] = field(default_factory=list)
+    is_blind: bool = False
 
 
 @contextmanager
 def calls_into(*folders: str) -> Iterator[Calls]:
     """Within the block, this thread's calls into Python files below `folders` (relative to the repository) are noted.
 
-    A profile function that was there before is put back afterwards, and is not called in between.
+    A profile function that was there before is put back afterwards, and is not called in between; a profiler that
+    could not be put back (cProfile is one) is left at work, and the block goes unseen.
     """
     found = Calls()
     inside = tuple(f"{REPOSITORY / folder}/" for folder in folders)
@@ -40,6 +45,10 @@ def calls_into(*folders: str) -> Iterator[Calls]:
             note(f"{Path(code.co_filename).relative_to(REPOSITORY).as_posix()}:{code.co_name}")
 
     before = sys.getprofile()
+    if before is not None and not callable(before):
+        found.is_blind = True
+        yield found
+        return
     sys.setprofile(look)
     try:
         yield found

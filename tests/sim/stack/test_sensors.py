@@ -11,10 +11,11 @@ import pytest
 from sim.errors import SimError
 from sim.stack import confined
 from sim.stack.launcher import Launcher
-from sim.stack.sensors import BLIND, accepted, blind_sensors, open_home_watch, read_sensors
+from sim.stack.sensors import BLIND, accepted, blind_sensors, open_home_watch, read_sensors, told_calls
 from sim.stack.stack import Stack
 from sim.timeline import Timeline
 from sim.witness.audit import AuditEvent, read_log
+from sim.witness.calls import Calls
 from sim.witness.watch import Watch
 from sim.witness.watch_event import WatchKind
 
@@ -173,3 +174,12 @@ def test_system_without_a_watch_is_told(home: Path, timeline: Timeline) -> None:
     (told,) = blind_sensors(timeline)
     assert told.startswith("watch of the home of witness: ")
     assert told.endswith("darwin has neither")
+
+
+@pytest.mark.parametrize(("is_blind", "sentences"), [(True, 1), (False, 0)])
+def test_click_whose_calls_could_not_be_seen_is_blind(timeline: Timeline, is_blind: bool, sentences: int) -> None:
+    told_calls(
+        timeline, Calls(seen=["worker/risk/engine.py:assess"], is_blind=is_blind), actor="operator:day", button="x"
+    )
+    assert [event.subject for event in timeline.of_kind("service.called")] == ["worker/risk/engine.py:assess"]
+    assert len(blind_sensors(timeline)) == sentences

@@ -1,5 +1,6 @@
 """Which functions a block calls: however they are reached, in order, and nothing else."""
 
+import cProfile
 import sys
 import threading
 from pathlib import Path
@@ -18,7 +19,7 @@ def test_call_into_a_folder_is_noted_by_file_and_function() -> None:
     with calls_into(WRITERS) as calls:
         atomic.is_temp("x")
 
-    assert calls.seen == ["worker/writers/atomic.py:is_temp"]
+    assert (calls.seen, calls.is_blind) == (["worker/writers/atomic.py:is_temp"], False)
 
 
 def test_call_by_another_name_or_from_deep_below_is_noted_all_the_same() -> None:
@@ -69,6 +70,19 @@ def test_profile_function_that_was_there_is_put_back() -> None:
         sys.setprofile(before)
 
     assert found is earlier
+
+
+def test_profiler_of_c_code_is_left_at_work_and_the_block_says_it_was_unseen() -> None:
+    profiler = cProfile.Profile()
+    profiler.enable()
+    try:
+        with calls_into(WRITERS) as calls:
+            atomic.is_temp("x")
+        left: object = sys.getprofile()
+    finally:
+        profiler.disable()
+    assert (calls.seen, calls.is_blind) == ([], True)
+    assert left is profiler
 
 
 def test_other_thread_is_not_listened_to() -> None:
