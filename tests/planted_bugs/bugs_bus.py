@@ -256,7 +256,7 @@ _LEASE_BUGS = (
         old="before.baseline.command_id == assignment.command.command_id\n",
         new="before.baseline.command_id == assignment.spec\n",
         scenario=f"{_LEASE}::test_baseline_killed_between_files_and_rows_is_finished_not_written_again",
-        says="baseline_holdings.json",
+        says="change_under_way",
     ),
 )
 

@@ -89,13 +89,23 @@ _FINISHED_BY_ANOTHER = (
         scenario=_KILLED + _APPROVE,
         says="conflict/already_decided",
     ),
-    one_edit(
-        "sweep does not know its own change",
+    PlantedBug(
+        name="sweep does not know its own change",
         claim="contract §8: an expiry is asset to frozen, row, history",
-        file=_EXPIRY,
-        old="    if entry is not None and entry.command_id == expiry_change_id(proposal_id):\n",
-        new="    if entry is not None and entry.command_id == proposal_id:\n",
-        scenario=_KILLED + _EXPIRED,
+        edits=(
+            Edit(
+                file=_EXPIRY,
+                old="    if entry is not None and entry.command_id == expiry_change_id(proposal_id):\n",
+                new="    if entry is not None and entry.command_id == proposal_id:\n",
+            ),
+            # Where a baseline replaced the entry, the history alone says that an expiry was cut.
+            Edit(
+                file=_EXPIRY,
+                old="    moves = _moves_from(asset_state(connection, row.asset)) if is_frozen else ()\n",
+                new="    moves = _moves_from(None) if is_frozen else ()\n",
+            ),
+        ),
+        scenarios=(_KILLED + _EXPIRED,),
         says="history at rest",
     ),
     one_edit(

@@ -72,30 +72,24 @@ def require_approvable(
     score = proposal.assessment.confidence.overall_score
     if score < MIN_CONFIDENCE and confidence_override is not True:
         raise ConfidenceOverrideRequired(expected=MIN_CONFIDENCE, found=score)
-    if not chosen.meets_minimum:
-        raise Refusal(
-            Reason.POSITION_BELOW_MINIMUM,
-            f"variant {variant} of proposal {proposal.proposal_id} is worth {chosen.position_value_usdt} USDT, below "
-            "the smallest position allowed; choose a larger variant or change the risk settings",
-        )
     refuse(
         Reason.OVERRIDE_NOT_ALLOWED,
         override_problems(chosen, overrides),
         subject=f"the approval of proposal {proposal.proposal_id}",
     )
-    _require_minimum(proposal, effective_terms(chosen, overrides)["allocation_pct"])
+    _require_minimum(proposal, chosen, effective_terms(chosen, overrides)["allocation_pct"])
     return chosen
 
 
-def _require_minimum(proposal: Proposal, allocation_pct: Decimal) -> None:
-    """Nothing when the allocation that was asked for is still worth the smallest position allowed."""
+def _require_minimum(proposal: Proposal, variant: Variant, allocation_pct: Decimal) -> None:
+    """Nothing when the variant, and the allocation asked for in its place, are worth the smallest position allowed."""
     value = allocation_pct * proposal.assessment.equity_usdt
     minimum = proposal.assessment.limits.get("min_position_value_usdt", Decimal(0))
-    if value < minimum:
+    if not variant.meets_minimum or value < minimum:
         raise Refusal(
             Reason.POSITION_BELOW_MINIMUM,
             f"an allocation of {allocation_pct} of proposal {proposal.proposal_id} is worth {value:f} USDT, expected "
-            f"at least {minimum}; override it less",
+            f"at least {minimum}; choose a larger one or change the risk settings",
         )
 
 

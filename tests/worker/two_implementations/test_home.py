@@ -35,7 +35,13 @@ def changed_by(name: str, old: str, new: str) -> Given:
 
 
 def managed_asset(world: World) -> None:
+    """The first asset of the baseline is paused; its history says so too, else one of the two would put that right."""
     changed_by("managed_state.json", '"frozen"', '"paused"')(world)
+    world.connection.execute(
+        "INSERT INTO managed_assets_history (asset, state_from, state_to, actor, event_type, ts)"
+        " SELECT min(asset), 'managed_active', 'paused', 'user:23', 'managed.asset_pause_succeeded',"
+        " timezone('UTC', now()) FROM baseline_holdings"
+    )
 
 
 def foreign_intent(world: World) -> None:
