@@ -174,9 +174,16 @@ def _chain() -> ModuleType | None:
 
 
 def _step_back() -> None:
-    """Effects: this folder is looked into last: its names hide nobody's modules, and no import asks here first."""
+    """Effects: this folder is looked into after the child's own, so that its names hide none of the child's modules.
+
+    It stays ahead of the standard library: distributions keep a sitecustomize there, which a child of the child would
+    else find first when it is handed this path.
+    """
     ours = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) == _FOLDER]
-    sys.path[:] = [entry for entry in sys.path if entry not in ours] + ours[:1]
+    others = [entry for entry in sys.path if entry not in ours]
+    library = os.path.dirname(os.__file__)
+    place = others.index(library) if library in others else len(others)
+    sys.path[:] = [*others[:place], *ours[:1], *others[place:]]
 
 
 if __name__ == "sitecustomize":
