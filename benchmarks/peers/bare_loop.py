@@ -73,10 +73,8 @@ def run_guarded(cursor: "psycopg.Cursor[Any]", meter: Meter, commands: int) -> N
             "status": "succeeded",
             "result": '{"ok":true}',
             "error_message": None,
-            "log_rows": None,
-            "audit_rows": None,
         }
-        _one(cursor, bus_store._FINISH, {**mine, **result})
+        _one(cursor, bus_store._finish(0, 0), {**mine, **result})
 
 
 def _one(cursor: "psycopg.Cursor[Any]", statement: str, parameters: dict[str, Any]) -> Any:

@@ -157,18 +157,16 @@ _FENCING_BUGS = (
     _sql(
         "no fencing in finish",
         "contract §4: a result whose lease was lost is dropped",
-        "WHERE id = %(id)s AND attempts = %(attempt)s AND status = 'running'\n    RETURNING command_id, requested_by\n"
-        "), logged",
-        "WHERE id = %(id)s AND status = 'running'\n    RETURNING command_id, requested_by\n), logged",
+        "WHERE id = %(id)s AND attempts = %(attempt)s AND status = 'running'\n    RETURNING command_id, requested_by\n",
+        "WHERE id = %(id)s AND status = 'running'\n    RETURNING command_id, requested_by\n",
         f"{_ZOMBIE}::test_zombie_that_wakes_while_its_successor_runs_is_dropped",
         "<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.RUNNING: 'running'>",
     ),
     _sql(
         "result written over a result",
         "contract §4: a result whose lease was lost is dropped",
-        "WHERE id = %(id)s AND attempts = %(attempt)s AND status = 'running'\n    RETURNING command_id, requested_by\n"
-        "), logged",
-        "WHERE id = %(id)s\n    RETURNING command_id, requested_by\n), logged",
+        "WHERE id = %(id)s AND attempts = %(attempt)s AND status = 'running'\n    RETURNING command_id, requested_by\n",
+        "WHERE id = %(id)s\n    RETURNING command_id, requested_by\n",
         f"{_ZOMBIE}::test_late_result_of_a_zombie_is_dropped",
         "two_winners_for_one_decision",
     ),
