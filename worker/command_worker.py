@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from worker import logs
 from worker.bus.context import BusContext
+from worker.bus.load_all import load_all
 from worker.bus.loop import run_at_most, run_until_stopped
 from worker.contracts.errors import TransientError
 from worker.db.revision import REVISION, database_revision
@@ -122,6 +123,8 @@ def _run(settings: WorkerSettings, arguments: argparse.Namespace) -> int:
         if problem is not None:
             LOG.warning("%s; going on without it", problem)
         context = BusContext(connection=connection, worker_id=settings.worker_id, home=settings.home, handlers=HANDLERS)
+        if not arguments.once:
+            load_all(HANDLERS)
         if arguments.once or arguments.max_iterations:
             done = run_at_most(context, 1 if arguments.once else arguments.max_iterations, should_stop=stop.is_set)
             LOG.info("%d command(s) run", done)

@@ -241,7 +241,7 @@ _LEASE_BUGS = (
     one_edit(
         "two attempts only",
         claim="contract §4: at most 3 attempts",
-        file=_RECOVER,
+        file="worker/bus/context.py",
         old="MAX_ATTEMPTS = 3",
         new="MAX_ATTEMPTS = 2",
         scenario=f"{_LEASE}::test_command_whose_second_worker_dies_too_still_succeeds",

@@ -12,7 +12,7 @@ _BOT = "sim/scenarios/bus/test_bot_and_managed_assets.py"
 
 _EXPIRE = "worker/handlers/expire_proposals.py"
 _FLOW = "worker/handlers/managed_flow.py"
-_STORE = "worker/db/proposal_store.py"
+_DUE = "worker/db/due_condition.py"
 _BUS_SWEEP = "worker/bus/sweep.py"
 _FRESH = "worker/guards/freshness.py"
 
@@ -53,7 +53,7 @@ _EXPIRIES = (
         claim="contract §8: the worker sweeps due proposals",
         edits=(
             Edit(
-                file=_STORE,
+                file=_DUE,
                 old="    AND (p.expires_at <= (SELECT timezone('UTC', now())) OR",
                 new="    AND (p.expires_at <= (SELECT timezone('UTC', now()) + interval '1 microsecond') OR",
             ),
@@ -120,7 +120,7 @@ _EXPIRIES = (
     one_edit(
         "sweep leaves a request that came to nothing until its time",
         claim="contract §8: a request that fails, expires or is cancelled ends its proposal",
-        file=_STORE,
+        file=_DUE,
         old="          AND request.status IN ('failed', 'expired', 'cancelled'))\n",
         new="          AND request.status IN ('failed', 'expired'))\n",
         scenario=f"{_SWEEP}::test_request_that_came_to_nothing_leaves_its_asset_free_at_once[cancelled]",
@@ -157,7 +157,7 @@ _EXPIRIES = (
         "lost rows are not looked for",
         claim="contract §8: a differing row is cache drift",
         file="worker/bus/loop.py",
-        old="    restore_lost_rows(context)\n    done = 0\n",
+        old="    _restore_lost_rows(context)\n    done = 0\n",
         new="    done = 0\n",
         scenario=f"{_SWEEP}::test_open_proposal_whose_row_is_lost_is_found_by_the_files[due]",
         says="no proposal",
@@ -196,7 +196,7 @@ _RETRIES = (
     one_edit(
         "sweep takes a proposal while its decision is at work",
         claim="contract §8: an approve accepted in time that runs late fails, and nothing else moves",
-        file=_STORE,
+        file=_DUE,
         old="active.subject = p.asset AND active.status IN ('claimed', 'running'))",
         new="active.subject = p.asset AND active.status = 'claimed')",
         scenario="tests/worker/bus/test_sweep.py::"

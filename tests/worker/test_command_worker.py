@@ -7,6 +7,8 @@ import logging
 import os
 import select
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +28,7 @@ from worker.command_worker import (
     main,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "Corr3ctHorseBatteryStaple99"
 ONCE = ["--once"]
 PUT = (
@@ -158,6 +161,22 @@ def test_bounded_run_says_how_many_commands_it_ran(
     assert "2 command(s) run" in capsys.readouterr().err
     finished = lease.connection.execute("SELECT count(*) FROM commands WHERE status = 'failed'").fetchone()
     assert finished == (2,)
+
+
+@pytest.mark.parametrize(
+    ("argv", "exit_code", "status"), [(ONCE, EXIT_DONE, "failed"), (["--max-iterations", "1"], EXIT_DEFECT, "pending")]
+)
+def test_broken_handler_keeps_a_worker_that_stays_from_starting_and_no_other_command_from_a_single_run(
+    argv: list[str], exit_code: int, status: str, environment: dict[str, str], lease: Lease
+) -> None:
+    lease.connection.execute(PUT, ("a", "a"))
+
+    program = "import sys; sys.modules['worker.handlers.flag_drift'] = None; import worker.command_worker as started; "
+    command = [sys.executable, "-c", f"{program}sys.exit(started.main({argv!r}))"]
+    ended = subprocess.run(command, env=os.environ | environment, cwd=ROOT, timeout=60, check=False)
+
+    assert ended.returncode == exit_code
+    assert lease.connection.execute("SELECT status FROM commands").fetchone() == (status,)
 
 
 def test_home_without_room_for_the_pid_is_served_all_the_same(

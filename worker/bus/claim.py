@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import psycopg
 
 from worker.bus.context import BusContext
-from worker.bus.recover import recover_lapsed
-from worker.bus.sweep import sweep_due
 from worker.contracts.errors import Reason, TransientError
 from worker.db import claim_store
 from worker.db.bus_store import ClaimedCommand, expire_overdue
@@ -48,10 +46,15 @@ def take_next(context: BusContext) -> Taken | None:
         if found.command is not None:
             return Taken(command=found.command, is_running=False)
         if found.has_lapsed_lease:
+            # What a look at the bus seldom comes to is loaded when it does: no cold start waits for it.
+            from worker.bus.recover import recover_lapsed
+
             abandoned = recover_lapsed(context)
             if abandoned is not None:
                 return Taken(command=abandoned, is_running=True)
         elif found.has_due_proposal:
+            from worker.bus.sweep import sweep_due
+
             sweep_due(context)
             # Once before each claim; what is left keeps no command waiting, for handlers judge a proposal themselves.
             looks_for_due = False

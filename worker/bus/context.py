@@ -11,6 +11,9 @@ from worker.contracts.errors import TransientError
 from worker.handlers.outcome import Handler
 from worker.readers.home import Home
 
+MAX_ATTEMPTS = 3
+"""How often a command is begun before recovery fails it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusContext:
@@ -26,6 +29,13 @@ class BusContext:
     handlers: Mapping[CommandType, Handler]
     set_aside: dict[int, TransientError] = field(default_factory=dict)
     proposals_set_aside: dict[UUID, TransientError] = field(default_factory=dict)
+
+    def handler_for(self, command_type: CommandType) -> Handler | None:
+        """The handler of that type, or None where this worker has none."""
+        # Not `get`, which would take a KeyError out of a handler's broken module for a handler that is not there.
+        if command_type not in self.handlers:
+            return None
+        return self.handlers[command_type]
 
     def require_nothing_set_aside(self) -> None:
         """Raises: the `TransientError` of what was set aside: the run must not end as if all were well."""

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from worker.bus.context import BusContext
+from worker.bus.context import MAX_ATTEMPTS, BusContext
 from worker.bus.envelope import open_envelope
-from worker.bus.recover import MAX_ATTEMPTS, locked_home, may_be_on_disk
 from worker.contracts.commands import CommandSpec, spec_for
 from worker.contracts.errors import LeaseLost, Reason, Refusal, TransientError
 from worker.contracts.states import CommandStatus
@@ -54,6 +53,8 @@ def finish_started(context: BusContext, command: ClaimedCommand, now: datetime) 
 
 def _end_last_attempt(context: BusContext, command: ClaimedCommand, error: TransientError) -> None:
     """Fails the command, unless its change is on disk or on its way there: then recovery finishes it, however late."""
+    from worker.bus.recover import may_be_on_disk
+
     if may_be_on_disk(context, command):
         LOG.error(
             "attempt %d was the last, but its change is on disk and stays for recovery: %s", command.attempt, error
@@ -73,10 +74,13 @@ def _work(context: BusContext, command: ClaimedCommand, now: datetime) -> None:
     except Refusal as refusal:
         _write(context, command, refused(refusal))
         return
-    handler = context.handlers.get(spec.command_type)
+    handler = context.handler_for(spec.command_type)
     if handler is None:
         _write(context, command, refused(_no_handler(command)))
     elif spec.changes_files:
+        # All that changes files is loaded by the first command that does: no dry run waits for it at a cold start.
+        from worker.bus.recover import locked_home
+
         with locked_home(context.home) as lock:
             renewed_at = bus_store.renew(context.connection, command)
             if renewed_at is None:
@@ -152,5 +156,5 @@ def _given_up(context: BusContext, command: ClaimedCommand, error: TransientErro
     """The last attempt's failure, with its handler's own rows."""
     refusal = Refusal(error.reason, f"{error.message} (attempt {command.attempt} of {MAX_ATTEMPTS})")
     spec = spec_for(command.command_type)
-    handler = None if spec is None else context.handlers.get(spec.command_type)
+    handler = None if spec is None else context.handler_for(spec.command_type)
     return refused(refusal) if handler is None else handler.failure(refusal, command)

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from worker.bus.claim import take_next
 from worker.bus.context import BusContext
 from worker.bus.execute import finish_started, run_command
-from worker.bus.sweep import restore_lost_rows
 from worker.db import bus_store
 from worker.db.session import driver, execute
+from worker.readers.document import UnreadableFile, exists
+from worker.readers.home import Home
 
 LOG = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def run_at_most(context: BusContext, max_commands: int, *, should_stop: Callable
 
     Raises: `TransientError`.
     """
-    restore_lost_rows(context)
+    _restore_lost_rows(context)
     done = 0
     for _ in range(max_commands):
         if should_stop() or not step(context):
@@ -61,12 +62,28 @@ def run_until_stopped(context: BusContext, *, should_stop: Callable[[], bool], w
     """
     execute(context.connection, f"LISTEN {CHANNEL}", {})
     LOG.info("listening on %s", CHANNEL)
-    restore_lost_rows(context)
+    _restore_lost_rows(context)
     # Unbounded by design: this is the service's main loop, and `should_stop` is its bound.
     while not should_stop():
         if not step(context):
             _wait_for_work(context, wake_fd)
     context.require_nothing_set_aside()
+
+
+def _restore_lost_rows(context: BusContext) -> None:
+    """As `worker.bus.sweep`'s; before the first baseline there is nothing to compare, and nothing is loaded for it."""
+    if _may_be_managed(context.home):
+        from worker.bus.sweep import restore_lost_rows
+
+        restore_lost_rows(context)
+
+
+def _may_be_managed(home: Home) -> bool:
+    """False once it is certain that neither of the two files is there, nor a change of them under way."""
+    try:
+        return any(exists(path) for path in (home.intent, home.baseline_holdings, home.managed_state))
+    except UnreadableFile:
+        return True
 
 
 def _wait_for_work(context: BusContext, wake_fd: int) -> None:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from worker.bus.context import BusContext
+from worker.bus.context import MAX_ATTEMPTS, BusContext
 from worker.contracts.commands import spec_for
 from worker.contracts.errors import Reason, Refusal, TransientError
 from worker.contracts.states import CommandStatus
@@ -21,9 +21,6 @@ from worker.writers.home_lock import HomeLock
 from worker.writers.two_files import pending_intent, recover
 
 LOG = logging.getLogger(__name__)
-
-MAX_ATTEMPTS = 3
-"""How often a command is begun before recovery fails it."""
 
 
 @contextmanager
@@ -135,5 +132,5 @@ def _exhausted(context: BusContext, command: ClaimedCommand, error: TransientErr
         f"command {command.command_id} was begun {command.attempt} times and never finished; {why}",
     )
     spec = spec_for(command.command_type)
-    handler = context.handlers.get(spec.command_type) if spec is not None else None
+    handler = context.handler_for(spec.command_type) if spec is not None else None
     return handler.failure(refusal, command) if handler is not None else refused(refusal)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from worker.db.bus_store import COMMAND_COLUMNS, HELD, ClaimedCommand, command_of, id_array
-from worker.db.proposal_store import DUE_CONDITION
+from worker.db.due_condition import DUE_CONDITION
 from worker.db.session import execute
 
 

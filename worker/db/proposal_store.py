@@ -16,6 +16,7 @@ from worker.contracts.errors import Refusal
 from worker.contracts.proposal_document import proposal_document
 from worker.contracts.proposals import Proposal
 from worker.contracts.states import ManagedState
+from worker.db.due_condition import DUE_CONDITION, WITHOUT_REQUEST
 from worker.db.session import execute, json_text
 
 MAX_DUE = 100
@@ -69,25 +70,6 @@ ORDER BY p.created_at, p.proposal_id
 LIMIT 1
 """
 
-# A request that came to nothing leaves no more than a pending row; asked of each open one, the look at its request
-# would cost the claim several microseconds per proposal.
-_WITHOUT_REQUEST = """
-    p.state = 'proposal_pending' AND EXISTS (
-        SELECT 1 FROM commands AS request
-        WHERE request.idempotency_key = 'mh:request:' || p.proposal_id::text
-          AND request.status IN ('failed', 'expired', 'cancelled'))
-"""
-
-DUE_CONDITION = f"""
-    p.state IN ('proposal_pending', 'risk_proposed') AND p.decided_at IS NULL
-    AND (p.expires_at <= (SELECT timezone('UTC', now())) OR ({_WITHOUT_REQUEST}))
-    AND NOT EXISTS (
-        SELECT 1 FROM commands AS active WHERE active.subject = p.asset AND active.status IN ('claimed', 'running'))
-"""
-"""True of a row `p` of `managed_proposals` that a sweep must settle: open, too late or its request came to nothing, and
-no command of its asset at work, which would judge it itself. Parameters: none. The claim embeds it, so that looking
-costs no round trip."""
-
 _DUE = f"""
 SELECT {_COLUMNS} FROM managed_proposals AS p
 WHERE p.proposal_id <> ALL (%(set_aside)s::uuid[]) AND {DUE_CONDITION}
@@ -96,7 +78,7 @@ LIMIT {MAX_DUE}
 """
 
 _DUE_NOW = f"""
-SELECT {_COLUMNS}, now(), ({_WITHOUT_REQUEST})
+SELECT {_COLUMNS}, now(), ({WITHOUT_REQUEST})
 FROM managed_proposals AS p
 WHERE p.proposal_id = %(proposal_id)s AND {DUE_CONDITION}
 """

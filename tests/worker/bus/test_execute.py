@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
 import psycopg
@@ -10,14 +11,14 @@ from sqlalchemy import Connection
 
 from tests.worker.bus.conftest import Outside, ToldHandler, succeeded
 from worker.bus.claim import claim_once
-from worker.bus.context import BusContext
+from worker.bus.context import MAX_ATTEMPTS, BusContext
 from worker.bus.execute import run_command
-from worker.bus.recover import MAX_ATTEMPTS
+from worker.contracts.commands import CommandType
 from worker.contracts.errors import Reason, Refusal, TransientError
 from worker.contracts.states import CommandStatus
 from worker.db.bus_store import AuditRow, ClaimedCommand
 from worker.db.session import execute
-from worker.handlers.outcome import Assignment, Outcome, note, refused
+from worker.handlers.outcome import Assignment, Handler, Outcome, note, refused
 from worker.readers.home import Home
 from worker.writers.home_lock import HomeLock, HomeLockNotHeld
 
@@ -330,3 +331,22 @@ def _add_holding(connection: Connection) -> None:
         "INSERT INTO baseline_holdings (asset, quantity, frozen, recorded_at) VALUES ('BTC', 1, true, now())",
         {},
     )
+
+
+class BrokenHandlers(dict[CommandType, Handler]):
+    """Handlers that are there, and whose modules fail with the error that a missing one is told by."""
+
+    def __missing__(self, command_type: CommandType) -> Handler:
+        raise KeyError(command_type)
+
+    def __contains__(self, command_type: object) -> bool:
+        return True
+
+
+def test_error_of_a_broken_handler_is_not_taken_for_a_missing_one(context: BusContext, outside: Outside) -> None:
+    command = claimed(context, outside)
+
+    with pytest.raises(KeyError):
+        run_command(replace(context, handlers=BrokenHandlers()), command)
+
+    assert outside.command(command.command_id)["status"] == "running"

@@ -9,8 +9,8 @@ import pytest
 
 from tests.worker.bus.conftest import WORKER, Outside, ToldHandler
 from worker.bus import recover
-from worker.bus.context import BusContext
-from worker.bus.recover import MAX_ATTEMPTS, recover_lapsed
+from worker.bus.context import MAX_ATTEMPTS, BusContext
+from worker.bus.recover import recover_lapsed
 from worker.contracts.errors import Reason, TransientError
 from worker.db import bus_store
 from worker.readers.home import Home

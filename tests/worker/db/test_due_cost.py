@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection
 
-from worker.db.proposal_store import DUE_CONDITION
+from worker.db.due_condition import DUE_CONDITION
 from worker.db.session import execute
 
 _PUT = """

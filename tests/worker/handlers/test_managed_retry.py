@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from tests.worker.managed_worlds import FAILING_HISTORY, MINUTE, WORKING_HISTORY, World, finish
+from worker.bus.context import MAX_ATTEMPTS
 from worker.bus.loop import step
-from worker.bus.recover import MAX_ATTEMPTS
 from worker.services.submission import CreatedCommand
 
 Make = Callable[[World], CreatedCommand]
