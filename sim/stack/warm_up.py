@@ -4,6 +4,7 @@ from pathlib import Path
 
 import psycopg
 
+from sim.clock import ClockReading, real_now
 from sim.postgres.address import DatabaseAddress
 from sim.stack.click_witness import ClickWitness
 from sim.stack.given import CAST, REFERENCE_PROFILE, seat_cast, write_profile
@@ -34,5 +35,12 @@ def warm_zygote(address: DatabaseAddress, folder: Path) -> Zygote:
     day.apply_baseline(_BASELINE)
     day.apply_profile(REFERENCE_PROFILE)
     engine.dispose()
-    environment = {"BOT_HOME": str(home), "BINANCE_TESTNET": "true", "WORKER_ID": "warm-up"}
+    clock_file = folder / "clock.json"
+    clock_file.write_text(ClockReading(virtual_at=real_now(), real_at=real_now(), running=True).to_json())
+    environment = {
+        "BOT_HOME": str(home),
+        "BINANCE_TESTNET": "true",
+        "WORKER_ID": "warm-up",
+        "SIM_CLOCK_FILE": str(clock_file),
+    }
     return Zygote(warm_up={**address.environment(), **environment})

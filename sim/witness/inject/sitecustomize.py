@@ -85,6 +85,8 @@ def install(environ: Mapping[str, str]) -> tuple[str, ...]:
         if environ.get("SIM_CLOCK_FILE"):
             _clock = _sibling("clock_file").install(environ["SIM_CLOCK_FILE"])
             names.append("clock")
+        elif "sim_witness_clock_file" in sys.modules:
+            _sibling("clock_file").step_back()
         if environ.get("SIM_WITNESS_LOG"):
             _inside.now = True  # our own opening of the log is no event
             _log = _Log(os.path.abspath(environ["SIM_WITNESS_LOG"]), environ.get("SIM_WITNESS_ACTOR", "unknown"))
@@ -105,7 +107,11 @@ def install(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def preload() -> None:
-    """Effects: what `install` would import is there already; for a process whose children call it."""
+    """Effects: what `install` would import and patch is there already; for a process whose children call it.
+
+    The process itself goes on showing real time.
+    """
+    _sibling("clock_file").prepare()
     _sibling("events")
     _sibling("landlock", os.path.dirname(_FOLDER))
     _sibling("file_operations")
