@@ -122,7 +122,14 @@ def _run(settings: WorkerSettings, arguments: argparse.Namespace) -> int:
         problem = write_pid_file(settings.home)
         if problem is not None:
             LOG.warning("%s; going on without it", problem)
-        context = BusContext(connection=connection, worker_id=settings.worker_id, home=settings.home, handlers=HANDLERS)
+        context = BusContext(
+            connection=connection,
+            worker_id=settings.worker_id,
+            home=settings.home,
+            handlers=HANDLERS,
+            poll_s=settings.poll_s,
+            lock_wait_s=settings.lock_wait_s,
+        )
         if not arguments.once:
             load_all(HANDLERS)
         if arguments.once or arguments.max_iterations:

@@ -4,6 +4,7 @@ Source: contract §4 (CLI), §2 (versions file), §9 (worker start).
 """
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,16 @@ MAX_VERSIONS_FILE_BYTES = 65_536
 """The real file has ten short lines."""
 
 MAX_WORKER_ID_CHARS = 128
+
+POLL_S = 5.0
+"""How long an idle worker sleeps when no notification comes, unless `WORKER_POLL_S` says otherwise."""
+
+LOCK_WAIT_S = 5.0
+"""How long a worker waits for the home lock, unless `WORKER_LOCK_WAIT_S` says otherwise."""
+
+_DECIMAL = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?", re.ASCII)
+_SHORTEST_POLL_S = 0.05
+_LONGEST_WAIT_S = 30.0  # half a lease: a worker that waits must not lose its command meanwhile
 
 
 class StartRefused(Exception):
@@ -43,11 +54,13 @@ class DatabaseTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """A worker's whole configuration."""
+    """A worker's whole configuration; `poll_s` and `lock_wait_s` in seconds."""
 
     database: DatabaseTarget
     worker_id: str
     home: Home
+    poll_s: float = POLL_S
+    lock_wait_s: float = LOCK_WAIT_S
 
 
 def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
@@ -73,6 +86,8 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         problems += _env_file_problems(home, flag)
         versions = Path(environ.get("COMMAND_BUS_VERSIONS_PATH") or home.command_bus_versions)
         problems += _versions_problems(versions)
+    poll_s = _seconds(environ, "WORKER_POLL_S", POLL_S, shortest=_SHORTEST_POLL_S, problems=problems)
+    lock_wait_s = _seconds(environ, "WORKER_LOCK_WAIT_S", LOCK_WAIT_S, shortest=0.0, problems=problems)
     if problems or home is None:
         raise StartRefused(problems)
     return WorkerSettings(
@@ -85,6 +100,8 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         ),
         worker_id=worker_id,
         home=home,
+        poll_s=poll_s,
+        lock_wait_s=lock_wait_s,
     )
 
 
@@ -114,10 +131,26 @@ def _is_text(value: str) -> bool:
 def _port(text: str, problems: list[str]) -> int:
     if text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65_536:
         return int(text)
-    # Anything longer than a port may be a password in the wrong setting.
-    found = repr(text) if len(text) <= 6 else f"{len(text)} characters"
-    problems.append(f"GUI_DB_PORT must be a number from 1 to 65535, found {found}")
+    problems.append(f"GUI_DB_PORT must be a number from 1 to 65535, found {_told(text)}")
     return 0
+
+
+def _seconds(environ: Mapping[str, str], name: str, otherwise: float, *, shortest: float, problems: list[str]) -> float:
+    """The setting as seconds from `shortest` to half a lease; `otherwise` where it is empty or not set."""
+    text = environ.get(name, "")
+    if not text:
+        return otherwise
+    if _DECIMAL.fullmatch(text) and shortest <= float(text) <= _LONGEST_WAIT_S:
+        return float(text)
+    problems.append(
+        f"{name} must be seconds from {shortest:g} to {_LONGEST_WAIT_S:g}, such as 0.5, found {_told(text)}"
+    )
+    return otherwise
+
+
+def _told(text: str) -> str:
+    # Anything longer than a number may be a password in the wrong setting.
+    return repr(text) if len(text) <= 6 else f"{len(text)} characters"
 
 
 def _home(environ: Mapping[str, str], problems: list[str]) -> Home | None:

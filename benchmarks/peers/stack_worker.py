@@ -19,7 +19,7 @@ from worker.db.bus_store import ClaimedCommand
 from worker.db.session import connect_autocommit, open_engine, url_of
 from worker.handlers.outcome import Assignment, Outcome, refused
 from worker.readers.home import Home
-from worker.settings import DatabaseTarget
+from worker.settings import LOCK_WAIT_S, POLL_S, DatabaseTarget
 
 
 class NoOpHandler:
@@ -81,6 +81,8 @@ def main(conninfo: str) -> None:
             worker_id="benchmark",
             home=Home(Path(folder)),
             handlers={CommandType.APPLY_PROFILE_TESTNET: handler},
+            poll_s=POLL_S,
+            lock_wait_s=LOCK_WAIT_S,
         )
         for word, number in requests():
             handler.meter = Meter(number)

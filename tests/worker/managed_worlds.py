@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 from psycopg.rows import dict_row
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from sim.postgres.leases import Lease
 from sim.postgres.template import sqlalchemy_url
@@ -36,6 +36,7 @@ from worker.services.drift import DriftEvidence, DriftService
 from worker.services.managed_state import ManagedStateService
 from worker.services.proposals import ProposalService
 from worker.services.submission import CreatedCommand
+from worker.settings import POLL_S
 
 NOW = datetime(2026, 5, 12, 9, tzinfo=UTC)
 ADMIN, NIGHT_ADMIN = 23, 24
@@ -350,7 +351,7 @@ def open_world(lease: Lease, home: Home) -> Iterator[World]:
         psycopg.connect(lease.address.conninfo(), autocommit=True) as connection,
         connect_autocommit(engine) as worker_connection,
     ):
-        context = BusContext(connection=worker_connection, worker_id="w1", home=home, handlers=HANDLERS)
+        context = _context(worker_connection, "w1", home)
         world = World(connection=connection, engine=engine, context=context, home=home)
         for user in (ADMIN, NIGHT_ADMIN):
             world.rows("INSERT INTO users (id, name, email, role) VALUES (%s, 'a', %s, 'admin')", user, f"{user}@x")
@@ -368,7 +369,14 @@ def open_world(lease: Lease, home: Home) -> Iterator[World]:
 def another_worker(world: World) -> Iterator[BusContext]:
     """A second worker beside the world's own."""
     with connect_autocommit(world.engine) as connection:
-        yield BusContext(connection=connection, worker_id="w2", home=world.home, handlers=HANDLERS)
+        yield _context(connection, "w2", world.home)
+
+
+def _context(connection: Connection, worker_id: str, home: Home) -> BusContext:
+    """What a worker carries that tries the home lock once."""
+    return BusContext(
+        connection=connection, worker_id=worker_id, home=home, handlers=HANDLERS, poll_s=POLL_S, lock_wait_s=0.0
+    )
 
 
 def finish(world: World, command: ClaimedCommand) -> None:

@@ -115,6 +115,26 @@ def test_port_within_bounds_is_accepted(home: Path, port: str) -> None:
     assert accepted(home, GUI_DB_PORT=port).database.port == int(port)
 
 
+@pytest.mark.parametrize("name", ["WORKER_POLL_S", "WORKER_LOCK_WAIT_S"])
+@pytest.mark.parametrize("text", ["30.000001", "-1", "+1", "1e1", ".5", "1.", "nan", "٣", "5 s", " 5", "0" * 7])
+def test_wait_that_is_no_number_of_seconds_is_refused(home: Path, name: str, text: str) -> None:
+    assert problem(home, **{name: text}).startswith(f"{name} must be seconds from 0")
+
+
+def test_poll_without_a_pause_is_refused(home: Path) -> None:
+    assert problem(home, WORKER_POLL_S="0.049").endswith("seconds from 0.05 to 30, such as 0.5, found '0.049'")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0.05", 0.05), ("30", 30.0), ("1.5", 1.5), ("", 5.0), (None, 5.0)])
+def test_waits_are_as_told_or_five_seconds(home: Path, text: str | None, seconds: float) -> None:
+    assert accepted(home, WORKER_POLL_S=text).poll_s == seconds
+    assert accepted(home, WORKER_LOCK_WAIT_S=text).lock_wait_s == seconds
+
+
+def test_home_lock_may_be_tried_once(home: Path) -> None:
+    assert accepted(home, WORKER_LOCK_WAIT_S="0").lock_wait_s == 0.0
+
+
 @pytest.mark.parametrize("worker_id", ["w" * 129, "a\nb", "a\x1b[2Jb", "a\u200bb", "a\udcffb"], ids=ascii)
 def test_worker_id_that_would_spoil_the_log_is_refused(home: Path, worker_id: str) -> None:
     assert problem(home, WORKER_ID=worker_id).startswith("WORKER_ID must be at most 128 printable characters")

@@ -19,6 +19,8 @@ MAX_ATTEMPTS = 3
 class BusContext:
     """The worker's one connection (autocommit), its id, the home it serves and the handlers it has.
 
+    `poll_s` is how long it sleeps when no notification comes, `lock_wait_s` how long it waits for the home lock, both
+    in seconds.
     `set_aside` are the commands, by row id, that only a person can settle, and why; `proposals_set_aside` the same of
     due proposals. Both are looked at anew before each claim.
     """
@@ -27,6 +29,8 @@ class BusContext:
     worker_id: str
     home: Home
     handlers: Mapping[CommandType, Handler]
+    poll_s: float
+    lock_wait_s: float
     set_aside: dict[int, TransientError] = field(default_factory=dict)
     proposals_set_aside: dict[UUID, TransientError] = field(default_factory=dict)
 

@@ -81,7 +81,7 @@ def _work(context: BusContext, command: ClaimedCommand, now: datetime) -> None:
         # All that changes files is loaded by the first command that does: no dry run waits for it at a cold start.
         from worker.bus.recover import locked_home
 
-        with locked_home(context.home) as lock:
+        with locked_home(context) as lock:
             renewed_at = bus_store.renew(context.connection, command)
             if renewed_at is None:
                 raise LeaseLost(command.command_id, command.attempt)

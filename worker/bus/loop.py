@@ -18,8 +18,6 @@ from worker.readers.home import Home
 LOG = logging.getLogger(__name__)
 
 CHANNEL = "command_bus"
-POLL_S = 5.0
-"""How long an idle worker sleeps when no notification comes; also finds commands whose notification was lost."""
 
 
 def step(context: BusContext) -> bool:
@@ -87,11 +85,11 @@ def _may_be_managed(home: Home) -> bool:
 
 
 def _wait_for_work(context: BusContext, wake_fd: int) -> None:
-    """Returns on a notification, on a signal, or after the poll interval."""
+    """Returns on a notification, on a signal, or after the poll interval: a notification may have been lost."""
     connection = driver(context.connection)
     pending = list(connection.notifies(timeout=0))
     if pending:
         return
-    select.select([connection.fileno(), wake_fd], [], [], POLL_S)
+    select.select([connection.fileno(), wake_fd], [], [], context.poll_s)
     # Reads what arrived, so that the next wait does not return for it again; raises if the server has gone.
     list(connection.notifies(timeout=0))

@@ -15,21 +15,21 @@ from worker.contracts.states import CommandStatus
 from worker.db import bus_store
 from worker.db.bus_store import ClaimedCommand, LapsedLease
 from worker.handlers.outcome import Outcome, refused
-from worker.readers.home import Home
 from worker.readers.pair import is_named_in_files
-from worker.writers.home_lock import HomeLock
+from worker.writers.home_lock import RETRY_S, HomeLock
 from worker.writers.two_files import pending_intent, recover
 
 LOG = logging.getLogger(__name__)
 
 
 @contextmanager
-def locked_home(home: Home) -> Iterator[HomeLock]:
+def locked_home(context: BusContext) -> Iterator[HomeLock]:
     """The home lock, with any change that a dead attempt left behind finished first.
 
     Raises: `HomeLocked` when another process keeps the lock; `TwoFileConflict`; `HomeWriteError`.
     """
-    with HomeLock(home) as lock:
+    home = context.home
+    with HomeLock(home, max_attempts=1 + round(context.lock_wait_s / RETRY_S), interval_s=RETRY_S) as lock:
         recovery = recover(home, lock)
         if recovery.finished is not None:
             LOG.warning(
@@ -76,7 +76,7 @@ def _recover_one(context: BusContext, lapsed: LapsedLease) -> ClaimedCommand | N
     command = lapsed.command
     if lapsed.status is CommandStatus.RUNNING and _may_have_changed_files(context, command):
         try:
-            with locked_home(context.home):
+            with locked_home(context):
                 if _is_applied(context, command):
                     LOG.warning("command %s is on disk; finishing it", command.command_id)
                     return bus_store.take_over(context.connection, lapsed, worker_id=context.worker_id)

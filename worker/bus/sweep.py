@@ -49,7 +49,7 @@ def restore_lost_rows(context: BusContext) -> None:
     try:
         for find, restore in ((find_strays, restore_row), (find_lagging, restore_cache)):
             for asset in find(context.connection, context.home):
-                with locked_home(context.home) as lock:
+                with locked_home(context) as lock:
                     restored = restore(context.connection, context.home, lock, asset=asset)
                 if restored:
                     LOG.warning("rows of %s were not as the files say and are written anew", asset)
@@ -59,7 +59,7 @@ def restore_lost_rows(context: BusContext) -> None:
 
 def _settle(context: BusContext, row: ProposalRow) -> TransientError | None:
     try:
-        with locked_home(context.home) as lock:
+        with locked_home(context) as lock:
             settle_due(context.connection, context.home, lock, row=row)
     except TransientError as error:
         return error

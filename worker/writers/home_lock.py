@@ -16,6 +16,9 @@ from worker.contracts.errors import Reason, TransientError
 from worker.readers.home import Home
 from worker.writers.atomic import FILE_MODE, HomeWriteError, make_folder
 
+RETRY_S = 0.1
+"""How long a worker that waits for the lock sleeps between two attempts."""
+
 
 class HomeLocked(TransientError):
     """Another process holds the home lock and kept it for as long as this one would wait."""
@@ -37,7 +40,7 @@ class HomeLockNotHeld(RuntimeError):
 class HomeLock:
     """The lock of one home, held between `acquire` and `release`, or inside a `with`."""
 
-    def __init__(self, home: Home, *, max_attempts: int = 50, interval_s: float = 0.1) -> None:
+    def __init__(self, home: Home, *, max_attempts: int = 50, interval_s: float = RETRY_S) -> None:
         """Nothing is opened yet. The longest wait is (`max_attempts` - 1) x `interval_s`; no clock is read."""
         if max_attempts < 1 or interval_s < 0:
             raise ValueError(f"expected max_attempts >= 1 and interval_s >= 0, found {max_attempts} and {interval_s}")

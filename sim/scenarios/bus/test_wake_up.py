@@ -15,6 +15,7 @@ BEFORE_THE_POLL_S = 4.0
 """An idle worker looks by itself every 5 s; what happens sooner was not the poll."""
 
 TWO_POLLS_S = 10.0
+"""A worker that cannot be told to look more often looks twice in that time."""
 
 
 def test_notification_wakes_an_idle_worker_before_its_poll(stack: Stack) -> None:
@@ -51,7 +52,7 @@ def test_command_made_while_the_worker_is_busy_is_run_after(stack: Stack) -> Non
 def test_command_whose_notification_was_lost_is_found_by_the_poll(stack: Stack) -> None:
     # The producer writes the row and tells nobody.
     profile = stack.given.reference_profile()
-    worker = stack.worker.start([], "loop")
+    worker = stack.worker.start([], "loop", environment={"WORKER_POLL_S": "0.2"})
     stack.worker.wait_until_idle(worker)
 
     command = stack.bus.put_unchecked(CommandType.APPLY_PROFILE_TESTNET, str(profile), reference_payload(profile))

@@ -112,7 +112,7 @@ def install(path: str) -> FileClock:
     if _ours() is None:
         _patch(clock)
     else:
-        _freezegun.freeze_factories[-1] = clock
+        _freezegun.freeze_factories[-1] = clock  # type: ignore[call-overload]
     return clock
 
 
@@ -125,7 +125,7 @@ def step_back() -> None:
 
 
 def _ours() -> "FileClock | RealClock | None":
-    newest = _freezegun.freeze_factories[-1] if _freezegun.freeze_factories else None
+    newest: object = _freezegun.freeze_factories[-1] if _freezegun.freeze_factories else None
     return newest if isinstance(newest, (FileClock, RealClock)) else None
 
 

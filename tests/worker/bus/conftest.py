@@ -22,6 +22,7 @@ from worker.db.bus_store import ClaimedCommand
 from worker.db.session import connect_autocommit, open_engine, url_of
 from worker.handlers.outcome import Assignment, Outcome, note, refused
 from worker.readers.home import Home
+from worker.settings import POLL_S
 
 NOW = "2026-05-12T09:00:00Z"
 WORKER = "w1"
@@ -135,7 +136,9 @@ def handler() -> ToldHandler:
 @pytest.fixture
 def context(connection: Connection, home: Home, handler: ToldHandler) -> BusContext:
     handlers = {CommandType.APPLY_BASELINE_HOLDINGS: handler, CommandType.APPLY_PROFILE_TESTNET: handler}
-    return BusContext(connection=connection, worker_id=WORKER, home=home, handlers=handlers)
+    return BusContext(
+        connection=connection, worker_id=WORKER, home=home, handlers=handlers, poll_s=POLL_S, lock_wait_s=0.0
+    )
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import psycopg
 import pytest
 
 from sim.postgres.leases import Lease
 from tests.worker.bus.conftest import Outside, ToldHandler
-from worker.bus import loop
 from worker.bus.context import BusContext
 from worker.bus.loop import CHANNEL, run_at_most, run_until_stopped, step
 
@@ -99,10 +99,8 @@ def test_stop_asked_for_in_mid_command_takes_effect_after_it(context: BusContext
     assert run_at_most(context, 5, should_stop=Script(nothing)) == 1
 
 
-def test_idle_worker_sleeps_its_poll_out(
-    context: BusContext, wake: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "POLL_S", SHORT_POLL_S)
+def test_idle_worker_sleeps_its_poll_out(context: BusContext, wake: tuple[int, int]) -> None:
+    context = replace(context, poll_s=SHORT_POLL_S)
     script = Script(nothing, nothing, nothing)
 
     # Three looks, three sleeps: a loop that never slept would be through at once.
@@ -111,9 +109,9 @@ def test_idle_worker_sleeps_its_poll_out(
 
 
 def test_notification_cuts_the_sleep_short_and_is_used_up_by_it(
-    context: BusContext, outside: Outside, wake: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    context: BusContext, outside: Outside, wake: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr(loop, "POLL_S", SHORT_POLL_S)
+    context = replace(context, poll_s=SHORT_POLL_S)
 
     # Two arrive before the first sleep and end it together; the second sleep is slept out.
     both = Script(lambda: [notify(outside)(), notify(outside)()], nothing)
@@ -122,19 +120,19 @@ def test_notification_cuts_the_sleep_short_and_is_used_up_by_it(
 
 
 def test_notification_or_stop_ends_a_sleep_at_once(
-    context: BusContext, outside: Outside, wake: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    context: BusContext, outside: Outside, wake: tuple[int, int]
 ) -> None:
     # Far longer than the time limit of a test: sleeping it out once would be noticed.
-    monkeypatch.setattr(loop, "POLL_S", 3600.0)
+    context = replace(context, poll_s=3600.0)
     stop_is_written = lambda: os.write(wake[1], b"\x0f")  # noqa: E731
 
     run_until_stopped(context, should_stop=Script(notify(outside), notify(outside), stop_is_written), wake_fd=wake[0])
 
 
 def test_commands_are_run_without_a_sleep_between_them(
-    context: BusContext, outside: Outside, wake: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    context: BusContext, outside: Outside, wake: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr(loop, "POLL_S", 3600.0)
+    context = replace(context, poll_s=3600.0)
     for number in range(3):
         outside.put(subject=f"S{number}")
 

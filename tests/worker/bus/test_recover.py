@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import pytest
 
 from tests.worker.bus.conftest import WORKER, Outside, ToldHandler
-from worker.bus import recover
 from worker.bus.context import MAX_ATTEMPTS, BusContext
 from worker.bus.recover import recover_lapsed
 from worker.contracts.errors import Reason, TransientError
@@ -27,12 +26,6 @@ def somebody_holds(home: Home) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The home lock is tried once; how long it is waited for is its own tests' matter."""
-    monkeypatch.setattr(recover, "HomeLock", lambda home: HomeLock(home, max_attempts=1))
 
 
 def test_nothing_lapsed_is_nothing_to_do(context: BusContext, outside: Outside) -> None:
@@ -96,7 +89,6 @@ def test_dry_run_is_never_taken_over(context: BusContext, outside: Outside, hand
     assert outside.command(command_id)["status"] == "pending"
 
 
-@pytest.mark.usefixtures("impatient")
 def test_home_that_somebody_holds_leaves_a_running_change_alone(
     context: BusContext, outside: Outside, home: Home
 ) -> None:
@@ -109,7 +101,6 @@ def test_home_that_somebody_holds_leaves_a_running_change_alone(
     assert (outside.command(command_id)["status"], outside.log_of(command_id)) == ("running", [])
 
 
-@pytest.mark.usefixtures("impatient")
 def test_home_that_somebody_holds_does_not_keep_a_dry_run(context: BusContext, outside: Outside, home: Home) -> None:
     command_id = outside.put("apply_profile_testnet", status="running", attempts=1, lease_ends=GONE)
 
@@ -139,7 +130,6 @@ def test_lease_that_moved_between_look_and_recovery_is_left_alone(
     assert (outside.command(command_id), outside.log_of(command_id)) == (before, [])
 
 
-@pytest.mark.usefixtures("impatient")
 def test_home_lock_is_free_again_after_recovery(context: BusContext, outside: Outside, home: Home) -> None:
     outside.put(status="running", attempts=1, lease_ends=GONE)
 

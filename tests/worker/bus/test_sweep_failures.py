@@ -138,9 +138,8 @@ def test_damage_that_was_put_right_is_settled_with_the_next_claim(world: World) 
 
 
 def test_home_that_somebody_holds_sets_the_sweep_aside_and_a_dry_run_still_runs(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World,
 ) -> None:
-    monkeypatch.setattr("worker.bus.recover.HomeLock", lambda home: HomeLock(home, max_attempts=1))
     world.proposed()
     world.advance(15 * MINUTE)
     command = world.apply_profile()
