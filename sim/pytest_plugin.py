@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from sim.clock import patched_process
 from sim.errors import SimError
 from sim.postgres.clones import clone
 from sim.postgres.leases import LeasePool
@@ -238,6 +239,13 @@ def zygote(lease_pool: LeasePool, tmp_path_factory: pytest.TempPathFactory) -> I
     lazy.close()
 
 
+@pytest.fixture(scope="session")
+def patched_time() -> Iterator[None]:
+    """Civil time is patched once for all scenarios of this process."""
+    with patched_process():
+        yield
+
+
 @pytest.fixture
 def migrations(request: pytest.FixtureRequest, postgres_server: RunningServer) -> Iterator[Migrations]:
     """The migrations of a blank database of its own, marked as a testnet one; the rules judge each of their steps."""
@@ -249,7 +257,7 @@ def migrations(request: pytest.FixtureRequest, postgres_server: RunningServer) -
 
 @pytest.fixture
 def stack(
-    request: pytest.FixtureRequest, tmp_path: Path, lease_pool: LeasePool, zygote: "_LazyZygote"
+    request: pytest.FixtureRequest, tmp_path: Path, lease_pool: LeasePool, zygote: "_LazyZygote", patched_time: None
 ) -> Iterator[Stack]:
     """One isolated stack; the rules judge it when the test's own body has passed."""
     text = request.config.getoption("--worker-command")

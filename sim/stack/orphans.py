@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Collection
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -27,15 +28,23 @@ def adopt_orphans() -> bool:
     return failed == 0
 
 
+def _children(parent: int) -> list[int]:
+    """The ids of the process's children now, none where it has gone; by the kernel's own list where it keeps one."""
+    with suppress(OSError):
+        lists = [thread / "children" for thread in Path(f"/proc/{parent}/task").iterdir()]
+        return [int(pid) for listed in lists for pid in listed.read_text().split()]
+    try:
+        return [child.pid for child in psutil.Process(parent).children()]
+    except psutil.NoSuchProcess:
+        return []
+
+
 def end_orphans(parent: int, sessions: Collection[int]) -> list[tuple[int, int]]:
     """The `(pid, session)` of each orphan that `parent` adopted from one of `sessions`. Effects: they are killed."""
     found = []
-    try:
-        adopted = psutil.Process(parent).children()
-    except psutil.NoSuchProcess:
-        return []
-    for process in adopted:
+    for pid in _children(parent):
         with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            process = psutil.Process(pid)
             session = os.getsid(process.pid)
             if session not in sessions or process.pid == session or process.status() == psutil.STATUS_ZOMBIE:
                 continue

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import LiteralString
 from uuid import UUID
 
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine
 
 from sim.clock import VirtualClock
 from sim.fake_bot.reading import read_journal
@@ -244,9 +245,7 @@ def open_stack(
         clock.freeze_at(STORY_BEGINS)
         rows = Rows(lease.address)
         closing.callback(rows.close)
-        engine = open_engine(url_of(lease.address), application_name="gui")
-        closing.callback(engine.dispose)
-        listen_to(engine)
+        engine = _gui_engine(url_of(lease.address))
         environment = _environment(lease, home)
         launcher = Launcher(
             evidence=kept, timeline=timeline, zygote=zygote, clock_file=clock_file, witness_log=witness_log
@@ -298,6 +297,17 @@ def open_stack(
             _clicks=clicks,
             _looks=looks,
         )
+
+
+@lru_cache(maxsize=8)
+def _gui_engine(url: URL) -> Engine:
+    """The GUI's engine on one of this process's databases; what it has compiled serves the next story there as well.
+
+    It keeps no connection of its own.
+    """
+    engine = open_engine(url, application_name="gui")
+    listen_to(engine)
+    return engine
 
 
 def _environment(lease: Lease, home: Path) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The process table, read from outside: who lives, and who belongs to one bot's home."""
 
-from collections.abc import Iterator
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +44,9 @@ def of_home(home: Path) -> tuple[ProcessView, ...]:
 
     Processes of other users hide their environment from an ordinary user; their command line is still read.
     """
-    wanted = home.resolve()
-    found = [_view(process) for process in _living() if _belongs(process, wanted)]
-    present = [process for process in found if process is not None]
+    places = _Places(home.resolve())
+    found = [_view(process) for process in psutil.process_iter() if _belongs(process, places)]
+    present = [process for process in found if process is not None and process.status != psutil.STATUS_ZOMBIE]
     return tuple(sorted(present, key=lambda process: (process.created_at, process.pid)))
 
 
@@ -59,33 +59,36 @@ def descendants(pid: int) -> tuple[ProcessView, ...]:
     return tuple(child for child in map(_view, children) if child is not None)
 
 
-def _living() -> Iterator[psutil.Process]:
-    for process in psutil.process_iter():
-        try:
-            if process.status() != psutil.STATUS_ZOMBIE:
-                yield process
-        except psutil.NoSuchProcess:
-            continue
+class _Places:
+    """Which paths lead to one home. Most processes name the same few, and following links costs more than reading."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = str(home)
+        self._known: dict[str, bool] = {}
+
+    def is_home(self, text: str) -> bool:
+        """Whether the path `text` leads there."""
+        if text not in self._known:
+            self._known[text] = text == self._home or os.path.realpath(text) == self._home
+        return self._known[text]
+
+    def is_named(self, word: str) -> bool:
+        """Whether the word of a command line names the home."""
+        value = word.partition("=")[2] if word.startswith("-") else word
+        return value.startswith("/") and self.is_home(value)
 
 
-def _belongs(process: psutil.Process, home: Path) -> bool:
+def _belongs(process: psutil.Process, places: _Places) -> bool:
     try:
         words = process.cmdline()
-        if any(_names(word, home) for word in words):
+        if not words:
+            return False  # a thread of the kernel, or a zombie
+        if any(places.is_named(word) for word in words):
             return True
         named = process.environ().get(_ENVIRONMENT_KEY)
-        return (named is not None and _same(named, home)) or Path(process.cwd()) == home
+        return (named is not None and places.is_home(named)) or places.is_home(process.cwd())
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
-
-
-def _names(word: str, home: Path) -> bool:
-    value = word.partition("=")[2] if word.startswith("-") else word
-    return value.startswith("/") and _same(value, home)
-
-
-def _same(text: str, home: Path) -> bool:
-    return text == str(home) or Path(text).resolve() == home
 
 
 def _view(process: psutil.Process) -> ProcessView | None:
