@@ -143,14 +143,14 @@ class Given:
     def finished_dry_run(self, profile_id: UUID) -> CreatedCommand:
         """A dry-run command that a worker finished earlier, with its four log rows and no pid file left."""
         command = self.day.apply_profile(profile_id)
-        self.worker.run_once("earlier-worker")
+        self.worker.run_earlier()
         (self.home / "logs" / "command_worker.pid").unlink(missing_ok=True)
         return command
 
     def applied_baseline(self, holdings: Mapping[str, str]) -> CreatedCommand:
         """A baseline that a worker has already applied: both files, snapshot and cache; quantities as decimal text."""
         command = self.day.apply_baseline(holdings)
-        self.worker.run_once("earlier-worker")
+        self.worker.run_earlier()
         return command
 
 

@@ -36,7 +36,6 @@ from worker.services.submission import CreatedCommand
 BASELINE: Mapping[str, str] = MappingProxyType({"BTC": "0.5", "ETH": "2"})
 """What is held where a story does not say: units of each asset, decimal text."""
 
-EARLIER = "earlier-worker"
 SEED = 1
 _BEFORE_MANAGED = "0001"
 _ACTOR = "given"
@@ -202,7 +201,7 @@ class ManagedGiven(Given):
         Raises: `SimError` (`stage/given_failed`) where it did not: this worker has no handler for it, say.
         """
         if not is_run:
-            self.worker.run_once(EARLIER)
+            self.worker.run_earlier()
         stands = self.rows.command(command.command_id)
         if stands.status is not CommandStatus.SUCCEEDED:
             raise SimError(
