@@ -5,6 +5,8 @@ Options: `--postgres=embedded|container|dsn`, `--worker-command 'CMD'`, `--worke
 
 import json
 import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -41,6 +43,7 @@ SHARED_SERVER = "SIM_SHARED_SERVER"
 
 _server_key = pytest.StashKey[RunningServer]()
 _run_key = pytest.StashKey[RunFolder]()
+_homes_key = pytest.StashKey[str]()
 _left_out_key = pytest.StashKey[dict[str, str]]()
 _stack_key = pytest.StashKey[Stack]()
 _migrations_key = pytest.StashKey[Timeline]()
@@ -96,8 +99,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Effects: an xdist worker learns of the controller's server."""
+    """Effects: an xdist worker learns of the controller's server, and of the run's folder for homes."""
     node.workerinput["sim_server"] = _server(node.config).to_plain()
+    node.workerinput["sim_homes"] = node.config.stash.get(_homes_key, None)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -256,13 +260,37 @@ def migrations(request: pytest.FixtureRequest, postgres_server: RunningServer) -
 
 
 @pytest.fixture
+def home_below(request: pytest.FixtureRequest, postgres_server: RunningServer, tmp_path: Path) -> Iterator[Path]:
+    """Where the home of this test's stack lies: in the run's folder, which is in memory where there is some.
+
+    A worker syncs a dozen files per command, and on a disk that others use each of them waits. In a run within a run it
+    is the test's own folder.
+    """
+    homes = request.config.stash.get(_homes_key, None)
+    if homes is None:
+        yield tmp_path
+        return
+    below = Path(tempfile.mkdtemp(dir=homes))
+    yield below
+    shutil.rmtree(below, ignore_errors=True)
+
+
+@pytest.fixture
 def stack(
-    request: pytest.FixtureRequest, tmp_path: Path, lease_pool: LeasePool, zygote: "_LazyZygote", patched_time: None
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    home_below: Path,
+    lease_pool: LeasePool,
+    zygote: "_LazyZygote",
+    patched_time: None,
 ) -> Iterator[Stack]:
     """One isolated stack; the rules judge it when the test's own body has passed."""
     text = request.config.getoption("--worker-command")
     command = None if text is None else worker_command(text)
-    with lease_pool.acquire() as lease, open_stack(lease, tmp_path, zygote=zygote.get, worker_command=command) as made:
+    with (
+        lease_pool.acquire() as lease,
+        open_stack(lease, tmp_path, zygote=zygote.get, worker_command=command, home_below=home_below) as made,
+    ):
         # Found here by the judge, even where a test asked for its stack by another fixture's name.
         request.node.stash[_stack_key] = made
         yield made
@@ -301,6 +329,9 @@ def _server(config: pytest.Config) -> RunningServer:
         plain = getattr(config, "workerinput", {}).get("sim_server") or (json.loads(shared) if shared else None)
         if plain is not None:
             config.stash[_server_key] = RunningServer.from_plain(plain)
+            homes = getattr(config, "workerinput", {}).get("sim_homes")
+            if homes is not None:
+                config.stash[_homes_key] = homes
         else:
             config.stash[_server_key] = _started(config)
     return config.stash[_server_key]
@@ -310,7 +341,13 @@ def _started(config: pytest.Config) -> RunningServer:
     with _as_usage_error():
         run = open_run()
         config.stash[_run_key] = run
+        config.stash[_homes_key] = str(_made(run.path / "homes"))
         return start_server(Kind(config.getoption("--postgres")), run, stack_template())
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 @contextmanager

@@ -230,10 +230,18 @@ class _Before:
 
 @contextmanager
 def open_stack(
-    lease: Lease, folder: Path, *, zygote: Callable[[], Zygote], worker_command: list[str] | None = None
+    lease: Lease,
+    folder: Path,
+    *,
+    zygote: Callable[[], Zygote],
+    worker_command: list[str] | None = None,
+    home_below: Path | None = None,
 ) -> Iterator[Stack]:
-    """A stack in `folder` on a clean database, its clock standing at `STORY_BEGINS`; gone with its processes after."""
-    home, kept = make_home(folder / "home"), folder / "evidence"
+    """A stack in `folder` on a clean database, its clock standing at `STORY_BEGINS`; gone with its processes after.
+
+    Its home is made in `home_below`, or in `folder` too where that is None.
+    """
+    home, kept = make_home((home_below or folder) / "home"), folder / "evidence"
     kept.mkdir()
     timeline = Timeline()
     clock_file, witness_log = kept / "clock.json", kept / "witness.jsonl"
