@@ -9,6 +9,7 @@ from tests.planted_bugs.bugs_limits import BUGS as LIMIT_BUGS
 from tests.planted_bugs.bugs_managed_approvals import BUGS as MANAGED_APPROVAL_BUGS
 from tests.planted_bugs.bugs_managed_faults import BUGS as MANAGED_FAULT_BUGS
 from tests.planted_bugs.bugs_managed_moves import BUGS as MANAGED_MOVE_BUGS
+from tests.planted_bugs.bugs_managed_put_back import BUGS as MANAGED_PUT_BACK_BUGS
 from tests.planted_bugs.bugs_managed_rules import BUGS as MANAGED_RULE_BUGS
 from tests.planted_bugs.bugs_payload import BUGS as PAYLOAD_BUGS
 from tests.planted_bugs.bugs_rules import BUGS as RULE_BUGS
@@ -21,6 +22,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *MANAGED_APPROVAL_BUGS,
     *MANAGED_MOVE_BUGS,
     *MANAGED_FAULT_BUGS,
+    *MANAGED_PUT_BACK_BUGS,
     *PAYLOAD_BUGS,
     *LIMIT_BUGS,
     *SERVICE_BUGS,

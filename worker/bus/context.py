@@ -2,14 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from worker.contracts.commands import CommandType
 from worker.contracts.errors import TransientError
+from worker.contracts.reopened import Reopened
 from worker.handlers.outcome import Handler
 from worker.readers.home import Home
+from worker.readers.pair_version import PairVersion
+
+
+@dataclass(slots=True, kw_only=True)
+class FilesSeen:
+    """What the last look at the two files found; without a `version` the next one looks whatever stands there."""
+
+    version: PairVersion | None = None
+    reopened: tuple[Reopened, ...] = ()
+
 
 MAX_ATTEMPTS = 3
 """How often a command is begun before recovery fails it."""
@@ -22,7 +34,7 @@ class BusContext:
     `poll_s` is how long it sleeps when no notification comes, `lock_wait_s` how long it waits for the home lock, both
     in seconds.
     `set_aside` are the commands, by row id, that only a person can settle, and why; `proposals_set_aside` the same of
-    due proposals. Both are looked at anew before each claim.
+    due proposals. Both are looked at anew before each claim. `files_seen` is kept from look to look.
     """
 
     connection: Connection
@@ -33,6 +45,12 @@ class BusContext:
     lock_wait_s: float
     set_aside: dict[int, TransientError] = field(default_factory=dict)
     proposals_set_aside: dict[UUID, TransientError] = field(default_factory=dict)
+    files_seen: FilesSeen = field(default_factory=FilesSeen)
+
+    @property
+    def files_due_at(self) -> datetime | None:
+        """From when on (UTC) a sweep has work that no row tells of; None while there is none."""
+        return min((one.expires_at for one in self.files_seen.reopened), default=None)
 
     def handler_for(self, command_type: CommandType) -> Handler | None:
         """The handler of that type, or None where this worker has none."""

@@ -63,7 +63,8 @@ def run_until_stopped(context: BusContext, *, should_stop: Callable[[], bool], w
     _restore_lost_rows(context)
     # Unbounded by design: this is the service's main loop, and `should_stop` is its bound.
     while not should_stop():
-        if not step(context):
+        # What a look at changed files puts right may be due: the bus is asked again before the worker sleeps.
+        if not step(context) and not _restore_if_files_changed(context):
             _wait_for_work(context, wake_fd)
     context.require_nothing_set_aside()
 
@@ -74,6 +75,15 @@ def _restore_lost_rows(context: BusContext) -> None:
         from worker.bus.sweep import restore_lost_rows
 
         restore_lost_rows(context)
+
+
+def _restore_if_files_changed(context: BusContext) -> bool:
+    """As `worker.bus.sweep`'s; False before the first baseline."""
+    if not _may_be_managed(context.home):
+        return False
+    from worker.bus.sweep import restore_if_files_changed
+
+    return restore_if_files_changed(context)
 
 
 def _may_be_managed(home: Home) -> bool:

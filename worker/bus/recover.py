@@ -14,6 +14,7 @@ from worker.contracts.errors import Reason, Refusal, TransientError
 from worker.contracts.states import CommandStatus
 from worker.db import bus_store
 from worker.db.bus_store import ClaimedCommand, LapsedLease
+from worker.db.command_store import find_command
 from worker.handlers.outcome import Outcome, refused
 from worker.readers.pair import is_named_in_files
 from worker.writers.home_lock import RETRY_S, HomeLock
@@ -38,6 +39,18 @@ def locked_home(context: BusContext) -> Iterator[HomeLock]:
                 recovery.finished.attempt,
             )
         yield lock
+
+
+def finish_change_of_no_command(context: BusContext) -> None:
+    """Nothing when no change of both files is half done, or one that a command's own recovery will finish.
+
+    Effects: an expiry that a killed sweep left half done is whole; no lease and perhaps no row would lead to it.
+    Raises: as `locked_home`; `TransientError` when the intent cannot be read.
+    """
+    intent = pending_intent(context.home)
+    if intent is not None and find_command(context.connection, intent.command_id) is None:
+        with locked_home(context.home):
+            pass  # whoever takes the lock has finished it
 
 
 def recover_lapsed(context: BusContext) -> ClaimedCommand | None:

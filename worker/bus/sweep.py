@@ -4,15 +4,18 @@ A sweep is no command: it has no lease, and the home lock alone keeps two of the
 """
 
 import logging
+from contextlib import suppress
 
 from worker.bus.context import BusContext
-from worker.bus.recover import locked_home
+from worker.bus.recover import finish_change_of_no_command, locked_home
 from worker.contracts.errors import TransientError
 from worker.db.proposal_store import ProposalRow, due_proposals
 from worker.handlers.expire_proposals import HoldingMissing, find_strays, restore_row, settle_due
+from worker.handlers.expire_reopened import expire_reopened, find_reopened
 from worker.handlers.restore_cache import find_lagging, restore_cache
 from worker.readers.document import DamagedFile, UnreadableFile
 from worker.readers.home import Home
+from worker.readers.pair_version import pair_version
 
 LOG = logging.getLogger(__name__)
 
@@ -24,6 +27,12 @@ def sweep_due(context: BusContext) -> None:
 
     Effects: per proposal at most one change of both files, and then its rows in one transaction.
     """
+    _sweep_rows(context)
+    if context.files_seen.reopened:
+        _sweep_reopened(context)
+
+
+def _sweep_rows(context: BusContext) -> None:
     rows = due_proposals(context.connection)
     for place, row in enumerate(rows):
         error = _settle(context, row)
@@ -41,20 +50,58 @@ def restore_lost_rows(context: BusContext) -> None:
     """Gives open proposals that the files name their rows again, and assets that services have lost sight of theirs.
 
     To be called once, before the first claim. What is due is looked for in the rows, so a proposal whose row is lost
-    would else stay open for ever, and an asset whose history is lost would be refused every command. A home that cannot
-    be looked at is left to whoever needs it.
+    would else stay open for ever, and an asset whose history is lost would be refused every command. What is open in
+    the files and decided in its row is kept in mind for the sweep. A home that cannot be looked at is left to whoever
+    needs it.
 
     Effects: rows, each with its event.
     """
+    seen, version = context.files_seen, None
     try:
+        finish_change_of_no_command(context)
+        # Before the files are read: a change that comes after it makes another version.
+        version = pair_version(context.home)
         for find, restore in ((find_strays, restore_row), (find_lagging, restore_cache)):
             for asset in find(context.connection, context.home):
                 with locked_home(context) as lock:
                     restored = restore(context.connection, context.home, lock, asset=asset)
                 if restored:
                     LOG.warning("rows of %s were not as the files say and are written anew", asset)
+        seen.reopened = find_reopened(context.connection, context.home)
+        seen.version = version
     except TransientError as error:
         LOG.warning("the managed assets in the files could not be compared with their rows: %s", error)
+        # What is damaged stays so until somebody puts other files there; a lock or a change under way ends by itself.
+        seen.version = version if isinstance(error, DamagedFile | UnreadableFile) else None
+
+
+def restore_if_files_changed(context: BusContext) -> bool:
+    """True when the two files are not those of the last look, and `restore_lost_rows` has looked at them now.
+
+    To be called when there is nothing to claim: a backup may have been put back meanwhile. Where nothing changed it
+    costs three looks at a name.
+    """
+    with suppress(TransientError):
+        if pair_version(context.home) == context.files_seen.version:
+            return False
+    restore_lost_rows(context)
+    return context.files_seen.version is not None
+
+
+def _sweep_reopened(context: BusContext) -> None:
+    """Effects: what is open in the files only, and whose time is over, is expired there; the rest is kept in mind."""
+    for reopened in context.files_seen.reopened:
+        try:
+            with locked_home(context.home) as lock:
+                expired = expire_reopened(context.connection, context.home, lock, reopened=reopened)
+        except TransientError as error:
+            LOG.error("%s stands under a proposal that was decided, and is left as it is: %s", reopened.asset, error)
+            context.proposals_set_aside[reopened.proposal_id] = error
+        else:
+            if expired:
+                LOG.warning("%s stood under a proposal that was decided, and is frozen again", reopened.asset)
+    with suppress(TransientError):
+        context.files_seen.reopened = find_reopened(context.connection, context.home)
 
 
 def _settle(context: BusContext, row: ProposalRow) -> TransientError | None:

@@ -300,7 +300,7 @@ def command_of(row: Sequence[Any]) -> ClaimedCommand:
     )
 
 
-def id_array(ids: Collection[int]) -> str:
+def id_array(ids: Collection[int] | Collection[UUID]) -> str:
     """`ids` as Postgres writes an array; the driver's own way costs more than the condition it is for."""
     return f"{{{','.join(map(str, ids))}}}"
 

@@ -16,6 +16,7 @@ from worker.contracts.errors import Refusal
 from worker.contracts.proposal_document import proposal_document
 from worker.contracts.proposals import Proposal
 from worker.contracts.states import ManagedState
+from worker.db.bus_store import id_array
 from worker.db.due_condition import DUE_CONDITION, WITHOUT_REQUEST
 from worker.db.session import execute, json_text
 
@@ -62,6 +63,18 @@ _COLUMNS = """
 """
 
 _FIND = f"SELECT {_COLUMNS} FROM managed_proposals AS p WHERE p.proposal_id = %(proposal_id)s"
+
+_DECIDED = f"""
+SELECT {_COLUMNS} FROM managed_proposals AS p
+WHERE p.proposal_id = ANY (%(proposal_ids)s::uuid[]) AND p.decided_at IS NOT NULL
+ORDER BY p.proposal_id
+"""
+
+_DECIDED_OF = f"""
+SELECT {_COLUMNS} FROM managed_proposals AS p
+WHERE p.asset = %(asset)s AND p.decided_at IS NOT NULL
+ORDER BY p.decided_at DESC, p.proposal_id
+"""
 
 _OPEN_OF = f"""
 SELECT {_COLUMNS} FROM managed_proposals AS p
@@ -135,6 +148,16 @@ def find_proposal(connection: Connection, proposal_id: UUID) -> ProposalRow | No
     return _first(execute(connection, _FIND, {"proposal_id": proposal_id}))
 
 
+def decided_rows(connection: Connection, proposal_ids: Collection[UUID]) -> list[ProposalRow]:
+    """The rows of these proposals that were decided."""
+    return [_row(row) for row in execute(connection, _DECIDED, {"proposal_ids": id_array(proposal_ids)})]
+
+
+def decided_rows_of(connection: Connection, asset: str) -> list[ProposalRow]:
+    """The asset's rows that were decided, the latest decision first."""
+    return [_row(row) for row in execute(connection, _DECIDED_OF, {"asset": asset})]
+
+
 def open_proposal_of(connection: Connection, asset: str) -> ProposalRow | None:
     """The asset's undecided proposal that is `proposal_pending` or `risk_proposed` (the oldest of several), or None."""
     return _first(execute(connection, _OPEN_OF, {"asset": asset}))
@@ -142,7 +165,7 @@ def open_proposal_of(connection: Connection, asset: str) -> ProposalRow | None:
 
 def due_proposals(connection: Connection, *, set_aside: Collection[UUID] = ()) -> list[ProposalRow]:
     """The rows that a sweep must settle, without those `set_aside`, oldest expiry first; at most 100."""
-    rows = execute(connection, _DUE, {"set_aside": f"{{{','.join(map(str, set_aside))}}}"})
+    rows = execute(connection, _DUE, {"set_aside": id_array(set_aside)})
     return [_row(row) for row in rows]
 
 

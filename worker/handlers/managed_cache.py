@@ -36,17 +36,29 @@ Repair = Callable[[Connection], object]
 class CacheDrift:
     """What the cache says otherwise than the files: each difference in words, and what puts it right.
 
-    `history_state` is where the asset stands by its history, None where that says nothing.
+    `history_state` is where the asset stands by its history, None where that says nothing. `history_repair` adds where
+    it stands by the files; whoever knows how it came there writes those moves instead.
     """
 
     asset: str
     history_state: ManagedState | None
     differences: tuple[str, ...] = ()
-    repairs: tuple[Repair, ...] = ()
+    row_repairs: tuple[Repair, ...] = ()
+    history_repair: Repair | None = None
+
+    @property
+    def repairs(self) -> tuple[Repair, ...]:
+        """All that puts the cache right."""
+        return self.row_repairs if self.history_repair is None else (*self.row_repairs, self.history_repair)
 
     def repair(self, connection: Connection) -> None:
-        """Effects: the rows, as the files have them. Call it inside a transaction."""
+        """Effects: the rows and the history, as the files have them. Call it inside a transaction."""
         for repair in self.repairs:
+            repair(connection)
+
+    def repair_rows(self, connection: Connection) -> None:
+        """Effects: holding and proposal, as the files have them; no history. Call it inside a transaction."""
+        for repair in self.row_repairs:
             repair(connection)
 
     def with_differences(self, differences: tuple[str, ...]) -> "CacheDrift":
@@ -67,16 +79,18 @@ def find_drift(connection: Connection, home: Home, standing: Standing) -> CacheD
     """What of the asset's cached rows is not as `standing` says. Call it under the home lock."""
     asset, entry = standing.asset, standing.entry
     history_state = asset_state(connection, asset)
-    findings = [_holding_finding(connection, standing)]
+    holding = _holding_finding(connection, standing)
+    history = proposal = _NOTHING
     if entry is not None:
-        findings.append(_history_finding(asset, entry.state, history_state))
+        history = _history_finding(asset, entry.state, history_state)
         if entry.proposal_id is not None:
-            findings.append(_proposal_finding(connection, home, asset, entry.state, entry.proposal_id))
+            proposal = _proposal_finding(connection, home, asset, entry.state, entry.proposal_id)
     return CacheDrift(
         asset=asset,
         history_state=history_state,
-        differences=tuple(difference for differences, _ in findings for difference in differences),
-        repairs=tuple(repair for _, repair in findings if repair is not None),
+        differences=tuple(difference for told, _ in (holding, history, proposal) for difference in told),
+        row_repairs=tuple(repair for _, repair in (holding, proposal) if repair is not None),
+        history_repair=history[1],
     )
 
 
@@ -125,6 +139,7 @@ def readable_proposal(home: Home, proposal_id: UUID, *, asset: str) -> Proposal 
 
 
 _Finding = tuple[list[str], Repair | None]
+_NOTHING: _Finding = ([], None)
 
 
 def _holding_finding(connection: Connection, standing: Standing) -> _Finding:

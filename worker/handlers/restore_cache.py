@@ -8,18 +8,17 @@ from sqlalchemy import Connection
 
 from worker.contracts.commands import CommandId
 from worker.contracts.states import ManagedState
-from worker.contracts.transitions import MANAGED
+from worker.contracts.transitions import RESTING
 from worker.db.audit_store import insert_audit_event
 from worker.db.history_store import lagging_assets
 from worker.db.session import transaction
+from worker.handlers.expire_reopened import finish_reopened
 from worker.handlers.managed_cache import DRIFT_EVENT, find_drift
 from worker.handlers.managed_standing import standing_in
 from worker.readers.home import Home
 from worker.readers.managed_state import ManagedAsset
 from worker.readers.pair import Pair, read_pair
 from worker.writers.home_lock import HomeLock
-
-_BY_HISTORY = MANAGED | {ManagedState.FROZEN}
 
 
 def find_lagging(connection: Connection, home: Home) -> list[str]:
@@ -43,7 +42,10 @@ def restore_cache(connection: Connection, home: Home, lock: HomeLock, *, asset: 
     entry = _entries(pair).get(asset)
     if entry is None or not lagging_assets(connection, {asset: _last_change(entry)}):
         return False
-    drift = find_drift(connection, home, standing_in(pair, asset))
+    standing = standing_in(pair, asset)
+    drift = find_drift(connection, home, standing)
+    if finish_reopened(connection, standing, drift):
+        return True
     with transaction(connection):
         drift.repair(connection)
         insert_audit_event(connection, event_type=DRIFT_EVENT, user_id=None, command_id=None, metadata=drift.metadata())
@@ -51,9 +53,9 @@ def restore_cache(connection: Connection, home: Home, lock: HomeLock, *, asset: 
 
 
 def _entries(pair: Pair) -> dict[str, ManagedAsset]:
-    """The assets whose state services go by; under an open proposal they go by its row."""
+    """The assets that stand where an asset can rest; under an open row, which services go by, none of them lags."""
     assets = {} if pair.managed_state is None else pair.managed_state.assets
-    return {asset: entry for asset, entry in assets.items() if entry.state in _BY_HISTORY}
+    return {asset: entry for asset, entry in assets.items() if entry.state in RESTING}
 
 
 def _last_change(entry: ManagedAsset) -> tuple[ManagedState, CommandId]:

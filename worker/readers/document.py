@@ -87,13 +87,21 @@ def exists(path: Path) -> bool:
 
     Raises: `UnreadableFile` when the system will not say.
     """
+    return identity(path) is not None
+
+
+def identity(path: Path) -> tuple[int, ...] | None:
+    """Device, inode, size in bytes, mtime and ctime in ns of what stands at `path`, or None when nothing does.
+
+    Raises: `UnreadableFile` when the system will not say.
+    """
     try:
-        os.lstat(path)
+        found = os.lstat(path)
     except FileNotFoundError:
-        return False
+        return None
     except OSError as error:
         raise UnreadableFile(path, error) from error
-    return True
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def parse_document(content: bytes, *, path: Path, schema_version: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Every change of files that a worker makes, each with the state of things it is to be made in.
 
-One story per handler and way to begin, the expiry of a proposal, and three changes that a worker finds begun by one
+One story per handler and way to begin, the expiries of a proposal, and three changes that a worker finds begun by one
 that was killed.
 """
 
@@ -108,6 +108,17 @@ def _expiry(stack: Stack) -> None:
     stack.clock.advance(OPEN_FOR + minutes(1))
 
 
+def _reopened(stack: Stack) -> None:
+    proposal = stack.given.risk_proposed(ASSET)
+    pair = [stack.home / "state" / name for name in ("baseline_holdings.json", "managed_state.json")]
+    backup = [path.read_bytes() for path in pair]
+    stack.operator().reject(proposal, reason="spread too wide")
+    stack.worker.run_once()
+    for path, content in zip(pair, backup, strict=True):
+        path.write_bytes(content)
+    stack.clock.advance(OPEN_FOR + minutes(1))
+
+
 STORIES = (
     Story(name="apply_baseline_holdings, the first", given=_first_baseline),
     Story(name="apply_baseline_holdings, another", given=_next_baseline),
@@ -122,6 +133,7 @@ STORIES = (
     Story(name="release_managed_asset, return_to_baseline", given=_release("return_to_baseline")),
     Story(name="flag_managed_drift", given=_flag_drift),
     Story(name="expiry of a proposal", given=_expiry),
+    Story(name="expiry of a proposal that a backup opened again", given=_reopened),
     Story(
         name="request_managed_proposal, its proposal is there",
         given=_request,

@@ -1,0 +1,55 @@
+"""Bugs in what becomes of proposals that files put back from a backup open again (contract §2, §3, §8)."""
+
+from tests.planted_bugs.bug import PlantedBug, one_edit
+
+_BACK = "sim/scenarios/faults/test_files_put_back.py"
+_EXPIRES = f"{_BACK}::test_proposal_that_a_backup_opens_again_expires_in_the_files_and_keeps_its_decision"
+_REOPENED = "worker/handlers/expire_reopened.py"
+
+BUGS: tuple[PlantedBug, ...] = (
+    one_edit(
+        "proposal that a backup opens again is never due",
+        claim="contract §8: risk_proposed → expired → frozen once its time is over, whatever the row says",
+        file="worker/bus/claim.py",
+        old="                files_due_at=context.files_due_at,\n",
+        new="",
+        scenario=f"{_EXPIRES}[reject]",
+        says="RISK_PROPOSED",
+    ),
+    one_edit(
+        "proposal that a backup opens again is closed before its time",
+        claim="contract §8: the proposal file's expires_at decides",
+        file=_REOPENED,
+        old="    if proposal is not None:\n        return proposal.expires_at\n",
+        new="    if proposal is not None:\n        return proposal.generated_at\n",
+        scenario=f"{_EXPIRES}[approve]",
+        says="state/managed_state.json",
+    ),
+    one_edit(
+        "expiry of a decided proposal ends it a second time",
+        claim="proposal_decided_twice",
+        file=_REOPENED,
+        old='    told = {"reopened_proposal_id": str(row.proposal_id),',
+        new='    told = {"proposal_id": str(row.proposal_id),',
+        scenario=f"{_EXPIRES}[approve]",
+        says="proposal_decided_twice",
+    ),
+    one_edit(
+        "services go on believing the history of a later day",
+        claim="contract §6: a service reads an asset's state from its history",
+        file="worker/handlers/restore_cache.py",
+        old="entry.state in RESTING}",
+        new="entry.proposal_id is None}",
+        scenario=f"{_EXPIRES}[reject]",
+        says="assert 'frozen' == 'risk_proposed'",
+    ),
+    one_edit(
+        "loop looks at the files only as it starts",
+        claim="contract §2: the files are the source of truth",
+        file="worker/bus/loop.py",
+        old="        if not step(context) and not _restore_if_files_changed(context):\n",
+        new="        if not step(context):\n",
+        scenario=f"{_BACK}::test_worker_in_its_loop_notices_the_backup_that_is_put_back_under_it",
+        says="ETH frozen again",
+    ),
+)

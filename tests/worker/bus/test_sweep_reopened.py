@@ -1,0 +1,178 @@
+"""Files put back from a backup that is older than the database: what they open again was decided long ago."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from tests.worker.managed_worlds import MINUTE, World, another_worker
+from worker.bus import loop
+from worker.bus.loop import run_until_stopped
+from worker.bus.sweep import restore_lost_rows
+from worker.contracts.errors import Reason, TransientError
+from worker.contracts.proposals import expiry_change_id
+
+DRIFT, EXPIRED = "managed.cache_drift_detected", "managed.reopened_proposal_expired"
+MOVES = [("risk_proposed", "expired"), ("expired", "frozen")]
+LEFT = {"approve": [("approved", "managed_active")], "reject": [("rejected", "frozen")]}
+DECISIONS = sorted(LEFT)
+
+
+def pair(world: World) -> tuple[bytes, bytes]:
+    return world.home.baseline_holdings.read_bytes(), world.home.managed_state.read_bytes()
+
+
+def put_back(world: World, files: tuple[bytes, bytes]) -> None:
+    """Effects: both files as they were, under new inodes."""
+    for path, content in zip((world.home.baseline_holdings, world.home.managed_state), files, strict=True):
+        path.unlink()
+        path.write_bytes(content)
+
+
+def reopened(world: World, decide: str, asset: str = "ETH") -> UUID:
+    """The decided proposal that the files open again."""
+    proposal_id = world.proposed(asset)
+    backup = pair(world)
+    world.approve(proposal_id, asset=asset) if decide == "approve" else world.reject(proposal_id)
+    world.run()
+    put_back(world, backup)
+    return proposal_id
+
+
+@pytest.mark.parametrize("late_by", [timedelta(0), timedelta(days=3)], ids=str)
+@pytest.mark.parametrize("decide", DECISIONS)
+def test_asset_under_a_decided_proposal_is_frozen_once_its_time_is_over(
+    world: World, decide: str, late_by: timedelta
+) -> None:
+    proposal_id = reopened(world, decide)
+    row, holding = world.proposal_row(proposal_id), world.holding("ETH")
+    generation = world.generations()[0]
+    world.advance(15 * MINUTE + late_by)
+    command = world.apply_profile()
+
+    assert world.run_once() == 1
+
+    assert world.command(command) == ("succeeded", None)
+    assert world.entry("ETH")["command_id"] == str(expiry_change_id(proposal_id))
+    assert (world.state("ETH"), world.generations()) == ("frozen", (generation + 1, generation + 1))
+    assert world.holding("ETH") == holding
+    assert world.proposal_row(proposal_id) == row
+    assert world.history("ETH")[3:] == [*LEFT[decide], (None, "risk_proposed"), *MOVES]
+    assert world.events_of_nobody() == [DRIFT, EXPIRED]
+    assert world.disagreements() == []
+
+
+@pytest.mark.parametrize("decide", DECISIONS)
+def test_asset_under_a_decided_proposal_waits_for_its_time_and_can_then_be_requested_again(
+    world: World, decide: str
+) -> None:
+    proposal_id = reopened(world, decide)
+    before, row = world.files(), world.proposal_row(proposal_id)
+    world.advance(15 * MINUTE - timedelta(microseconds=1))
+    for _ in range(3):
+        world.run_once()
+
+    assert (world.files(), world.proposal_row(proposal_id)) == (before, row)
+    assert world.events_of_nobody() == [DRIFT]
+    world.advance(timedelta(microseconds=1))
+    for _ in range(3):
+        world.run_once()
+    assert world.events_of_nobody() == [DRIFT, EXPIRED]
+
+    world.proposed()
+    assert world.state("ETH") == "risk_proposed"
+
+
+def test_time_of_a_proposal_whose_file_is_gone_is_that_of_its_row(world: World) -> None:
+    proposal_id = reopened(world, "reject")
+    world.home.risk_proposal(proposal_id).unlink()
+    world.advance(15 * MINUTE)
+    world.run_once()
+
+    assert (world.state("ETH"), world.proposal_row(proposal_id)["state"]) == ("frozen", "rejected")
+
+
+def test_time_of_a_proposal_without_file_and_expiry_is_that_of_every_proposal(world: World) -> None:
+    proposal_id = reopened(world, "reject")
+    world.home.risk_proposal(proposal_id).unlink()
+    world.edit_row(proposal_id, "expires_at = NULL")
+    world.advance(15 * MINUTE)
+    world.run_once()
+
+    assert (world.state("ETH"), world.proposal_row(proposal_id)["state"]) == ("frozen", "rejected")
+
+
+def test_asset_whose_command_is_at_work_is_left_to_it(world: World) -> None:
+    reopened(world, "reject")
+    world.advance(15 * MINUTE)
+    world.rows(
+        "UPDATE commands SET status = 'running', lease_expires_at = now() + interval '1 hour' "
+        "WHERE command_type = 'request_managed_proposal'"
+    )
+    before = world.files()
+
+    assert world.run_once() == 0
+    assert world.files() == before
+
+
+def test_damaged_proposal_keeps_its_asset_and_no_other_waiting(world: World) -> None:
+    damaged, other = world.proposed("BTC"), world.proposed("ETH")
+    backup = pair(world)
+    for proposal_id in (damaged, other):
+        world.reject(proposal_id)
+    world.run()
+    put_back(world, backup)
+    world.home.risk_proposal(damaged).write_text("{")
+    world.advance(15 * MINUTE)
+    command = world.apply_profile()
+
+    with pytest.raises(TransientError) as caught:
+        world.run_once()
+
+    assert caught.value.reason is Reason.DAMAGED_FILE
+    assert world.command(command) == ("succeeded", None)
+    assert (world.state("BTC"), world.state("ETH")) == ("risk_proposed", "frozen")
+
+
+@contextmanager
+def wake_fd() -> Iterator[int]:
+    read_fd, write_fd = os.pipe()
+    with closing(os.fdopen(read_fd)), closing(os.fdopen(write_fd, "w")):
+        yield read_fd
+
+
+def test_loop_notices_files_that_are_put_back_while_it_idles(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "POLL_S", 0.0)
+    proposal_id = world.proposed()
+    backup = pair(world)
+    world.reject(proposal_id)
+    world.run()
+    with another_worker(world) as other, wake_fd() as fd:
+        # One round finds nothing; the backup is put back and its time passes; one notices it, the next expires it.
+        acts: list[Callable[[], object]] = [
+            lambda: None,
+            lambda: put_back(world, backup),
+            lambda: world.advance(15 * MINUTE),
+        ]
+
+        def should_stop() -> bool:
+            return not acts or acts.pop(0)() is not None
+
+        run_until_stopped(other, should_stop=should_stop, wake_fd=fd)
+
+    assert world.state("ETH") == "frozen"
+    assert world.events_of_nobody() == [DRIFT, EXPIRED]
+
+
+def test_two_workers_that_found_the_same_asset_freeze_it_once(world: World) -> None:
+    reopened(world, "approve")
+    world.advance(15 * MINUTE)
+    with another_worker(world) as other:
+        restore_lost_rows(other)
+        world.run_once()
+        assert not loop.step(other)
+
+    assert world.events_of_nobody() == [DRIFT, EXPIRED]
