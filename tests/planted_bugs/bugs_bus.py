@@ -321,7 +321,7 @@ _TIME = (
         "SIGTERM forgotten while commands wait",
         claim="contract §4: SIGTERM finishes the current command, then exits",
         file=_LOOP,
-        old="        if should_stop() or not step(context):",
+        old="        if should_stop() or not step(context, should_stop=should_stop):",
         new="        if not step(context):",
         scenario=f"{_WAKE_UP}::test_worker_with_a_bound_told_to_stop_finishes_its_command_and_no_other",
         says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.PENDING: 'pending'>",

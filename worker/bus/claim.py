@@ -1,11 +1,12 @@
 """Takes the next command off the bus, after sweeping what is overdue or abandoned. Source: contract §4."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psycopg
 
-from worker.bus.context import BusContext
+from worker.bus.context import BusContext, never
 from worker.contracts.errors import Reason, TransientError
 from worker.db import claim_store
 from worker.db.bus_store import ClaimedCommand, expire_overdue
@@ -29,8 +30,8 @@ class Taken:
     is_running: bool
 
 
-def take_next(context: BusContext) -> Taken | None:
-    """The next command for this worker, or None when there is nothing to do.
+def take_next(context: BusContext, *, should_stop: Callable[[], bool] = never) -> Taken | None:
+    """The next command for this worker, or None when there is nothing to do, or a stop was asked for during a sweep.
 
     Effects: overdue commands become `expired`, lapsed ones go back or fail, at most 100 due proposals are settled, and
     at most one command is claimed.
@@ -39,7 +40,9 @@ def take_next(context: BusContext) -> Taken | None:
     context.set_aside.clear()
     context.proposals_set_aside.clear()
     looks_for_due = True
-    for _ in range(MAX_SWEEPS):
+    for sweeps in range(MAX_SWEEPS):
+        if sweeps > 0 and should_stop():
+            return None
         found = claim_once(context, looks_for_due=looks_for_due)
         if found.has_overdue:
             LOG.info("%d overdue command(s) expired", expire_overdue(context.connection, worker_id=context.worker_id))
@@ -55,7 +58,7 @@ def take_next(context: BusContext) -> Taken | None:
         elif found.has_due_proposal:
             from worker.bus.sweep import sweep_due
 
-            sweep_due(context)
+            sweep_due(context, should_stop=should_stop)
             # Once before each claim; what is left keeps no command waiting, for handlers judge a proposal themselves.
             looks_for_due = False
         else:

@@ -15,6 +15,11 @@ from worker.readers.home import Home
 from worker.readers.pair_version import PairVersion
 
 
+def never() -> bool:
+    """What a worker is asked whom nobody can stop: False."""
+    return False
+
+
 @dataclass(slots=True, kw_only=True)
 class FilesSeen:
     """What the last look at the two files found; without a `version` the next one looks whatever stands there."""

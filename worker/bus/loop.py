@@ -8,7 +8,7 @@ import select
 from collections.abc import Callable
 
 from worker.bus.claim import take_next
-from worker.bus.context import BusContext
+from worker.bus.context import BusContext, never
 from worker.bus.execute import finish_started, run_command
 from worker.db import bus_store
 from worker.db.session import driver, execute
@@ -20,12 +20,12 @@ LOG = logging.getLogger(__name__)
 CHANNEL = "command_bus"
 
 
-def step(context: BusContext) -> bool:
-    """True when a command was run, False when there was none to run.
+def step(context: BusContext, *, should_stop: Callable[[], bool] = never) -> bool:
+    """True when a command was run, False when there was none to run, or a stop was asked for before one was claimed.
 
     Raises: `TransientError`.
     """
-    taken = take_next(context)
+    taken = take_next(context, should_stop=should_stop)
     if taken is None:
         return False
     if not taken.is_running:
@@ -45,7 +45,7 @@ def run_at_most(context: BusContext, max_commands: int, *, should_stop: Callable
     _restore_lost_rows(context)
     done = 0
     for _ in range(max_commands):
-        if should_stop() or not step(context):
+        if should_stop() or not step(context, should_stop=should_stop):
             break
         done += 1
     context.require_nothing_set_aside()
@@ -64,7 +64,7 @@ def run_until_stopped(context: BusContext, *, should_stop: Callable[[], bool], w
     # Unbounded by design: this is the service's main loop, and `should_stop` is its bound.
     while not should_stop():
         # What a look at changed files puts right may be due: the bus is asked again before the worker sleeps.
-        if not step(context) and not _restore_if_files_changed(context):
+        if not step(context, should_stop=should_stop) and not _restore_if_files_changed(context):
             _wait_for_work(context, wake_fd)
     context.require_nothing_set_aside()
 

@@ -4,9 +4,10 @@ A sweep is no command: it has no lease, and the home lock alone keeps two of the
 """
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 
-from worker.bus.context import BusContext
+from worker.bus.context import BusContext, never
 from worker.bus.recover import finish_change_of_no_command, locked_home
 from worker.contracts.errors import TransientError
 from worker.db.proposal_store import ProposalRow, due_proposals
@@ -20,21 +21,24 @@ from worker.readers.pair_version import pair_version
 LOG = logging.getLogger(__name__)
 
 
-def sweep_due(context: BusContext) -> None:
+def sweep_due(context: BusContext, *, should_stop: Callable[[], bool] = never) -> None:
     """Settles the due proposals, at most 100, each under the home lock; those it cannot settle are set aside.
 
-    A home that cannot be looked at sets all of them aside at once: commands that need none of it go on meanwhile.
+    A home that cannot be looked at sets all of them aside at once: commands that need none of it go on meanwhile. A
+    stop that is asked for takes effect after the proposal at hand; the rest stays due.
 
     Effects: per proposal at most one change of both files, and then its rows in one transaction.
     """
-    _sweep_rows(context)
+    _sweep_rows(context, should_stop)
     if context.files_seen.reopened:
-        _sweep_reopened(context)
+        _sweep_reopened(context, should_stop)
 
 
-def _sweep_rows(context: BusContext) -> None:
+def _sweep_rows(context: BusContext, should_stop: Callable[[], bool]) -> None:
     rows = due_proposals(context.connection)
     for place, row in enumerate(rows):
+        if should_stop():
+            return
         error = _settle(context, row)
         if error is None:
             continue
@@ -88,9 +92,11 @@ def restore_if_files_changed(context: BusContext) -> bool:
     return context.files_seen.version is not None
 
 
-def _sweep_reopened(context: BusContext) -> None:
+def _sweep_reopened(context: BusContext, should_stop: Callable[[], bool]) -> None:
     """Effects: what is open in the files only, and whose time is over, is expired there; the rest is kept in mind."""
     for reopened in context.files_seen.reopened:
+        if should_stop():
+            return
         try:
             with locked_home(context.home) as lock:
                 expired = expire_reopened(context.connection, context.home, lock, reopened=reopened)

@@ -6,6 +6,7 @@ proposal's file differ the file decides; and a sweep that dies half-way is finis
 """
 
 import json
+import signal
 from datetime import timedelta
 
 import pytest
@@ -127,6 +128,27 @@ def test_sweep_killed_between_files_and_rows_is_finished_by_the_next(stack: Stac
     assert stack.proposal(proposal).state is ManagedState.EXPIRED
     assert stack.path_of("ETH") == EXPIRED
     assert len(events(stack, "managed.proposal_expired")) == 1
+
+
+def test_worker_told_to_stop_while_it_sweeps_ends_with_that_proposal_and_claims_nothing(stack: Stack) -> None:
+    # 09:15  Two proposals are due and a dry run waits; the worker is at the first proposal when its host goes down.
+    proposals = [stack.given.risk_proposed(asset) for asset in ("BTC", "ETH")]
+    stack.clock.advance(OPEN_FOR)
+    dry_run = stack.operator("day").apply_profile(stack.given.profile(name="other"))
+    with stack.holding("LOCK TABLE managed_assets_history IN EXCLUSIVE MODE"):
+        worker = stack.worker.start(["--once"], "stopped")
+        stack.worker.wait_until_blocked(worker)
+        worker.send(signal.SIGTERM)
+
+    assert worker.wait().exit_code == 0
+    assert stack.command(dry_run).status is CommandStatus.PENDING
+    states = sorted(stack.proposal(proposal).state for proposal in proposals)
+    assert states == [ManagedState.EXPIRED, ManagedState.RISK_PROPOSED]
+
+    # The next worker does what is left.
+    stack.worker.run_once()
+    assert [stack.proposal(proposal).state for proposal in proposals] == [ManagedState.EXPIRED] * 2
+    assert stack.command(dry_run).status is CommandStatus.SUCCEEDED
 
 
 def test_two_workers_at_one_due_proposal_expire_it_once(stack: Stack) -> None:

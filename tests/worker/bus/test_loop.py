@@ -99,6 +99,17 @@ def test_stop_asked_for_in_mid_command_takes_effect_after_it(context: BusContext
     assert run_at_most(context, 5, should_stop=Script(nothing)) == 1
 
 
+def test_stop_asked_for_while_lapsed_commands_are_put_back_takes_effect_before_the_next_claim(
+    context: BusContext, outside: Outside
+) -> None:
+    lapsed = outside.put(subject="A", status="claimed", attempts=1, lease_ends="-1 second")
+    waiting = outside.put(subject="B")
+
+    # Nobody has asked for it before the first look, and somebody has before the second.
+    assert run_at_most(context, 5, should_stop=Script(nothing)) == 0
+    assert [outside.command(one)["status"] for one in (lapsed, waiting)] == ["pending", "pending"]
+
+
 def test_idle_worker_sleeps_its_poll_out(context: BusContext, wake: tuple[int, int]) -> None:
     context = replace(context, poll_s=SHORT_POLL_S)
     script = Script(nothing, nothing, nothing)

@@ -156,6 +156,9 @@ def test_loop_notices_files_that_are_put_back_while_it_idles(world: World, monke
             lambda: None,
             lambda: put_back(world, backup),
             lambda: world.advance(15 * MINUTE),
+            # A sweep asks too whether to stop: before its proposal, and once it is done.
+            lambda: None,
+            lambda: None,
         ]
 
         def should_stop() -> bool:
