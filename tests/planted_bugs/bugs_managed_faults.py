@@ -8,6 +8,7 @@ _CLOCK = "sim/scenarios/expiry/test_clock_jumps.py"
 _DRIFT = "sim/scenarios/faults/test_cache_drift.py"
 _CUT = "sim/scenarios/faults/test_managed_database_faults.py"
 _HOME = "sim/scenarios/faults/test_managed_home_faults.py"
+_DAMAGE = "tests/worker/bus/test_sweep_damage.py"
 _BOT = "sim/scenarios/bus/test_bot_and_managed_assets.py"
 
 _EXPIRE = "worker/handlers/expire_proposals.py"
@@ -148,7 +149,7 @@ _EXPIRIES = (
         "what a sweep could not settle is forgotten",
         claim="contract §4: exit code 1 for what only a person can settle",
         file=_BUS_SWEEP,
-        old="        context.proposals_set_aside.update({one.proposal_id: error for one in left})\n",
+        old="            context.proposals_set_aside.update({one.proposal_id: error for one in left})\n",
         new="",
         scenario=f"{_SWEEP}::test_sweep_that_cannot_read_the_home_keeps_no_dry_run_waiting",
         says="[0, 0] == [1, 1]",
@@ -157,10 +158,39 @@ _EXPIRIES = (
         "sweep stops at the first damaged proposal",
         claim="contract §8: at most 100 due proposals are swept, each by itself",
         file=_BUS_SWEEP,
-        old="        if not concerns_this_alone:\n            return\n",
-        new="        return\n",
+        old="        damaged.append(DamagedProposal(asset=row.asset, proposal_id=row.proposal_id, error=error))\n",
+        new="        damaged.append(DamagedProposal(asset=row.asset, proposal_id=row.proposal_id, error=error))\n"
+        "        break\n",
         scenario=f"{_HOME}::test_damaged_proposal_file_keeps_its_own_sweep_waiting_and_no_other",
         says="RISK_PROPOSED",
+    ),
+    one_edit(
+        "damaged proposals come first in every sweep",
+        claim="contract §8: due proposals are swept, however many of them are damaged",
+        file="worker/handlers/damaged_proposals.py",
+        old="        postpone(connection, [one.proposal_id for one in damaged])\n",
+        new="",
+        scenario=f"{_DAMAGE}::test_as_many_damaged_proposals_as_a_sweep_takes_keep_no_later_one_waiting",
+        says="'risk_proposed' == 'expired'",
+    ),
+    one_edit(
+        "damage is told by every process",
+        claim="one event for each damaged proposal",
+        file="worker/db/audit_store.py",
+        old="e.event_type = %(event_type)s AND e.metadata ->> %(name)s = r.subject)",
+        new="e.event_type = %(event_type)s AND e.metadata ->> %(name)s = 'none')",
+        scenario=f"{_HOME}::test_damaged_proposal_file_keeps_its_own_sweep_waiting_and_no_other",
+        says="Left contains 2 more items",
+    ),
+    PlantedBug(
+        name="damaged proposal is tried before each claim",
+        claim="a damaged proposal is tried once in a run",
+        edits=(
+            Edit(file=_BUS_SWEEP, old=", set_aside=context.proposals_damaged)", new=")"),
+            Edit(file="worker/bus/claim.py", old="                damaged=context.proposals_damaged,\n", new=""),
+        ),
+        scenarios=(f"{_DAMAGE}::test_busy_worker_tries_a_damaged_proposal_once_and_not_before_each_claim",),
+        says="At index 1 diff",
     ),
     one_edit(
         "lost rows are not looked for",

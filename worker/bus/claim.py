@@ -79,6 +79,7 @@ def claim_once(context: BusContext, *, looks_for_due: bool = True) -> Claim:
                 worker_id=context.worker_id,
                 set_aside=context.set_aside,
                 looks_for_due=looks_for_due,
+                damaged=context.proposals_damaged,
                 files_due_at=context.files_due_at,
             )
         except psycopg.Error as error:

@@ -38,8 +38,10 @@ class BusContext:
 
     `poll_s` is how long it sleeps when no notification comes, `lock_wait_s` how long it waits for the home lock, both
     in seconds.
-    `set_aside` are the commands, by row id, that only a person can settle, and why; `proposals_set_aside` the same of
-    due proposals. Both are looked at anew before each claim. `files_seen` is kept from look to look.
+    `set_aside` are the commands, by row id, that only a person can settle, and why; `proposals_set_aside` the due
+    proposals that nobody could look at. Both are looked at anew before each claim. `proposals_damaged` are those that
+    cannot be settled before a person has put their own files right; none is tried twice in one run. `files_seen` is
+    kept from look to look.
     """
 
     connection: Connection
@@ -50,12 +52,14 @@ class BusContext:
     lock_wait_s: float
     set_aside: dict[int, TransientError] = field(default_factory=dict)
     proposals_set_aside: dict[UUID, TransientError] = field(default_factory=dict)
+    proposals_damaged: dict[UUID, TransientError] = field(default_factory=dict)
     files_seen: FilesSeen = field(default_factory=FilesSeen)
 
     @property
     def files_due_at(self) -> datetime | None:
         """From when on (UTC) a sweep has work that no row tells of; None while there is none."""
-        return min((one.expires_at for one in self.files_seen.reopened), default=None)
+        times = [one.expires_at for one in self.files_seen.reopened if one.proposal_id not in self.proposals_damaged]
+        return min(times, default=None)
 
     def handler_for(self, command_type: CommandType) -> Handler | None:
         """The handler of that type, or None where this worker has none."""
@@ -65,6 +69,11 @@ class BusContext:
         return self.handlers[command_type]
 
     def require_nothing_set_aside(self) -> None:
-        """Raises: the `TransientError` of what was set aside: the run must not end as if all were well."""
-        for error in (*self.set_aside.values(), *self.proposals_set_aside.values()):
+        """Raises: the `TransientError` of what was set aside: the run must not end as if all were well.
+
+        Whoever goes on after that looks at all of it anew.
+        """
+        left = (*self.set_aside.values(), *self.proposals_set_aside.values(), *self.proposals_damaged.values())
+        self.proposals_damaged.clear()
+        for error in left:
             raise error

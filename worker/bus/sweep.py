@@ -4,18 +4,18 @@ A sweep is no command: it has no lease, and the home lock alone keeps two of the
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from worker.bus.context import BusContext, never
 from worker.bus.recover import finish_change_of_no_command, locked_home
 from worker.contracts.errors import TransientError
 from worker.db.proposal_store import ProposalRow, due_proposals
-from worker.handlers.expire_proposals import HoldingMissing, find_strays, restore_row, settle_due
+from worker.handlers.damaged_proposals import DamagedProposal, is_of_one_proposal, tell_of_damage
+from worker.handlers.expire_proposals import find_strays, restore_row, settle_due
 from worker.handlers.expire_reopened import expire_reopened, find_reopened
 from worker.handlers.restore_cache import find_lagging, restore_cache
 from worker.readers.document import DamagedFile, UnreadableFile
-from worker.readers.home import Home
 from worker.readers.pair_version import pair_version
 
 LOG = logging.getLogger(__name__)
@@ -35,19 +35,21 @@ def sweep_due(context: BusContext, *, should_stop: Callable[[], bool] = never) -
 
 
 def _sweep_rows(context: BusContext, should_stop: Callable[[], bool]) -> None:
-    rows = due_proposals(context.connection)
+    rows = due_proposals(context.connection, set_aside=context.proposals_damaged)
+    damaged: list[DamagedProposal] = []
     for place, row in enumerate(rows):
         if should_stop():
-            return
+            break
         error = _settle(context, row)
         if error is None:
             continue
-        concerns_this_alone = _concerns_alone(error, context.home, row)
-        left = [row] if concerns_this_alone else rows[place:]
-        LOG.error("%d due proposal(s) are left as they are: %s", len(left), error)
-        context.proposals_set_aside.update({one.proposal_id: error for one in left})
-        if not concerns_this_alone:
-            return
+        if not is_of_one_proposal(error, context.home, row.proposal_id):
+            left = rows[place:]
+            LOG.error("%d due proposal(s) are left as they are: %s", len(left), error)
+            context.proposals_set_aside.update({one.proposal_id: error for one in left})
+            break
+        damaged.append(DamagedProposal(asset=row.asset, proposal_id=row.proposal_id, error=error))
+    _set_aside(context, damaged)
 
 
 def restore_lost_rows(context: BusContext) -> None:
@@ -94,18 +96,25 @@ def restore_if_files_changed(context: BusContext) -> bool:
 
 def _sweep_reopened(context: BusContext, should_stop: Callable[[], bool]) -> None:
     """Effects: what is open in the files only, and whose time is over, is expired there; the rest is kept in mind."""
+    damaged: list[DamagedProposal] = []
     for reopened in context.files_seen.reopened:
         if should_stop():
-            return
+            break
+        if reopened.proposal_id in context.proposals_damaged:
+            continue
         try:
             with locked_home(context.home) as lock:
                 expired = expire_reopened(context.connection, context.home, lock, reopened=reopened)
         except TransientError as error:
-            LOG.error("%s stands under a proposal that was decided, and is left as it is: %s", reopened.asset, error)
-            context.proposals_set_aside[reopened.proposal_id] = error
+            if not is_of_one_proposal(error, context.home, reopened.proposal_id):
+                LOG.error("assets under proposals that were decided are left as they are: %s", error)
+                context.proposals_set_aside[reopened.proposal_id] = error
+                break
+            damaged.append(DamagedProposal(asset=reopened.asset, proposal_id=reopened.proposal_id, error=error))
         else:
             if expired:
                 LOG.warning("%s stood under a proposal that was decided, and is frozen again", reopened.asset)
+    _set_aside(context, damaged)
     with suppress(TransientError):
         context.files_seen.reopened = find_reopened(context.connection, context.home)
 
@@ -120,8 +129,13 @@ def _settle(context: BusContext, row: ProposalRow) -> TransientError | None:
     return None
 
 
-def _concerns_alone(error: TransientError, home: Home, row: ProposalRow) -> bool:
-    """True for what is wrong with this proposal or its asset, and leaves the rest of the home to be settled."""
-    if isinstance(error, HoldingMissing):
-        return True
-    return isinstance(error, DamagedFile | UnreadableFile) and error.path == home.risk_proposal(row.proposal_id)
+def _set_aside(context: BusContext, damaged: Sequence[DamagedProposal]) -> None:
+    """Effects: none is tried again in this run, and by the next one after all others; each is told of once."""
+    if not damaged:
+        return
+    context.proposals_damaged.update({one.proposal_id: one.error for one in damaged})
+    news = tell_of_damage(context.connection, context.home, damaged)
+    for one in news:
+        LOG.error("proposal %s of %s is set aside: %s", one.proposal_id, one.asset, one.error)
+    if len(news) < len(damaged):
+        LOG.warning("%d due proposal(s) are still damaged, as was told before", len(damaged) - len(news))

@@ -6,6 +6,7 @@ What a sweep has to do first is looked for in the same statement, so that lookin
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -29,7 +30,8 @@ WITH lapsed AS (
     SELECT 1 FROM commands
     WHERE status IN ('claimed', 'running') AND id <> ALL (%(set_aside)s::bigint[]) AND lease_expires_at <= now() LIMIT 1
 ), due AS (
-    (SELECT 1 FROM managed_proposals AS p WHERE %(looks_for_due)s::boolean AND {DUE_CONDITION} LIMIT 1)
+    (SELECT 1 FROM managed_proposals AS p
+     WHERE %(looks_for_due)s::boolean AND p.proposal_id <> ALL (%(damaged)s::uuid[]) AND {DUE_CONDITION} LIMIT 1)
     UNION ALL
     SELECT 1 WHERE %(looks_for_due)s::boolean AND %(files_due_at)s::timestamptz <= now()
 ), claimed AS (
@@ -71,12 +73,14 @@ def claim(
     worker_id: str,
     set_aside: Collection[int] = (),
     looks_for_due: bool = True,
+    damaged: Collection[UUID] = (),
     files_due_at: datetime | None = None,
 ) -> Claim:
     """The oldest command that may run now, claimed for `worker_id`, or none; none while a sweep has work to do.
 
-    A sweep's work are lapsed leases, those of the rows `set_aside` aside, and with `looks_for_due` due proposals and,
-    from the instant `files_due_at` on, what is due by the files alone; without it, neither is reported.
+    A sweep's work are lapsed leases, those of the rows `set_aside` aside, and with `looks_for_due` due proposals, the
+    `damaged` aside, and from the instant `files_due_at` on what is due by the files alone; without it, neither is
+    reported.
 
     Effects: at most one command `pending` → `claimed` with a 60 s lease and a new fencing number; no audit row.
     Raises: `psycopg.errors.UniqueViolation` when another worker claimed the same subject first; try again.
@@ -85,6 +89,7 @@ def claim(
         "worker_id": worker_id,
         "set_aside": id_array(set_aside),
         "looks_for_due": looks_for_due,
+        "damaged": id_array(damaged),
         "files_due_at": files_due_at,
     }
     lapsed, overdue, due, *columns = execute(connection, _CLAIM, parameters)[0]

@@ -86,8 +86,18 @@ LIMIT 1
 _DUE = f"""
 SELECT {_COLUMNS} FROM managed_proposals AS p
 WHERE p.proposal_id <> ALL (%(set_aside)s::uuid[]) AND {DUE_CONDITION}
-ORDER BY p.expires_at, p.proposal_id
+ORDER BY p.updated_at NULLS FIRST, p.expires_at, p.proposal_id
 LIMIT {MAX_DUE}
+"""
+
+# Locked in one order, so that two sweeps of the same rows wait for each other and never crosswise.
+_POSTPONE = """
+UPDATE managed_proposals AS p SET updated_at = timezone('UTC', now())
+FROM (SELECT one.proposal_id FROM managed_proposals AS one
+      WHERE one.proposal_id = ANY (%(proposal_ids)s::uuid[]) AND one.decided_at IS NULL
+        AND one.state IN ('proposal_pending', 'risk_proposed')
+      ORDER BY one.proposal_id FOR UPDATE) AS locked
+WHERE p.proposal_id = locked.proposal_id
 """
 
 _DUE_NOW = f"""
@@ -164,9 +174,17 @@ def open_proposal_of(connection: Connection, asset: str) -> ProposalRow | None:
 
 
 def due_proposals(connection: Connection, *, set_aside: Collection[UUID] = ()) -> list[ProposalRow]:
-    """The rows that a sweep must settle, without those `set_aside`, oldest expiry first; at most 100."""
+    """The rows that a sweep must settle, without those `set_aside`; at most 100, the longest unwritten first.
+
+    Of rows written at one time, the one that expired first comes first; those that were postponed come last.
+    """
     rows = execute(connection, _DUE, {"set_aside": id_array(set_aside)})
     return [_row(row) for row in rows]
+
+
+def postpone(connection: Connection, proposal_ids: Collection[UUID]) -> None:
+    """Effects: these open rows were written now, and nothing else of them changed; each is locked until the commit."""
+    execute(connection, _POSTPONE, {"proposal_ids": id_array(proposal_ids)})
 
 
 def due_now(connection: Connection, proposal_id: UUID) -> DueProposal | None:
