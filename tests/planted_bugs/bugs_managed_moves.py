@@ -31,6 +31,15 @@ _TERMS_AND_LIMITS = (
         says="allocation_pct",
     ),
     one_edit(
+        "terms are not set",
+        claim="an asset is managed on the approved terms, which stand in managed_state.json",
+        file=_APPROVE,
+        old="                proposal_id=proposal.proposal_id,\n                terms=terms,\n",
+        new="                proposal_id=proposal.proposal_id,\n",
+        scenario=f"{_TERMS}::test_asset_is_managed_on_exactly_the_approved_terms[all lower]",
+        says="ETH is managed without terms",
+    ),
+    one_edit(
         "worker looks at no override",
         claim="contract §7: the handler trusts nothing that a service checked",
         file=_APPROVE,

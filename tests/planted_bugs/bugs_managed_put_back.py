@@ -44,6 +44,15 @@ BUGS: tuple[PlantedBug, ...] = (
         says="assert 'frozen' == 'risk_proposed'",
     ),
     one_edit(
+        "decided row is overwritten from an older file",
+        claim="contract §3: a row whose decided_at is set is never updated again",
+        file="worker/db/proposal_store.py",
+        old="WHERE p.decided_at IS NULL AND p.state = ANY (%(from_states)s::text[])\n",
+        new="WHERE p.state = ANY (%(from_states)s::text[])\n",
+        scenario=f"{_EXPIRES}[approve]",
+        says="decided_proposal_changed",
+    ),
+    one_edit(
         "loop looks at the files only as it starts",
         claim="contract §2: the files are the source of truth",
         file="worker/bus/loop.py",

@@ -81,7 +81,7 @@ def test_asset_is_managed_on_exactly_the_approved_terms(stack: Stack, changed: d
     stack.worker.run_once()
 
     terms = stack.asset("ETH").terms
-    assert terms is not None
+    assert terms is not None, "ETH is managed without terms"
     assert {term: getattr(terms, term) for term in TERMS} == {
         **own,
         **{term: Decimal(value) for term, value in overrides.items()},
