@@ -209,8 +209,10 @@ class ManagedHandler(ABC, Generic[P]):
         holding = cached_form(done.after)
 
         def change_cache(connection: Connection) -> None:
-            if not done.is_repair:
-                # What a retry finds drifted is its own change not yet in the rows below.
+            if done.is_repair:
+                # How the asset came where it stands is written below, and not only that it stands there.
+                drift.repair_rows(connection)
+            else:
                 drift.repair(connection)
             if holding is not None:
                 record_holding(connection, holding)

@@ -102,6 +102,26 @@ def test_rows_that_were_cut_off_are_written_by_the_next_worker_once(stack: Stack
     assert stack.log_of(command).count("result_written") == 1
 
 
+@pytest.mark.parametrize("name", ["pause", "resume", "flag"])
+def test_proposal_row_that_is_lost_meanwhile_is_back_once_the_retry_has_told_of_it(stack: Stack, name: str) -> None:
+    click, _ = TYPES[name]
+    command = click(stack)
+    lose_the_rows(stack)
+    (proposal_id,) = stack.rows.query("SELECT proposal_id FROM managed_proposals WHERE asset = 'ETH'")[0].values()
+    stack.cache.lose_proposal(proposal_id)
+
+    stack.clock.advance(LEASE)
+    stack.worker.run_once("second")
+
+    assert stack.command(command).status is CommandStatus.SUCCEEDED
+    told = stack.rows.query(
+        "SELECT metadata FROM audit_events WHERE event_type = %s AND command_id = %s", DRIFT, command.command_id
+    )
+    assert ["managed_proposals: no row" in row["metadata"]["differences"] for row in told] == [True]
+    put_right = stack.proposal(proposal_id)
+    assert (put_right.state, put_right.decision) == (ManagedState.APPROVED, "approved")
+
+
 def test_rows_that_were_cut_off_at_the_third_attempt_are_written_all_the_same(stack: Stack) -> None:
     proposal = stack.given.risk_proposed("ETH")
     command = stack.operator("day").approve(proposal, "balanced")
