@@ -1,7 +1,8 @@
 """Flags drift through the real service: once per evidence, and not again while that flag is being dealt with.
 
 What was flagged is remembered in memory alone. A bot that was restarted flags again, and the service's idempotency key
-makes it the same command as long as the files are of the same generation. Source: contract §6.
+makes it the same command: the evidence is of the generation in which the bot first saw how the asset stands, which its
+portfolio keeps, so that nothing done to other assets makes it other evidence. Source: contract §6.
 """
 
 from collections.abc import Callable
@@ -89,7 +90,9 @@ class DriftFlags:
             flag = self._ask(flag, found, cycle=cycle, tell=tell)
             if flag.status not in _ENDED_IN_VAIN:
                 return flag
-        return self._ask(replace(_new(found), refusals=flag.refusals), found, cycle=cycle, tell=tell)
+        new = replace(_new(found), refusals=flag.refusals)
+        of_now = replace(new, evidence=replace(new.evidence, generation=found.generation))
+        return self._ask(of_now, found, cycle=cycle, tell=tell)
 
     def _ask(self, flag: _Flag, found: Disagreement, *, cycle: int, tell: Callable[[str], None]) -> _Flag:
         """The flag as the service knows it: made now, made before, or refused."""
@@ -110,7 +113,7 @@ class DriftFlags:
 
 
 def _new(found: Disagreement) -> _Flag:
-    evidence = DriftEvidence(expected=found.expected, found=found.found, generation=found.generation)
+    evidence = DriftEvidence(expected=found.expected, found=found.found, generation=found.since)
     return _Flag(agreed_under=found.agreed_under, evidence=evidence)
 
 

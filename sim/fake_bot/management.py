@@ -26,7 +26,8 @@ class Disagreement:
     """A managed asset of which the bot holds `found` and expects `expected`; quantities in units of the asset.
 
     `changed_by` is the command that last changed its state, `agreed_under` the one under which the bot last agreed (or
-    first saw it); `generation` is that of the files.
+    first saw it). `since` is the generation of the files in which it first saw that one, `generation` that of the files
+    as they are now.
     """
 
     asset: str
@@ -35,6 +36,7 @@ class Disagreement:
     agreed_under: UUID
     expected: Decimal
     found: Decimal
+    since: int
     generation: int
 
     @property
@@ -133,23 +135,29 @@ def take_stock(portfolio: Portfolio, pair: ManagedPair, quotes: Mapping[str, Quo
         held = positions.get(name)
         if name not in bases:
             baseline = entry.baseline or Decimal(0)
-            bases[name] = Basis(command_id=entry.command_id, expected=baseline)
+            bases[name] = Basis(command_id=entry.command_id, expected=baseline, generation=pair.generation)
             if held is None and baseline > 0:
                 held = positions[name] = Position(quantity=baseline, average_price=quotes[name].last_price)
                 priced = decimal_text(held.average_price)
                 told.append(f"{name}: took up {decimal_text(baseline)} of the baseline at {priced} USDT")
         found = Decimal(0) if held is None else held.quantity
-        if found == bases[name].expected:
-            bases[name] = replace(bases[name], command_id=entry.command_id)
+        basis = bases[name]
+        if found == basis.expected:
+            if basis.command_id != entry.command_id:
+                bases[name] = replace(basis, command_id=entry.command_id, generation=pair.generation)
             continue
+        # Files that came back from a backup have never been of a later generation.
+        since = pair.generation if basis.generation is None else min(basis.generation, pair.generation)
+        bases[name] = replace(basis, generation=since)
         disagreements.append(
             Disagreement(
                 asset=name,
                 state=entry.state,
                 changed_by=entry.command_id,
-                agreed_under=bases[name].command_id,
-                expected=bases[name].expected,
+                agreed_under=basis.command_id,
+                expected=basis.expected,
                 found=found,
+                since=since,
                 generation=pair.generation,
             )
         )
@@ -160,7 +168,7 @@ def take_stock(portfolio: Portfolio, pair: ManagedPair, quotes: Mapping[str, Quo
 
 def accepted(portfolio: Portfolio, found: Disagreement, *, cycle: int) -> Portfolio:
     """`portfolio` expecting what it holds of the asset, as the operator who resumed it wants."""
-    basis = Basis(command_id=found.changed_by, expected=found.found)
+    basis = Basis(command_id=found.changed_by, expected=found.found, generation=found.generation)
     return replace(portfolio, cycle=cycle, managed=in_order({**portfolio.managed, found.asset: basis}))
 
 

@@ -58,10 +58,14 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """What the bot expects to hold of a managed asset, and the command under which it last agreed to that."""
+    """What the bot expects to hold of a managed asset, and the command under which it last agreed to that.
+
+    `generation` is that of the files in which it first saw this command; a portfolio of an older bot does not say.
+    """
 
     command_id: UUID
     expected: Decimal
+    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,11 +139,15 @@ def portfolio_document(portfolio: Portfolio, *, at: datetime) -> bytes:
     """The content of `live_portfolio.json`.
 
     Shape: `{"schema_version": 1, "cycle", "updated_at", "cash_usdt", "positions": {symbol: {"quantity",
-    "average_price"}}, "managed": {symbol: {"command_id", "expected"}}}`, money and quantities as decimal text;
-    `managed` stands there only while an asset is managed.
+    "average_price"}}, "managed": {symbol: {"command_id", "expected", "generation"}}}`, money and quantities as
+    decimal text; `managed` stands there only while an asset is managed.
     """
     managed = {
-        symbol: {"command_id": str(basis.command_id), "expected": decimal_text(basis.expected)}
+        symbol: {
+            "command_id": str(basis.command_id),
+            "expected": decimal_text(basis.expected),
+            **({} if basis.generation is None else {"generation": basis.generation}),
+        }
         for symbol, basis in portfolio.managed.items()
     }
     return document(
@@ -177,6 +185,7 @@ class _PositionFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class _BasisFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     command_id: UUID
     expected: str
+    generation: Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType = msgspec.UNSET
 
 
 def parse_portfolio(content: bytes, *, name: str) -> Portfolio:
@@ -206,7 +215,8 @@ def parse_portfolio(content: bytes, *, name: str) -> Portfolio:
         place = f"managed.{symbol[:MAX_SYMBOL_CHARACTERS]}"
         basis = _entry(name, place, value, _BasisFile)
         expected = _number(name, f"{place}.expected", basis.expected)
-        managed[symbol] = Basis(command_id=basis.command_id, expected=expected)
+        generation = None if basis.generation is msgspec.UNSET else basis.generation
+        managed[symbol] = Basis(command_id=basis.command_id, expected=expected, generation=generation)
     return Portfolio(
         cycle=found.cycle,
         cash_usdt=_number(name, "cash_usdt", found.cash_usdt),

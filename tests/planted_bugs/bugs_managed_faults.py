@@ -335,8 +335,19 @@ _AROUND = (
         file="sim/fake_bot/drift.py",
         old="        elif flag.is_due(found, cycle=cycle):\n"
         "            flag = self._ask_again(flag, found, cycle=cycle, tell=tell)\n",
-        new="        else:\n            flag = self._ask(_new(found), found, cycle=cycle, tell=tell)\n",
+        new="        else:\n"
+        "            of_now = replace(_new(found).evidence, generation=found.generation)\n"
+        "            flag = self._ask(replace(_new(found), evidence=of_now), found, cycle=cycle, tell=tell)\n",
         scenario=f"{_BOT}::test_drift_is_flagged_once_and_a_resume_accepts_it",
+        says="['pending', 'pending']",
+    ),
+    one_edit(
+        "bot's evidence is another one when another asset has moved",
+        claim="contract §6: one flag per evidence",
+        file="sim/fake_bot/drift.py",
+        old="found=found.found, generation=found.since)\n",
+        new="found=found.found, generation=found.generation)\n",
+        scenario=f"{_BOT}::test_bot_that_was_restarted_flags_no_second_time_though_another_asset_has_moved",
         says="['pending', 'pending']",
     ),
     one_edit(

@@ -123,6 +123,28 @@ def test_bot_that_was_killed_knows_what_it_had_flagged_and_what_it_may_trade(sta
     assert stack.asset("ETH").state is ManagedState.DRIFT_FLAGGED
 
 
+def test_bot_that_was_restarted_flags_no_second_time_though_another_asset_has_moved(stack: Stack) -> None:
+    # A request for BTC waits before the flag of ETH. The bot is killed, and the request moves the files on.
+    stack.given.portfolio({"ETH": "1.5"})
+    stack.given.managed_active("ETH")
+    stack.operator("day").request("BTC")
+    stack.bot.start(trade_every=1)
+    assert (traded(stack, cycles=2), flags(stack)) == (set(), ["pending"])
+    stack.bot.kill()
+    generation = stack.asset("ETH").generation
+    stack.worker.run_once()
+    assert stack.asset("ETH").generation > generation
+
+    stack.bot.start(trade_every=1)
+    assert (traded(stack, cycles=3), flags(stack)) == (set(), ["pending"])
+
+    # The one flag is carried out, and a resume accepts what is held.
+    stack.worker.run_until_idle(5)
+    stack.operator("night").resume("ETH")
+    stack.worker.run_once()
+    assert (traded(stack, cycles=3), flags(stack)) == ({"ETH"}, ["succeeded"])
+
+
 def test_drift_flagged_before_a_release_does_not_stop_it(stack: Stack) -> None:
     stack.given.portfolio({"ETH": "1.5"})
     stack.given.managed_active("ETH")

@@ -25,8 +25,8 @@ def pair(state: ManagedState, *, quantity: str = "0.5", by: int = 1, name: str =
     return ManagedPair(generation=3, assets={name: entry})
 
 
-def portfolio(*, by: int = 1, held: str = "", expected: str = "") -> Portfolio:
-    """Cash, and perhaps a position and an expectation of ETH."""
+def portfolio(*, by: int = 1, held: str = "", expected: str = "", since: int | None = 2) -> Portfolio:
+    """Cash, and perhaps a position and an expectation of ETH, from generation `since` on."""
     positions, managed = ({name: text for name, text in [("ETH", told)] if text} for told in (held, expected))
     return Portfolio(
         cycle=4,
@@ -34,7 +34,10 @@ def portfolio(*, by: int = 1, held: str = "", expected: str = "") -> Portfolio:
         positions={
             name: Position(quantity=Decimal(text), average_price=Decimal(2000)) for name, text in positions.items()
         },
-        managed={name: Basis(command_id=UUID(int=by), expected=Decimal(text)) for name, text in managed.items()},
+        managed={
+            name: Basis(command_id=UUID(int=by), expected=Decimal(text), generation=since)
+            for name, text in managed.items()
+        },
     )
 
 
@@ -45,7 +48,7 @@ def test_managed_asset_that_is_not_held_is_taken_up_in_the_baseline_quantity(sta
         cycle=CYCLE,
         cash_usdt=Decimal(1000),
         positions={"ETH": Position(quantity=Decimal("0.5"), average_price=QUOTES["ETH"].last_price)},
-        managed={"ETH": Basis(command_id=UUID(int=1), expected=Decimal("0.5"))},
+        managed={"ETH": Basis(command_id=UUID(int=1), expected=Decimal("0.5"), generation=3)},
     )
     assert stock.disagreements == ()
     assert len(stock.told) == 1
@@ -56,7 +59,7 @@ def test_managed_asset_that_is_held_in_the_baseline_quantity_keeps_its_position(
     before = portfolio(held="0.5")
     stock = take_stock(before, pair(state), QUOTES, cycle=CYCLE)
     assert stock.portfolio.positions == before.positions
-    assert stock.portfolio.managed == {"ETH": Basis(command_id=UUID(int=1), expected=Decimal("0.5"))}
+    assert stock.portfolio.managed == {"ETH": Basis(command_id=UUID(int=1), expected=Decimal("0.5"), generation=3)}
     assert stock.disagreements == ()
 
 
@@ -65,7 +68,7 @@ def test_managed_asset_that_is_held_in_another_quantity_is_a_disagreement(state:
     before = portfolio(held="0.3")
     stock = take_stock(before, pair(state), QUOTES, cycle=CYCLE)
     assert stock.portfolio.positions == before.positions
-    assert stock.portfolio.managed == {"ETH": Basis(command_id=UUID(int=1), expected=Decimal("0.5"))}
+    assert stock.portfolio.managed == {"ETH": Basis(command_id=UUID(int=1), expected=Decimal("0.5"), generation=3)}
     assert stock.disagreements == (
         Disagreement(
             asset="ETH",
@@ -74,6 +77,7 @@ def test_managed_asset_that_is_held_in_another_quantity_is_a_disagreement(state:
             agreed_under=UUID(int=1),
             expected=Decimal("0.5"),
             found=Decimal("0.3"),
+            since=3,
             generation=3,
         ),
     )
@@ -113,7 +117,7 @@ def test_nothing_new_leaves_the_very_same_portfolio() -> None:
 
 def test_expectation_follows_the_commands_it_agrees_under() -> None:
     stock = take_stock(portfolio(held="0.7", expected="0.7"), pair(PAUSED, by=2), QUOTES, cycle=CYCLE)
-    assert stock.portfolio.managed == {"ETH": Basis(command_id=UUID(int=2), expected=Decimal("0.7"))}
+    assert stock.portfolio.managed == {"ETH": Basis(command_id=UUID(int=2), expected=Decimal("0.7"), generation=3)}
     assert stock.disagreements == ()
 
 
@@ -125,9 +129,19 @@ def test_disagreement_remembers_the_command_it_last_agreed_under_until_it_is_acc
     assert (found.agreed_under, found.changed_by, found.is_resumed) == (UUID(int=1), UUID(int=3), True)
     after = accepted(before, found, cycle=CYCLE)
     assert after == replace(
-        before, cycle=CYCLE, managed={"ETH": Basis(command_id=UUID(int=3), expected=Decimal("0.3"))}
+        before, cycle=CYCLE, managed={"ETH": Basis(command_id=UUID(int=3), expected=Decimal("0.3"), generation=3)}
     )
     assert take_stock(after, pair(ACTIVE, by=3), QUOTES, cycle=CYCLE).disagreements == ()
+
+
+@pytest.mark.parametrize(("kept", "since"), [(2, 2), (3, 3), (4, 3), (None, 3)])
+def test_disagreement_is_since_the_generation_that_the_portfolio_kept_if_the_files_have_reached_it(
+    kept: int | None, since: int
+) -> None:
+    # The files are of generation 3; they may have come back from a backup, and the portfolio from an older bot.
+    stock = take_stock(portfolio(held="0.3", expected="0.5", since=kept), pair(ACTIVE), QUOTES, cycle=CYCLE)
+    assert [(found.since, found.generation) for found in stock.disagreements] == [(since, 3)]
+    assert stock.portfolio.managed["ETH"].generation == since
 
 
 @pytest.mark.parametrize(

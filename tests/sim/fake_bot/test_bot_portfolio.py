@@ -177,11 +177,11 @@ def test_document_spells_money_plainly_and_times_in_utc() -> None:
 
 def test_document_says_what_is_managed_and_leaves_the_key_out_when_nothing_is() -> None:
     nothing = starting_portfolio(cycle=1)
-    basis = Basis(command_id=UUID(int=7), expected=Decimal("0.50"))
+    basis = Basis(command_id=UUID(int=7), expected=Decimal("0.50"), generation=3)
     managed = json.loads(portfolio_document(replace(nothing, managed={"ETH": basis}), at=AT))
     assert managed == {
         **json.loads(portfolio_document(nothing, at=AT)),
-        "managed": {"ETH": {"command_id": "00000000-0000-0000-0000-000000000007", "expected": "0.5"}},
+        "managed": {"ETH": {"command_id": "00000000-0000-0000-0000-000000000007", "expected": "0.5", "generation": 3}},
     }
     assert "managed" not in json.loads(portfolio_document(nothing, at=AT))
 
@@ -206,9 +206,11 @@ def test_whole_portfolio_is_accepted() -> None:
 BASIS = {"command_id": "00000000-0000-0000-0000-000000000007", "expected": "0.5"}
 
 
-def test_portfolio_with_managed_assets_is_accepted() -> None:
-    found = parse_portfolio(json.dumps(whole(managed={"BTC": BASIS})).encode(), name="portfolio")
-    assert found.managed == {"BTC": Basis(command_id=UUID(int=7), expected=Decimal("0.5"))}
+@pytest.mark.parametrize("generation", [None, 1, 3])
+def test_portfolio_with_managed_assets_is_accepted(generation: int | None) -> None:
+    kept = {name: value for name, value in [("generation", generation)] if value is not None}
+    found = parse_portfolio(json.dumps(whole(managed={"BTC": {**BASIS, **kept}})).encode(), name="portfolio")
+    assert found.managed == {"BTC": Basis(command_id=UUID(int=7), expected=Decimal("0.5"), generation=generation)}
 
 
 @pytest.mark.parametrize(
