@@ -12,6 +12,7 @@ from typing import Any
 
 from sim.errors import SimError
 from sim.stack.child import Child, Ended
+from sim.stack.click_witness import FORBIDDEN
 from sim.stack.launcher import Launcher
 from sim.timeline import Timeline
 
@@ -39,14 +40,16 @@ class BotActor:
         if self.child is not None and self.child.is_running():
             raise SimError("stage/bot_running", f"the bot already runs as pid {self.child.pid}; stop it first")
         self._hang_up()
+        # The bot calls a service in a process of its own, where no click of ours is watched.
+        environment = {**self.environment, "SIM_SERVICES": os.pathsep.join(FORBIDDEN)}
         read_fd, self._stdin = os.pipe()
         try:
             argv = ["--paper", "--paced", "--seed", str(seed), "--trade-every", str(trade_every)]
             if cold:
                 command = [sys.executable, "-m", MODULE, *argv]
-                self.child = self.launcher.cold(command, actor=ACTOR, environment=self.environment, stdin=read_fd)
+                self.child = self.launcher.cold(command, actor=ACTOR, environment=environment, stdin=read_fd)
             else:
-                self.child = self.launcher.warm(MODULE, argv, actor=ACTOR, environment=self.environment, stdin=read_fd)
+                self.child = self.launcher.warm(MODULE, argv, actor=ACTOR, environment=environment, stdin=read_fd)
         finally:
             os.close(read_fd)
         self._read = 0

@@ -72,7 +72,8 @@ def read_files(timeline: Timeline, before: FileSnapshot, after: FileSnapshot, se
 def read_audit(timeline: Timeline, home: Path, said: Iterable[AuditEvent], database: DatabaseAddress) -> None:
     """Effects: what processes said they did.
 
-    `file.audited` within the home, `network.attempt`, `process.spawned`, `process.forked` and `thread.started`.
+    `file.audited` within the home, `network.attempt`, `process.spawned`, `process.forked`, `thread.started`, and of the
+    bot's own calls of a service `service.called` and `service.transactions`.
     """
     events = list(said)
     for event in events:
@@ -95,6 +96,24 @@ def read_audit(timeline: Timeline, home: Path, said: Iterable[AuditEvent], datab
                 subject=str(event.path),
                 at=event.virtual_at,
                 source=event.source,
+            )
+        elif event.what == "service.called":
+            timeline.record(
+                actor=event.actor,
+                kind="service.called",
+                subject=str(event.detail["place"]),
+                at=event.virtual_at,
+                button=event.detail["button"],
+            )
+        elif event.what == "service.transactions":
+            timeline.record(
+                actor=event.actor,
+                kind="service.transactions",
+                subject=str(event.detail["asset"]),
+                at=event.virtual_at,
+                button=event.detail["button"],
+                outcome=event.detail["outcome"],
+                transactions=event.detail["transactions"],
             )
         elif event.what in _STARTED:
             timeline.record(

@@ -14,13 +14,18 @@ from sim.witness.watch_event import WatchKind
 BLIND = "sensor.blind"
 """The kind of event; its subject names the sensor, its detail says of whom and why."""
 
-_WITNESS = "witness"
+_WITNESS, _BOT = "witness", "bot"
+_PROFILED = "a profiler of C code has the interpreter's one hook; run without it"
 _HOOK, _CONNECTIONS, _WATCH, _CALLS = "audit hook", "connections", "watch of the home", "calls of services"
 
 
 def read_sensors(timeline: Timeline, said: Iterable[AuditEvent]) -> None:
-    """Effects: a `sensor.blind` event for each worker process that never said it is listened to, or is not confined."""
+    """Effects: a `sensor.blind` event for each process that was not watched as it should have been.
+
+    A worker says that it is listened to and confined, a bot that its calls of services are seen.
+    """
     events = list(said)
+    _read_bots(timeline, events)
     listened = {(event.pid, event.actor) for event in events if event.what == "sensor.installed"}
     confined = {(event.pid, event.actor): event.detail for event in events if event.what == "landlock.restricted"}
     for event in timeline.of_kind("process.started"):
@@ -39,12 +44,25 @@ def read_sensors(timeline: Timeline, said: Iterable[AuditEvent]) -> None:
             _blind(timeline, _CONNECTIONS, event.actor, f"what C code connects to goes unseen: {open_because}")
 
 
+def _read_bots(timeline: Timeline, events: Iterable[AuditEvent]) -> None:
+    watched: set[tuple[int, str]] = set()
+    for event in events:
+        if event.what == "services.watched":
+            watched.add((event.pid, event.actor))
+        elif event.what == "service.transactions" and event.detail["is_blind"]:
+            _blind(timeline, _CALLS, event.actor, _PROFILED)
+    # One that was killed before its first cycle has called nothing, and may not have come to say anything.
+    for pid in dict.fromkeys(int(cycled.subject) for cycled in timeline.of_kind("bot.cycled")):
+        if (pid, _BOT) not in watched:
+            _blind(timeline, _CALLS, _BOT, "it never said that it is watched")
+
+
 def told_calls(timeline: Timeline, calls: Calls, *, actor: str, button: str) -> None:
     """Effects: a `service.called` event for each call that a click made where it may not; `sensor.blind` if unseen."""
     for place in calls.seen:
         timeline.record(actor=actor, kind="service.called", subject=place, button=button)
     if calls.is_blind:
-        _blind(timeline, _CALLS, actor, "a profiler of C code has the interpreter's one hook; run without it")
+        _blind(timeline, _CALLS, actor, _PROFILED)
 
 
 def open_home_watch(home: Path, timeline: Timeline) -> Watch:

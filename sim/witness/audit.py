@@ -34,8 +34,8 @@ _MAX_LOG_BYTES = 256 * 1024 * 1024  # a log beyond this is a runaway child, not 
 class AuditEvent:
     """One thing a process said it was about to do; whether it succeeded is not known.
 
-    `what` is `file.…`, `network.…`, `process.start`, `process.fork`, `thread.start`, `sensor.installed` or
-    `landlock.restricted`; `path` and `to` are absolute.
+    `what` is `file.…`, `network.…`, `process.start`, `process.fork`, `thread.start`, `sensor.installed`,
+    `landlock.restricted`, or of a bot `services.watched` and `service.…`; `path` and `to` are absolute.
     `at_ns` is real time in nanoseconds since 1970, `virtual_at` the child's virtual time where it had one.
     """
 

@@ -9,6 +9,10 @@ _TYPED = f"{_LIFE}::test_approval_is_typed_letter_by_letter"
 _MIGRATIONS = "sim/scenarios/bus/test_migrations.py"
 _FLOW = "worker/handlers/managed_flow.py"
 _PROPOSALS = "worker/services/proposals.py"
+_DRIFT_SERVICE = "worker/services/drift.py"
+_FLAGGED_BY_THE_BOT = (
+    "sim/scenarios/bus/test_bot_and_managed_assets.py::test_drift_is_flagged_once_and_a_resume_accepts_it"
+)
 _STATES = "worker/contracts/states.py"
 _RELEASED = '    RELEASED = "released"\n'
 _ROWS = "            self.write_rows(connection, done)\n"
@@ -87,6 +91,27 @@ _SERVICES = (
         new="    connection.connection.driver_connection.commit()\n"
         "    command_id = CommandId(command.command_id)\n    if draft.write_row",
         scenario=_REJECTED,
+        says="service_outside_one_transaction",
+    ),
+    one_edit(
+        "bot's service asks the risk engine",
+        claim="service_calls_engine_or_writer",
+        file=_DRIFT_SERVICE,
+        old="            key = drift_key(name, evidence)\n",
+        new="            key = drift_key(name, evidence)\n"
+        "            from worker.risk.usdt import usdt\n"
+        '            usdt(evidence.found, rounding="ROUND_DOWN")\n',
+        scenario=_FLAGGED_BY_THE_BOT,
+        says="service_calls_engine_or_writer",
+    ),
+    one_edit(
+        "bot's service takes two transactions",
+        claim="service_outside_one_transaction",
+        file=_DRIFT_SERVICE,
+        old="            _require_flaggable(joined, name, key)\n",
+        new="            with one_transaction(self._engine, None) as own:\n"
+        "                _require_flaggable(own, name, key)\n",
+        scenario=_FLAGGED_BY_THE_BOT,
         says="service_outside_one_transaction",
     ),
     one_edit(

@@ -7,6 +7,7 @@ The stack puts this folder first on PYTHONPATH. What is installed follows the en
 - `SIM_WITNESS_ACTOR`: the name put on each line.
 - `SIM_CLOCK_FILE`: virtual time (see `clock_file`).
 - `SIM_LANDLOCK`: JSON `{"writable": […], "connect_tcp_ports": […] or null}`; the outcome is a line of the log.
+- `SIM_SERVICES`: with a log, calls of the drift service are told there (see `services`).
 - `SIM_FILE_OPERATIONS`: file operations are counted, and the process killed at one of them (see `file_operations`).
 
 A process forked from one that never ran this (the warm zygote) calls `install(environ)` in the child. A sensor that
@@ -74,7 +75,7 @@ class _Log:
 
 
 def install(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The names of what is now in force: some of `audit`, `clock`, `landlock`, `file operations`.
+    """The names of what is now in force: some of `audit`, `clock`, `services`, `landlock`, `file operations`.
 
     Effects: an audit hook for the rest of the process, patched civil time, restricted rights. A second call changes
     where the events go and which clock file is followed. Ends the process if a sensor cannot be installed.
@@ -94,6 +95,9 @@ def install(environ: Mapping[str, str]) -> tuple[str, ...]:
             _add_hook()
             _log.append({"what": "sensor.installed"})
             names.append("audit")
+            if environ.get("SIM_SERVICES"):
+                _sibling("services").install(environ["SIM_SERVICES"], _log.append)
+                names.append("services")
         if environ.get("SIM_LANDLOCK"):
             _restrict(json.loads(environ["SIM_LANDLOCK"]))
             names.append("landlock")
@@ -115,6 +119,7 @@ def preload() -> None:
     _sibling("events")
     _sibling("landlock", os.path.dirname(_FOLDER))
     _sibling("file_operations")
+    _sibling("services")
 
 
 def _restrict(rights: dict[str, Any]) -> None:

@@ -183,3 +183,36 @@ def test_click_whose_calls_could_not_be_seen_is_blind(timeline: Timeline, is_bli
     )
     assert [event.subject for event in timeline.of_kind("service.called")] == ["worker/risk/engine.py:assess"]
     assert len(blind_sensors(timeline)) == sentences
+
+
+def told_of_a_bot(*said: tuple[str, dict[str, object]], cycles: int = 1) -> list[str]:
+    """What was blind of a bot's process that said this and ran so many cycles."""
+    timeline = Timeline()
+    for _ in range(cycles):
+        timeline.record(actor="bot", kind="bot.cycled", subject="7")
+    read_sensors(timeline, [AuditEvent(at_ns=1, pid=7, actor="bot", what=what, detail=detail) for what, detail in said])
+    return blind_sensors(timeline)
+
+
+def test_bot_whose_services_are_watched_is_not_blind_and_one_that_never_said_so_is() -> None:
+    seen: tuple[str, dict[str, object]] = ("services.watched", {})
+
+    assert told_of_a_bot(seen, ("service.transactions", {"is_blind": False})) == []
+    assert told_of_a_bot(cycles=0) == []
+    assert told_of_a_bot(cycles=2) == ["calls of services of bot: it never said that it is watched"]
+    assert len(told_of_a_bot(seen, ("service.transactions", {"is_blind": True}))) == 1
+
+
+@pytest.mark.parametrize("cold", [False, True], ids=["warm", "cold"])
+def test_flag_of_the_bots_own_process_is_on_the_timeline(unjudged: Stack, cold: bool) -> None:
+    unjudged.given.portfolio({"ETH": "1.5"})
+    unjudged.given.managed_active("ETH")
+    unjudged.bot.start(cold=cold)
+    unjudged.bot.cycle()
+    unjudged.bot.stop()
+
+    assert unjudged.finish() == ()
+    (flag,) = [one for one in unjudged.timeline.of_kind("service.transactions") if one.actor == "bot"]
+    assert (flag.subject, flag.detail["outcome"]) == ("ETH", "clicked")
+    assert [(one["ended"], len(one["writes"])) for one in flag.detail["transactions"]] == [("commit", 3)]
+    assert blind_sensors(unjudged.timeline) == []
