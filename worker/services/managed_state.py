@@ -3,6 +3,9 @@
 An asset's state is read from its latest history row; the handler looks again, in the file. Source: contract §6, §8.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine
@@ -19,6 +22,14 @@ from worker.services.submission import CreatedCommand, Draft, one_transaction, r
 
 STRATEGIES = ("keep_frozen", "return_to_baseline")
 """What is frozen at a release: the quantity now held, or the recorded one."""
+
+_COMMANDS: Mapping[str, CommandType] = MappingProxyType(
+    {
+        "pause": CommandType.PAUSE_MANAGED_ASSET,
+        "resume": CommandType.RESUME_MANAGED_ASSET,
+        "release": CommandType.RELEASE_MANAGED_ASSET,
+    }
+)
 
 
 class ManagedStateService:
@@ -44,9 +55,8 @@ class ManagedStateService:
         `state/asset_not_in_baseline` or `state/illegal_transition`.
         Effects: one row each in `commands` and `audit_events`; none when refused or already there.
         """
-        require_testnet(environment)
-        with one_transaction(self._engine, connection) as joined:
-            return _move(joined, "pause", CommandType.PAUSE_MANAGED_ASSET, asset, user, click_id)
+        move = _Move(verb="pause", asset=asset, user=user, click_id=click_id)
+        return self._create(move, environment=environment, connection=connection)
 
     def create_resume_command(
         self,
@@ -62,9 +72,8 @@ class ManagedStateService:
         Of a paused asset, or of one flagged for drift, whose holding the operator thereby accepts. `connection`, what
         it raises and its effects as `create_pause_command`.
         """
-        require_testnet(environment)
-        with one_transaction(self._engine, connection) as joined:
-            return _move(joined, "resume", CommandType.RESUME_MANAGED_ASSET, asset, user, click_id)
+        move = _Move(verb="resume", asset=asset, user=user, click_id=click_id)
+        return self._create(move, environment=environment, connection=connection)
 
     def create_release_command(
         self,
@@ -83,9 +92,8 @@ class ManagedStateService:
 
         Raises: as `create_pause_command`, and `Refusal` (`validation/strategy_required`).
         """
-        require_testnet(environment)
-        with one_transaction(self._engine, connection) as joined:
-            return _move(joined, "release", CommandType.RELEASE_MANAGED_ASSET, asset, user, click_id, strategy)
+        move = _Move(verb="release", asset=asset, user=user, click_id=click_id, strategy=strategy)
+        return self._create(move, environment=environment, connection=connection)
 
     def create_promote_dry_run_command(
         self,
@@ -127,29 +135,37 @@ class ManagedStateService:
             )
             return submit(joined, draft)
 
+    def _create(self, move: "_Move", *, environment: str, connection: Connection | None) -> CreatedCommand:
+        """The command of `move`, written in one transaction."""
+        require_testnet(environment)
+        with one_transaction(self._engine, connection) as joined:
+            return _submit_move(joined, move)
 
-def _move(
-    connection: Connection,
-    verb: str,
-    command_type: CommandType,
-    asset: str,
-    user: int,
-    click_id: UUID | None,
-    strategy: str | None = None,
-) -> CreatedCommand:
-    """The command that takes `asset` along the path of `verb`; only a release has a strategy."""
-    click = click_id or uuid4()
-    requested_by = require_admin(connection, user)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Move:
+    """What a page asks for: `asset` along the path of `verb`; only a release has a strategy."""
+
+    verb: str
+    asset: str
+    user: int
+    click_id: UUID | None
+    strategy: str | None = None
+
+
+def _submit_move(connection: Connection, move: _Move) -> CreatedCommand:
+    asset, verb, click = move.asset, move.verb, move.click_id or uuid4()
+    requested_by = require_admin(connection, move.user)
     further = {"asset": require_asset_name(asset)}
     if verb == "release":
-        further["strategy"] = _known_strategy(strategy, asset)
+        further["strategy"] = _known_strategy(move.strategy, asset)
     state = state_of(connection, asset)
     key = f"mh:{verb}:{asset}:{click}"
     # A click that is sent again may come when its command has moved the asset already; it gets that command back.
     if find_by_key(connection, key) is None:
         require_path(asset, state, verb)
     draft = Draft(
-        command_type=command_type,
+        command_type=_COMMANDS[verb],
         requested_by=requested_by,
         further=further,
         key_of=lambda _checksum: key,
