@@ -49,7 +49,7 @@ def finish_change_of_no_command(context: BusContext) -> None:
     """
     intent = pending_intent(context.home)
     if intent is not None and find_command(context.connection, intent.command_id) is None:
-        with locked_home(context.home):
+        with locked_home(context):
             pass  # whoever takes the lock has finished it
 
 

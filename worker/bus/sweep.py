@@ -103,7 +103,7 @@ def _sweep_reopened(context: BusContext, should_stop: Callable[[], bool]) -> Non
         if reopened.proposal_id in context.proposals_damaged:
             continue
         try:
-            with locked_home(context.home) as lock:
+            with locked_home(context) as lock:
                 expired = expire_reopened(context.connection, context.home, lock, reopened=reopened)
         except TransientError as error:
             if not is_of_one_proposal(error, context.home, reopened.proposal_id):
