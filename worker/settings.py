@@ -8,6 +8,8 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from worker.contracts.canonical_json import parse
@@ -140,8 +142,10 @@ def _seconds(environ: Mapping[str, str], name: str, otherwise: float, *, shortes
     text = environ.get(name, "")
     if not text:
         return otherwise
-    if _DECIMAL.fullmatch(text) and shortest <= float(text) <= _LONGEST_WAIT_S:
-        return float(text)
+    if _DECIMAL.fullmatch(text) is not None:
+        told = timedelta(microseconds=int(Decimal(text) * 1_000_000)).total_seconds()
+        if shortest <= told <= _LONGEST_WAIT_S:
+            return told
     problems.append(
         f"{name} must be seconds from {shortest:g} to {_LONGEST_WAIT_S:g}, such as 0.5, found {_told(text)}"
     )

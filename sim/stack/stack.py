@@ -1,6 +1,6 @@
 """One isolated stack: a home, a database, a clock and the actors, watched from the first moment to the last."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -260,14 +260,7 @@ def open_stack(
         )
         closing.callback(launcher.end_all)
         looks = Looks(rows=rows, home=home, timeline=timeline)
-        worker = WorkerActor(
-            launcher=launcher,
-            rows=rows,
-            timeline=timeline,
-            environment=environment,
-            command=worker_command,
-            look=looks.look,
-        )
+        worker = _worker_actor(launcher, looks, rows=rows, environment=environment, command=worker_command)
         said: list[AuditEvent] = []
         closing.enter_context(listening(said.append))
         watch = closing.enter_context(open_home_watch(home, timeline))
@@ -316,6 +309,20 @@ def _gui_engine(url: URL) -> Engine:
     engine = open_engine(url, application_name="gui")
     listen_to(engine)
     return engine
+
+
+def _worker_actor(
+    launcher: Launcher, looks: Looks, *, rows: Rows, environment: Mapping[str, str], command: list[str] | None
+) -> WorkerActor:
+    """The stack's workers, before and after which the stage looks."""
+    return WorkerActor(
+        launcher=launcher,
+        rows=rows,
+        timeline=launcher.timeline,
+        environment=environment,
+        command=command,
+        look=looks.look,
+    )
 
 
 def _environment(lease: Lease, home: Path) -> dict[str, str]:

@@ -86,7 +86,7 @@ class _TellingCursor(psycopg.Cursor[Any]):
         """As psycopg's."""
         seen = _watching.get()
         if seen is not None:
-            seen.ran(self.connection, query if isinstance(query, str) else str(query))
+            seen.ran(self.connection, query.decode() if isinstance(query, bytes) else str(query))
         return super().execute(query, params, **options)
 
 

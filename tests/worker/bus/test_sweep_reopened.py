@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -144,8 +145,7 @@ def wake_fd() -> Iterator[int]:
         yield read_fd
 
 
-def test_loop_notices_files_that_are_put_back_while_it_idles(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "POLL_S", 0.0)
+def test_loop_notices_files_that_are_put_back_while_it_idles(world: World) -> None:
     proposal_id = world.proposed()
     backup = pair(world)
     world.reject(proposal_id)
@@ -164,7 +164,7 @@ def test_loop_notices_files_that_are_put_back_while_it_idles(world: World, monke
         def should_stop() -> bool:
             return not acts or acts.pop(0)() is not None
 
-        run_until_stopped(other, should_stop=should_stop, wake_fd=fd)
+        run_until_stopped(replace(other, poll_s=0.0), should_stop=should_stop, wake_fd=fd)
 
     assert world.state("ETH") == "frozen"
     assert world.events_of_nobody() == [DRIFT, EXPIRED]
