@@ -3,8 +3,9 @@
     python -m tests.mutants.run [--keep] [package …]
 
 Each package gets a copy of the source below `build/mutants/`, where mutmut makes its mutants and runs, for each, the
-tests that call the changed function. What they let live is tried once more with every test of the package, in a process
-of its own: some of the package's functions run only in children. Exit 1 for a mutant that lives and is not listed.
+tests that call the changed function, the likeliest to notice first. What ends otherwise than killed or alive is tried
+once more with every test of the package, in a process of its own; so is what lives, where functions of the package run
+in children. Exit 1 for a mutant that lives and is not listed.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sim.postgres.server import Kind, open_run, stack_template, start_server
+from tests.mutants.likeliest_first import NOTICED
 from tests.mutants.survivors import Mutant, changes_only_wording, listed, mutant_of, not_listed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,6 +43,9 @@ TESTS = {
 IN_CHILDREN = ("tests/worker/writers/test_disk_errors.py", "tests/worker/writers/test_two_files_killed.py")
 """Tests whose subject runs in a child that mutmut cannot watch (no right to read, killed): they come second."""
 
+STARTS_CHILDREN = frozenset({"writers"})
+"""The packages whose functions also run in processes that a test starts: mutmut does not see which tests those are."""
+
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 COPIED = ("worker", "sim", "tests", "scripts", "README.md", "LICENSE")
 PYTEST = ("-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist")
@@ -55,7 +60,7 @@ source_paths = ["worker"]
 only_mutate = ["worker/{package}/*"]
 also_copy = ["sim", "scripts", "README.md", "mypy.ini"]
 pytest_add_cli_args_test_selection = {tests}
-pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist"]
+pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "tests.mutants.likeliest_first"]
 type_check_command = ["mypy", "worker/{package}", "--output", "json", "--config-file", "mypy.ini", \
 "--disable-error-code", "unused-ignore"]
 process_isolation = "forkserver"
@@ -95,6 +100,7 @@ def mutmut(workspace: Path, *arguments: str) -> str:
     ended = subprocess.run(
         [str(BIN / "mutmut"), *arguments],
         cwd=workspace,
+        env={**os.environ, NOTICED: str(workspace / "noticed.txt")},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -138,7 +144,11 @@ def survivors_of(workspace: Path, package: str, ends: dict[str, str]) -> dict[st
         told = pool.map(lambda name: mutmut(workspace, "show", name), left)
         doubtful = {name: mutant_of(name, diff) for name, diff in zip(left, told, strict=True)}
         looked_at = {mutant for mutant in doubtful.values() if mutant in known or changes_only_wording(mutant)}
-        again = [name for name, mutant in doubtful.items() if ends[name] != "survived" or mutant not in looked_at]
+        again = [
+            name
+            for name, mutant in doubtful.items()
+            if ends[name] != "survived" or (package in STARTS_CHILDREN and mutant not in looked_at)
+        ]
         ends.update(zip(again, pool.map(lambda name: try_again(workspace, package, name), again), strict=True))
     return {name: mutant for name, mutant in doubtful.items() if ends[name] not in ("killed", "timeout")}
 

@@ -43,7 +43,20 @@ def test_well_formed_holdings_make_one_command_and_one_audit_event(
     event = outside.row("SELECT * FROM audit_events")
     assert (event["event_type"], event["command_id"]) == ("baseline.apply_requested", command.command_id)
     assert event["metadata"]["idempotency_key"] == command.idempotency_key
-    assert event["metadata"]["assets"] == ["BTC", "ETH"]
+    assert (event["metadata"]["assets_n"], event["metadata"]["assets"]) == (2, ["BTC", "ETH"])
+
+
+def test_callers_transaction_decides_whether_the_rows_stay(
+    service: ApplyBaselineService, engine: Engine, outside: Outside
+) -> None:
+    before = outside.everything()
+    with engine.connect() as joined:
+        service.create_command(REFERENCE, ADMIN, connection=joined)
+        assert outside.everything() == before
+        joined.rollback()
+        kept = service.create_command(REFERENCE, ADMIN, connection=joined)
+        joined.commit()
+    assert outside.row("SELECT command_id FROM commands") == {"command_id": kept.command_id}
 
 
 def test_same_content_in_another_order_and_spelling_makes_one_command(

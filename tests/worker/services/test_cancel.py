@@ -52,7 +52,28 @@ def test_pending_command_is_cancelled_with_one_log_row_and_one_audit_event(
     event = outside.row("SELECT * FROM audit_events ORDER BY id DESC LIMIT 1")
     assert (event["event_type"], event["user_id"]) == ("profile.apply.command_cancelled", OTHER_ADMIN)
     assert event["command_id"] == pending
+    key = outside.row("SELECT idempotency_key FROM commands")["idempotency_key"]
+    assert event["metadata"] == {
+        "command_type": "apply_profile_testnet",
+        "subject": str(REFERENCE_PROFILE),
+        "idempotency_key": key,
+        "click_id": str(CLICK),
+    }
     assert outside.counts()["audit_events"] == 2
+
+
+def test_callers_transaction_decides_whether_the_command_is_cancelled(
+    service: CommandService, engine: Engine, outside: Outside, pending: UUID
+) -> None:
+    before = outside.everything()
+    with engine.connect() as joined:
+        service.cancel(pending, ADMIN, connection=joined)
+        assert outside.everything() == before
+        joined.rollback()
+        service.cancel(pending, ADMIN, connection=joined)
+        joined.commit()
+    assert outside.row("SELECT status FROM commands") == {"status": "cancelled"}
+    assert outside.counts()["command_audit_log"] == 1
 
 
 def test_command_log_row_and_audit_event_are_one_transaction(

@@ -127,6 +127,19 @@ def test_decision_of_a_decided_proposal_names_the_command_that_decided(
 
 
 @BOTH
+def test_decision_of_an_expired_proposal_blames_no_command_that_came_to_nothing(
+    service: ProposalService, outside: Outside, decide: Decide
+) -> None:
+    propose(outside, PROPOSAL)
+    approve(service)
+    outside.rows("UPDATE commands SET status = 'failed'")
+    outside.rows("UPDATE managed_proposals SET state = 'expired'")
+    error = refused(outside, decide, service)
+    assert isinstance(error, ProposalAlreadyDecided)
+    assert (error.found, error.winner) == ("expired", None)
+
+
+@BOTH
 @pytest.mark.parametrize("late_by", [timedelta(0), TICK, timedelta(hours=3)], ids=str)
 @pytest.mark.parametrize("side", ["row", "document"])
 def test_decision_from_the_expiry_instant_on_is_refused(

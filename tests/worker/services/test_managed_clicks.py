@@ -48,6 +48,23 @@ EVENTS = {
     "dry_run_promote_managed": "managed.promotion_dry_run_requested",
     "flag_managed_drift": "managed.asset_drift_flag_requested",
 }
+ADA_PROPOSAL, ETH_PROPOSAL = (str(proposal_of(asset).proposal_id) for asset in ("ADA", "ETH"))
+TOLD: dict[str, dict[str, Any]] = {
+    "request_managed_proposal": {"asset": "ADA", "proposal_id": ADA_PROPOSAL, "intent": "trend is up"},
+    "approve_managed_proposal": {
+        "asset": "ETH",
+        "proposal_id": ETH_PROPOSAL,
+        "variant": "balanced",
+        "overrides": {},
+        "confidence_override": False,
+    },
+    "reject_managed_proposal": {"asset": "ETH", "proposal_id": ETH_PROPOSAL, "reason": "spread too wide"},
+    "pause_managed_asset": {"asset": "BTC", "state_from": "managed_active"},
+    "resume_managed_asset": {"asset": "SOL", "state_from": "paused"},
+    "release_managed_asset": {"asset": "BTC", "state_from": "managed_active", "strategy": "keep_frozen"},
+    "dry_run_promote_managed": {"asset": "ETH", "proposal_id": ETH_PROPOSAL, "variant": "balanced"},
+    "flag_managed_drift": {"asset": "BTC", "expected": 2, "found": 1.5, "generation": 3},
+}
 EXPIRIES_S = {"resume_managed_asset": 900, "dry_run_promote_managed": 300}
 
 
@@ -77,6 +94,24 @@ def test_click_makes_one_command_and_one_audit_event(engine: Engine, outside: Ou
     assert event["metadata"]["asset"] == row["subject"]
     assert event["metadata"]["idempotency_key"] == row["idempotency_key"] == command.idempotency_key
     assert outside.counts()["command_audit_log"] == 0
+
+
+@pytest.mark.parametrize("command_type", CLICKS)
+def test_audit_event_tells_the_whole_click_and_nothing_else(
+    engine: Engine, outside: Outside, command_type: str
+) -> None:
+    command = CLICKS[command_type](engine, click_id=CLICK)
+
+    assert outside.row("SELECT metadata FROM audit_events")["metadata"] == {
+        **TOLD[command_type],
+        "command_type": command_type,
+        "subject": TOLD[command_type]["asset"],
+        "idempotency_key": command.idempotency_key,
+        "checksum": command.checksum,
+        "click_id": str(CLICK),
+        "environment": "testnet",
+        "dry_run": True,
+    }
 
 
 @pytest.mark.parametrize("command_type", CLICKS)

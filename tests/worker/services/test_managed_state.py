@@ -172,22 +172,37 @@ def test_promotion_of_a_proposal_that_was_made_is_accepted(
 
 
 @pytest.mark.parametrize(
-    ("words", "kind"),
+    ("words", "reason"),
     [
-        ({"proposal": CLICK}, ProposalNotFound),
-        ({"asset": "BTC"}, ProposalNotFound),
-        ({"asset": "eth"}, Refusal),
-        ({"variant": "bold"}, Refusal),
-        ({"variant": None}, Refusal),
+        ({"asset": "eth"}, Reason.ASSET_NOT_IN_BASELINE),
+        ({"variant": "bold"}, Reason.VARIANT_UNKNOWN),
+        ({"variant": None}, Reason.VARIANT_UNKNOWN),
     ],
-    ids=["proposal", "asset", "no asset", "variant", "no variant"],
+    ids=["no asset", "variant", "no variant"],
 )
-def test_promotion_of_what_does_not_exist_is_refused(
-    service: ManagedStateService, outside: Outside, words: dict[str, Any], kind: type[Refusal]
+def test_promotion_of_what_is_no_asset_or_variant_is_refused(
+    service: ManagedStateService, outside: Outside, words: dict[str, Any], reason: Reason
+) -> None:
+    propose(outside, PROPOSAL)
+    assert refused(outside, promote, service, **words).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ({"proposal": CLICK}, f"a proposal {CLICK}"),
+        ({"asset": "BTC"}, f"a proposal {PROPOSAL.proposal_id} of asset BTC"),
+    ],
+    ids=["nobody's", "another asset's"],
+)
+def test_promotion_of_a_proposal_that_does_not_exist_is_refused_and_says_which_was_expected(
+    service: ManagedStateService, outside: Outside, words: dict[str, Any], expected: str
 ) -> None:
     propose(outside, PROPOSAL)
     hold(outside, "BTC")
-    assert type(refused(outside, promote, service, **words)) is kind
+    error = refused(outside, promote, service, **words)
+    assert isinstance(error, ProposalNotFound)
+    assert error.expected == expected
 
 
 @pytest.mark.parametrize(("document", "found"), [(None, "no document"), ({}, "a document damaged at $.schema_version")])

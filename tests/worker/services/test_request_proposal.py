@@ -146,7 +146,7 @@ def test_click_whose_command_was_deleted_is_not_taken_again(service: ProposalSer
     error = refused(service, outside)
 
     assert isinstance(error, ProposalAlreadyDecided)
-    assert (error.found, error.winner) == ("proposal_pending", None)
+    assert (error.expected, error.found, error.winner) == ("new", "proposal_pending", None)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_key_held_by_another_type_is_already_decided(engine: Engine, outside: Ou
     before = outside.everything()
     with pytest.raises(ProposalAlreadyDecided) as refusal:
         created(engine, approval)
-    assert refusal.value.winner == str(first.command_id)
+    assert (refusal.value.found, refusal.value.winner) == ("used", str(first.command_id))
     assert outside.everything() == before
 
 
