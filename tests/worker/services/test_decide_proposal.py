@@ -243,6 +243,14 @@ def test_approval_of_low_confidence_without_the_override_is_refused(
     assert (error.expected, error.found) == (Decimal("0.50"), Decimal("0.4999"))
 
 
+def test_approval_that_says_nothing_of_the_override_has_not_asked_for_it(
+    service: ProposalService, outside: Outside
+) -> None:
+    propose(outside, proposal_of(confidence="0.4999"))
+    with pytest.raises(ConfidenceOverrideRequired):
+        service.create_approve_command(PROPOSAL.proposal_id, ADMIN, "balanced", None, "ETH:balanced")
+
+
 @pytest.mark.parametrize(("confidence", "override"), [("0.4999", True), ("0.5", False), ("0.5", True), ("1", False)])
 def test_approval_of_enough_confidence_or_with_the_override_is_accepted(
     service: ProposalService, outside: Outside, confidence: str, override: bool
