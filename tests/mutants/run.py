@@ -24,7 +24,7 @@ from pathlib import Path
 
 from sim.postgres.server import Kind, open_run, stack_template, start_server
 from tests.mutants.likeliest_first import NOTICED
-from tests.mutants.survivors import Mutant, changes_only_wording, listed, mutant_of, not_listed
+from tests.mutants.survivors import Mutant, mutant_of, not_listed
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "mutants"
@@ -137,21 +137,36 @@ def try_again(workspace: Path, package: str, name: str) -> str:
     return {0: "survived", 1: "killed"}.get(ended.returncode, "could not be tried")
 
 
+def doubtful_in(workspace: Path, ends: dict[str, str]) -> dict[str, Mutant]:
+    """The mutants that no test and no type has killed."""
+    names = [name for name, end in ends.items() if end not in ("killed", "caught by type check")]
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        told = pool.map(lambda name: mutmut(workspace, "show", name), names)
+        return {name: mutant_of(name, diff) for name, diff in zip(names, told, strict=True)}
+
+
 def survivors_of(workspace: Path, package: str, ends: dict[str, str]) -> dict[str, Mutant]:
     """The mutants that live when all has been tried. Effects: `ends` says how those ended that were tried again."""
-    known = listed()
-    left = [name for name, end in ends.items() if end not in ("killed", "caught by type check")]
+    doubtful = doubtful_in(workspace, ends)
+    new = set(not_listed(doubtful.values()))
+    again = [
+        name
+        for name, mutant in doubtful.items()
+        if ends[name] != "survived" or (package in STARTS_CHILDREN and mutant in new)
+    ]
     with ThreadPoolExecutor(PROCESSES) as pool:
-        told = pool.map(lambda name: mutmut(workspace, "show", name), left)
-        doubtful = {name: mutant_of(name, diff) for name, diff in zip(left, told, strict=True)}
-        looked_at = {mutant for mutant in doubtful.values() if mutant in known or changes_only_wording(mutant)}
-        again = [
-            name
-            for name, mutant in doubtful.items()
-            if ends[name] != "survived" or (package in STARTS_CHILDREN and mutant not in looked_at)
-        ]
         ends.update(zip(again, pool.map(lambda name: try_again(workspace, package, name), again), strict=True))
     return {name: mutant for name, mutant in doubtful.items() if ends[name] not in ("killed", "timeout")}
+
+
+def meet_better_tests(workspace: Path) -> None:
+    """Effects: mutmut tries what lived in an earlier run and is not listed; the tests may be better than they were."""
+    ends = outcomes(workspace)
+    doubtful = doubtful_in(workspace, {name: end for name, end in ends.items() if end == "survived"})
+    new = set(not_listed(doubtful.values()))
+    again = [name for name, mutant in doubtful.items() if mutant in new]
+    if again:
+        mutmut(workspace, "run", "--max-children", str(PROCESSES), *again)
 
 
 def play(package: str, *, keep: bool) -> list[Mutant]:
@@ -159,6 +174,8 @@ def play(package: str, *, keep: bool) -> list[Mutant]:
     began = time.monotonic()
     workspace = make_workspace(package, keep=keep)
     mutmut(workspace, "run", "--max-children", str(PROCESSES))
+    if keep:
+        meet_better_tests(workspace)
     ends = outcomes(workspace)
     living = survivors_of(workspace, package, ends)
     new = not_listed(living.values())
@@ -190,7 +207,9 @@ def one_server() -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--keep", action="store_true", help="go on from what an earlier run found out")
+    parser.add_argument(
+        "--keep", action="store_true", help="go on from what an earlier run found out; its survivors are tried anew"
+    )
     parser.add_argument("packages", nargs="*", choices=list(TESTS), default=list(TESTS))
     wanted = parser.parse_args(arguments)
     # Whoever started it under a higher one meant that.

@@ -245,5 +245,5 @@ def _require_joinable(connection: Connection) -> None:
     if raw.autocommit and raw.info.transaction_status.name != "INTRANS":
         raise ValueError("the connection commits each statement by itself; open a transaction on it first")
     level = connection.get_isolation_level()
-    if level not in ("READ COMMITTED", "AUTOCOMMIT"):
+    if level != "READ COMMITTED":
         raise ValueError(f"the connection's transaction must be READ COMMITTED, found {level}")
