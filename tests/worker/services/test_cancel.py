@@ -116,6 +116,12 @@ def test_anyone_but_an_admin_is_refused(service: CommandService, outside: Outsid
     assert refused(service, outside, pending, user).reason is Reason.USER_NOT_ALLOWED
 
 
+def test_first_user_of_all_may_be_the_admin(service: CommandService, outside: Outside, pending: UUID) -> None:
+    outside.rows("INSERT INTO users VALUES (1, 'a', 'one more', 'admin')")
+    service.cancel(pending, 1)
+    assert outside.row("SELECT user_id FROM audit_events ORDER BY id DESC LIMIT 1") == {"user_id": 1}
+
+
 def test_any_other_environment_is_refused(service: CommandService, outside: Outside, pending: UUID) -> None:
     assert isinstance(refused(service, outside, pending, environment="mainnet"), EnvironmentNotAllowed)
 

@@ -18,6 +18,7 @@ from sim.postgres.template import sqlalchemy_url
 from tests.worker.services.conftest import ADMIN, REFERENCE_PROFILE, Outside
 from worker.contracts.commands import CommandId, CommandType, UserId
 from worker.contracts.errors import ProposalAlreadyDecided, Reason, Refusal, TransientError
+from worker.contracts.payloads import MAX_PAYLOAD_BYTES
 from worker.contracts.states import CommandStatus
 from worker.db.session import connect_autocommit, open_engine, transaction
 from worker.services.apply_profile import ApplyProfileService
@@ -187,6 +188,21 @@ def test_payload_outside_the_registry_is_refused_and_nothing_is_written(
         created(engine, draft_of(further, command_type=CommandType.PAUSE_MANAGED_ASSET))
     assert refusal.value.reason is reason
     assert outside.everything() == before
+
+
+@pytest.mark.parametrize(("surplus", "reason"), [(0, Reason.SCHEMA_VIOLATION), (1, Reason.PAYLOAD_TOO_LARGE)])
+def test_payload_may_have_just_as_many_bytes_as_the_bound(surplus: int, reason: Reason) -> None:
+    def draft(length: int) -> Draft:
+        return draft_of({"asset": "x" * length}, command_type=CommandType.PAUSE_MANAGED_ASSET)
+
+    with pytest.raises(Refusal) as refusal:
+        build_payload(draft(MAX_PAYLOAD_BYTES), None)
+    size = int(refusal.value.message.partition("found ")[2].partition(";")[0])
+    beside_the_name = size - MAX_PAYLOAD_BYTES
+    # At the bound it is read, and then it is the schema that has no asset of such a name.
+    with pytest.raises(Refusal) as refusal:
+        build_payload(draft(MAX_PAYLOAD_BYTES - beside_the_name + surplus), None)
+    assert refusal.value.reason is reason
 
 
 def test_audit_metadata_is_scrubbed(engine: Engine, outside: Outside) -> None:
