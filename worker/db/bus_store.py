@@ -122,14 +122,17 @@ RETURNING command_id
 
 _RESULT_WRITTEN = "'result_written', 'running', %(status)s, NULL::json"
 
+# Chosen in a step of its own: as a subquery of the update, some plans choose anew for each row, and the limit is lost.
 _EXPIRE = f"""
-WITH overdue AS (
-    UPDATE commands SET status = 'expired', finished_at = now(), updated_at = now(),
+WITH chosen AS MATERIALIZED (
+    SELECT id FROM commands WHERE status = 'pending' AND expires_at <= now()
+    ORDER BY created_at, id LIMIT {MAX_SWEEP} FOR UPDATE SKIP LOCKED
+), overdue AS (
+    UPDATE commands AS c SET status = 'expired', finished_at = now(), updated_at = now(),
         error_message = 'expiry/command_expired: the command was not claimed before its expiry; request it again'
-    WHERE id IN (
-        SELECT id FROM commands WHERE status = 'pending' AND expires_at <= now()
-        ORDER BY created_at, id LIMIT {MAX_SWEEP} FOR UPDATE SKIP LOCKED)
-    RETURNING id, command_id, expires_at
+    FROM chosen
+    WHERE c.id = chosen.id
+    RETURNING c.id, c.command_id, c.expires_at
 )
 INSERT INTO command_audit_log (command_id, event_type, status_from, status_to, worker_id, detail)
 SELECT command_id, 'expired', 'pending', 'expired', %(worker_id)s, json_build_object('expires_at', expires_at)

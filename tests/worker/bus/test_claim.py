@@ -13,6 +13,7 @@ from worker.bus.claim import MAX_CLAIM_TRIES, MAX_SWEEPS, claim_once, take_next
 from worker.bus.context import BusContext
 from worker.contracts.errors import Reason, TransientError
 from worker.db import bus_store
+from worker.db.session import execute
 
 FAILING_CLAIM = """
 CREATE SEQUENCE tries;
@@ -96,7 +97,12 @@ def test_overdue_commands_expire_while_the_next_one_is_taken(context: BusContext
     assert (outside.command(overdue)["status"], outside.log_of(overdue)) == ("expired", ["expired"])
 
 
-def test_one_sweep_expires_a_hundred_and_the_next_the_rest(context: BusContext, outside: Outside) -> None:
+@pytest.mark.parametrize("refused", [(), ("hashjoin", "mergejoin", "hashagg", "sort", "material")], ids=["any", "loop"])
+def test_one_sweep_expires_a_hundred_and_the_next_the_rest_by_whatever_plan(
+    context: BusContext, outside: Outside, refused: tuple[str, ...]
+) -> None:
+    for way in refused:
+        execute(context.connection, f"SET enable_{way} = off", {})
     for number in range(bus_store.MAX_SWEEP + 1):
         outside.put(subject=f"S{number}", expires="-1 second")
     left = "SELECT count(*) AS n FROM commands WHERE status = 'pending'"
