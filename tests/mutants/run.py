@@ -53,7 +53,18 @@ PYTEST = ("-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist")
 # The types are checked by `make test` as well: what mypy refuses never comes to a test.
 MYPY_CONFIG = "[mypy]\nstrict = true\nexplicit_package_bases = true\n"
 # Imported once, before a process is forked per mutant. No test module: collected twice, its ids are not the same.
-PRELOADED = "pytest\nsqlalchemy.dialects.postgresql.psycopg\npsycopg\nsim.stack.stack\nworker.bus.loop\n"
+PRELOADED = (
+    "pytest",
+    *(f"_pytest.{name}" for name in ("faulthandler", "helpconfig", "junitxml", "pastebin", "setuponly", "setupplan")),
+    *(f"_pytest.{name}" for name in ("skipping", "threadexception", "unittest", "unraisableexception", "warnings")),
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "psycopg",
+    "sim.stack.stack",
+    "worker.bus.loop",
+    "tests.mutants.frozen",
+)
+# Of the installed plugins one is needed; the imports of the others would take a third of a short run.
+PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p pytest_timeout"}
 
 CONFIG = """
 [tool.mutmut]
@@ -61,7 +72,7 @@ source_paths = ["worker"]
 only_mutate = ["worker/{package}/*"]
 also_copy = ["sim", "scripts", "README.md", "mypy.ini"]
 pytest_add_cli_args_test_selection = {tests}
-pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "tests.mutants.likeliest_first"]
+pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "tests.mutants.likeliest_first"]
 type_check_command = ["mypy", "worker/{package}", "--output", "json", "--config-file", "mypy.ini", \
 "--disable-error-code", "unused-ignore"]
 process_isolation = "forkserver"
@@ -92,7 +103,7 @@ def make_workspace(package: str, *, keep: bool) -> Path:
     config = CONFIG.format(package=package, tests=json.dumps(first))
     (workspace / "pyproject.toml").write_text(project + config, encoding="utf-8")
     (workspace / "mypy.ini").write_text(MYPY_CONFIG, encoding="utf-8")
-    (workspace / "preloaded.txt").write_text(PRELOADED, encoding="utf-8")
+    (workspace / "preloaded.txt").write_text("\n".join(PRELOADED), encoding="utf-8")
     return workspace
 
 
@@ -101,7 +112,7 @@ def mutmut(workspace: Path, *arguments: str) -> str:
     ended = subprocess.run(
         [str(BIN / "mutmut"), *arguments],
         cwd=workspace,
-        env={**os.environ, NOTICED: str(workspace / "noticed.txt")},
+        env={**os.environ, **PLUGINS, NOTICED: str(workspace / "noticed.txt")},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
