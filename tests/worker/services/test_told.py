@@ -46,6 +46,18 @@ def test_exchange_connection_is_told_by_its_kind(engine: Engine, outside: Outsid
     assert str(connection_id) not in refused.value.message
 
 
+@pytest.mark.parametrize(
+    ("environment", "told"), [("mainnet", "'mainnet'"), ("hunter2 " * 3, "str"), (None, "NoneType")]
+)
+def test_environment_is_told_where_it_is_no_longer_than_the_name_of_one(
+    engine: Engine, environment: Any, told: str
+) -> None:
+    with pytest.raises(Refusal) as refused:
+        ManagedStateService(engine).create_pause_command("ETH", ADMIN, environment=environment)
+    assert told in refused.value.message.replace(";", "").split()
+    assert "hunter2" not in refused.value.message
+
+
 @pytest.mark.parametrize(("typed", "found"), [(None, ""), (True, ""), ("eth", "eth")])
 def test_confirmation_that_is_no_text_counts_as_nothing_typed(
     engine: Engine, outside: Outside, typed: Any, found: str
