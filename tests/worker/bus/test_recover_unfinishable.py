@@ -1,5 +1,8 @@
 """A change on disk whose rows nobody can write before a person has put a file right keeps nobody else waiting."""
 
+import json
+from collections.abc import Callable
+from pathlib import Path
 from uuid import UUID
 
 import psycopg
@@ -25,12 +28,23 @@ def left_between_files_and_rows(world: World, verb: str) -> tuple[CreatedCommand
     return command, proposal_id
 
 
+def gone(file: Path) -> None:
+    file.unlink()
+
+
+def another_assets(file: Path) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), "asset": "BTC"}))
+
+
+@pytest.mark.parametrize("spoil", [gone, another_assets])
 @pytest.mark.parametrize("verb", ["request", "approve", "reject"])
-def test_change_whose_proposal_is_gone_waits_for_it_and_lets_others_by(world: World, verb: str) -> None:
+def test_change_whose_proposal_is_gone_waits_for_it_and_lets_others_by(
+    world: World, verb: str, spoil: Callable[[Path], None]
+) -> None:
     command, proposal_id = left_between_files_and_rows(world, verb)
     file = world.home.risk_proposal(proposal_id)
     whole = file.read_bytes()
-    file.unlink()
+    spoil(file)
 
     # More often than a command is begun, and each time only after its lease has run out.
     for _ in range(4):

@@ -178,8 +178,9 @@ def test_refused_dry_run_of_a_promotion_leaves_four_rows_too(
         "dry_run_promote_managed.dry_run_rejected",
         "result_written",
     ]
-    event = world.rows("SELECT event_type FROM audit_events WHERE command_id = %s", command_id)
-    assert [row["event_type"] for row in event] == ["managed.promotion_dry_run_failed"]
+    (event,) = world.rows("SELECT * FROM audit_events WHERE command_id = %s", command_id)
+    assert (event["event_type"], event["user_id"]) == ("managed.promotion_dry_run_failed", 23)
+    assert event["metadata"] == {"asset": fields["asset"], "reason": reason}
 
 
 def test_dry_run_of_a_promotion_from_its_expiry_on_is_refused(world: World) -> None:

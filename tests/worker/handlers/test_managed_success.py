@@ -226,6 +226,8 @@ def test_dry_run_of_a_promotion_leaves_four_rows_and_touches_no_file(world: Worl
         "result_written",
     ]
     assert world.events_of(command) == ["managed.promotion_dry_run_succeeded"]
+    (event,) = world.rows("SELECT metadata FROM audit_events WHERE event_type = 'managed.promotion_dry_run_succeeded'")
+    assert event["metadata"] == {"asset": "ETH", "proposal_id": str(proposal_id), "variant": "aggressive"}
     assert (world.files(), world.home.lock.exists()) == (before, False)
     assert world.result(command) == {
         "ok": True,

@@ -113,16 +113,28 @@ def test_words_and_evidence_are_judged_again(world: World, verb: str, further: d
     assert world.files() == before
 
 
-@pytest.mark.parametrize("positions", [None, {}, {"BTC": "1"}, {"ETH": "0"}])
-def test_release_that_keeps_what_nobody_knows_is_refused(world: World, positions: dict[str, str] | None) -> None:
-    world.bring_to("managed_active")
-    for known in filter(None, [positions]):
-        world.write_portfolio(known)
-
+def told_of_the_refused_release(world: World) -> str:
+    """What the release says that was to keep the holding of now; nothing has moved."""
     command_id = ask(world, "release", uuid4(), strategy="keep_frozen")
-
     assert world.command(command_id) == ("failed", "state/holding_unknown")
     assert world.state("ETH") == "managed_active"
+    (row,) = world.rows("SELECT error_message FROM commands WHERE command_id = %s", command_id)
+    return str(row["error_message"])
+
+
+@pytest.mark.parametrize("positions", [{}, {"BTC": "1"}, {"ETH": "0"}])
+def test_release_that_keeps_what_nobody_holds_is_refused(world: World, positions: dict[str, str]) -> None:
+    world.bring_to("managed_active")
+    world.write_portfolio(positions)
+
+    # Whoever has a portfolio must look for the position in it; whoever has none must start the bot.
+    assert "no position" in told_of_the_refused_release(world)
+
+
+def test_release_that_keeps_what_nobody_knows_is_refused(world: World) -> None:
+    world.bring_to("managed_active")
+
+    assert "no portfolio" in told_of_the_refused_release(world)
 
 
 def test_resume_from_its_expiry_on_is_refused(world: World) -> None:

@@ -182,6 +182,32 @@ def test_version_that_is_not_one_positive_integer_is_refused_without_repeating_i
     assert SECRET[:8] not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"profile_version": 3, "version": 4}, {"profile_version": "3", "version": "4"}),
+        ({"profile_version": -1}, {"profile_version": "-1"}),
+        ({"profile_version": SECRET, "version": True}, {"profile_version": "a str", "version": "a bool"}),
+    ],
+    ids=str,
+)
+def test_version_that_is_refused_is_told_by_its_number_or_its_kind(
+    fields: dict[str, Any], told: dict[str, str]
+) -> None:
+    with pytest.raises(Refusal) as caught:
+        profile_version(fields)
+
+    found = caught.value.message.rpartition("found ")[2]
+    assert dict(one.split(": ") for one in found.split(", ")) == told
+
+
+def test_dry_run_is_never_found_on_disk() -> None:
+    dry_runs = [handler for command_type, handler in HANDLERS.items() if not REGISTRY[command_type].changes_files]
+
+    assert len(dry_runs) == 2
+    assert [handler.is_applied(Home(Path("nowhere")), command()) for handler in dry_runs] == [False, False]
+
+
 def test_refused_outcome_names_the_reason_and_scrubs_the_sentence() -> None:
     dsn = "postgresql://trader:hunter2-Corr3ct@db.internal/gui"
 
