@@ -58,7 +58,9 @@ SPOILT: dict[str, tuple[str, str]] = {
     "gone": ("DELETE FROM config_profiles", "state/profile_not_found"),
     "archived": ("UPDATE config_profiles SET status = 'archived'", "state/profile_not_active"),
     "newer": ("UPDATE config_profiles SET version = 2", "state/profile_version_stale"),
-    "no object": ("UPDATE config_profiles SET config = '[]'", "validation/config_not_allowed"),
+    "array": ("UPDATE config_profiles SET config = '[]'", "validation/config_not_allowed"),
+    "null": ("UPDATE config_profiles SET config = 'null'", "validation/config_not_allowed"),
+    "number": ("UPDATE config_profiles SET config = '7'", "validation/config_not_allowed"),
     "unknown key": (
         f"UPDATE config_profiles SET config = '{json.dumps({**CONFIG, 'base_url': 'x'})}'",
         "validation/config_not_allowed",
