@@ -125,6 +125,39 @@ def test_sweep_tells_what_a_row_said_otherwise_than_its_file(world: World) -> No
     ]
 
 
+def test_sweep_goes_by_the_file_where_the_row_names_an_earlier_expiry(world: World) -> None:
+    proposal_id = world.proposed()
+    before = world.proposal_row(proposal_id)
+    world.edit_row(proposal_id, "expires_at = expires_at - interval '1 hour'")
+    files = world.files()
+    world.run()
+
+    assert (world.files(), world.events_of_nobody()) == (files, [DRIFT])
+    assert world.proposal_row(proposal_id)["expires_at"] == before["expires_at"]
+
+
+def test_sweep_of_an_expired_proposal_puts_its_row_right_as_well(world: World) -> None:
+    proposal_id = world.proposed()
+    document = world.proposal_row(proposal_id)["proposal_json"]
+    world.edit_row(proposal_id, "proposal_json = NULL")
+    world.advance(15 * MINUTE)
+    world.run()
+
+    assert world.events_of_nobody() == [DRIFT, EXPIRED]
+    assert world.differences() == ["managed_proposals.proposal_json: not the file's document"]
+    row = world.proposal_row(proposal_id)
+    assert (row["state"], row["proposal_json"]) == ("expired", document)
+
+
+def test_sweep_ends_an_open_proposal_before_its_time_where_its_request_came_to_nothing(world: World) -> None:
+    proposal_id = world.proposed()
+    world.rows("UPDATE commands SET status = 'failed' WHERE command_type = 'request_managed_proposal'")
+    world.edit_row(proposal_id, "state = 'proposal_pending'")
+    world.run()
+
+    assert (world.state("ETH"), world.proposal_row(proposal_id)["state"]) == ("frozen", "expired")
+
+
 @pytest.mark.parametrize("decide", ["approve", "reject"])
 def test_sweep_tells_which_decision_a_row_had_lost(world: World, decide: str) -> None:
     proposal_id = world.proposed()
