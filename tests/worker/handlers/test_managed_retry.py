@@ -93,6 +93,30 @@ def test_change_whose_rows_were_lost_is_finished_by_the_retry(world: World, name
     assert world.log_of(command)[:2] == ["started", "lease_taken_over"]
 
 
+FROM_WHERE: dict[str, str | None] = {
+    "request": "frozen",
+    "approve": "risk_proposed",
+    "reject": "risk_proposed",
+    "pause": "managed_active",
+    "resume": None,
+    "release": None,
+    "flag drift": None,
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_retry_without_a_history_says_from_where_the_asset_came_only_if_it_can_know(world: World, name: str) -> None:
+    make, moves = COMMANDS[name]
+    command = make(world)
+    run_until_the_database_fails(world)
+    world.rows("DELETE FROM managed_assets_history")
+    world.advance(2 * MINUTE)
+    world.run()
+
+    assert world.command(command) == ("succeeded", None)
+    assert world.history("ETH") == [(FROM_WHERE[name], moves[0][1]), *moves[1:]]
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_change_on_disk_succeeds_even_after_the_third_attempt(world: World, name: str) -> None:
     make, moves = COMMANDS[name]

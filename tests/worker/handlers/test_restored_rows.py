@@ -70,6 +70,18 @@ def test_rows_that_agree_are_not_said_to_be_written(world: World, state: str, re
     assert world.events_of_nobody() == []
 
 
+@pytest.mark.parametrize("has_file", [True, False])
+def test_decided_row_is_left_alone_though_the_files_say_that_its_proposal_is_open(world: World, has_file: bool) -> None:
+    proposal_id = world.proposed()
+    world.edit_row(proposal_id, "state = 'rejected', decision = 'rejected', decided_at = now()")
+    lost: dict[bool, Callable[[], object]] = {True: world.files, False: world.home.risk_proposal(proposal_id).unlink}
+    lost[has_file]()
+    before = world.proposal_row(proposal_id)
+
+    assert not restored(world, restore_row)
+    assert (world.proposal_row(proposal_id), world.events_of_nobody()) == (before, [])
+
+
 def test_history_that_is_lost_is_said_to_be_written_once(world: World) -> None:
     world.bring_to("paused")
     world.rows("DELETE FROM managed_assets_history")
