@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from tests.worker.managed_worlds import FAILING_HISTORY, MINUTE, NOW, WORKING_HISTORY, World
 from worker.bus.loop import step
-from worker.handlers.expire_proposals import restore_row
-from worker.handlers.restore_cache import restore_cache
+from worker.handlers.expire_proposals import find_strays, restore_row
+from worker.handlers.restore_cache import find_lagging, restore_cache
 from worker.readers.home import Home
 from worker.writers.home_lock import HomeLock, HomeLockNotHeld
 
@@ -97,6 +97,21 @@ def test_history_that_is_lost_is_said_to_be_written_once(world: World) -> None:
     }
     (row,) = world.rows("SELECT actor, event_type, metadata_json FROM managed_assets_history")
     assert row == {"actor": "worker", "event_type": DRIFT, "metadata_json": {"history_state": "frozen"}}
+
+
+@pytest.mark.parametrize(
+    ("state", "strays", "lagging"),
+    [("frozen", [], []), ("risk_proposed", ["ETH"], []), ("managed_active", [], ["ETH"])],
+)
+def test_look_without_the_lock_finds_what_is_lost_and_nothing_else(
+    world: World, state: str, strays: list[str], lagging: list[str]
+) -> None:
+    world.bring_to(state)
+    connection = world.context.connection
+    assert (find_strays(connection, world.home), find_lagging(connection, world.home)) == ([], [])
+    world.rows("DELETE FROM managed_proposals; DELETE FROM managed_assets_history")
+
+    assert (find_strays(connection, world.home), find_lagging(connection, world.home)) == (strays, lagging)
 
 
 @pytest.mark.parametrize("restore", [restore_row, restore_cache])
