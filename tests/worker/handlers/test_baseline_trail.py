@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from tests.worker.managed_worlds import ADMIN, MINUTE, World, finish
-from worker.bus.recover import MAX_ATTEMPTS
+from worker.bus.context import MAX_ATTEMPTS
 from worker.services.apply_baseline import ApplyBaselineService, RequestedHolding
 from worker.services.submission import CreatedCommand
 
