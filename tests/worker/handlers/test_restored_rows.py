@@ -101,7 +101,7 @@ def test_history_that_is_lost_is_said_to_be_written_once(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("state", "strays", "lagging"),
-    [("frozen", [], []), ("risk_proposed", ["ETH"], []), ("managed_active", [], ["ETH"])],
+    [("frozen", [], []), ("risk_proposed", ["ETH"], ["ETH"]), ("managed_active", [], ["ETH"])],
 )
 def test_look_without_the_lock_finds_what_is_lost_and_nothing_else(
     world: World, state: str, strays: list[str], lagging: list[str]
