@@ -1,0 +1,199 @@
+"""The connection of an actor: every BEGIN, statement and COMMIT on it is a step, and nothing above it knows.
+
+psycopg lets every wait for the server go through `Connection.wait`, every command of its own through `_exec_command`
+and every statement through `_start_query`; this class stands in those three places. It is handed to SQLAlchemy as the
+function that connects, so services and worker are as they are. Outside an actor it is a plain connection.
+"""
+
+import hashlib
+import inspect
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.abc import RV, PQGen
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.waiting import Ready, Wait
+
+from sim.schedule.gate import Done, Effect, Isolation, Verdict
+from sim.schedule.greenlets import ActorGone, GreenletSeat, current
+from sim.schedule.step import Statement, read_statement
+
+_IDLE = TransactionStatus.IDLE
+_ENDS = {"commit": Effect.COMMIT, "rollback": Effect.ROLLBACK, "begin": Effect.NONE}
+_LEAVES_NOTHING = frozenset(
+    {
+        *("begin", "commit", "rollback", "savepoint", "release"),
+        *("select", "select-for-update", "insert", "update", "delete", "merge"),
+    }
+)
+"""Verbs after which a session is as it was, once its transaction is over."""
+
+_ANSWER_BYTES = 65_536
+
+
+class GateConnection(psycopg.Connection[Any]):
+    """A psycopg connection whose steps are an actor's where an actor uses it.
+
+    `take_back` is asked at `close`: True keeps the session open for whoever connects next.
+    """
+
+    take_back: "Callable[[GateConnection], bool] | None" = None
+    leaves_nothing = True
+    """Whether nothing was said on it that would be seen by the next one on the same session."""
+
+    owner: GreenletSeat | None = None
+    """The actor that uses it, or used it last."""
+
+    _query: Any = None
+    _cursor: "psycopg.Cursor[Any] | None" = None
+    _effect: Effect | None = None
+    default_isolation = Isolation.READ_COMMITTED
+    """What a transaction of this session has that asks for nothing."""
+
+    _isolation = Isolation.READ_COMMITTED
+    _loses_reply = False
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """As psycopg's; in an actor the hub decides when it goes on."""
+        seat = current()
+        if seat is None or seat.is_abandoned or timeout is not None:
+            return super().wait(gen, interval, timeout)
+        seat.uses(self)
+        told = inspect.getgeneratorlocals(gen) if inspect.isgenerator(gen) else {}
+        owner = told.get("self")
+        self._cursor = owner if isinstance(owner, psycopg.Cursor) else None
+        self._query, self._effect = told.get("query"), None
+        try:
+            return self._driven(seat, gen)
+        except psycopg.Error as error:
+            if seat.is_abandoned:
+                raise ActorGone from error
+            self._did(seat, (error.sqlstate or type(error).__name__).encode())
+            raise
+
+    def close(self) -> None:
+        """Effects: the session is kept for the next one who connects, or ended where nobody takes it."""
+        if self.take_back is None or self.closed or not self.take_back(self):
+            super().close()
+
+    def hang_up(self) -> None:
+        """Effects: the connection is cut, as by a network that went away; the server sees its client gone."""
+        with socket.socket(fileno=os.dup(self.pgconn.socket)) as wire:
+            wire.shutdown(socket.SHUT_RDWR)
+
+    def _driven(self, seat: GreenletSeat, gen: PQGen[RV]) -> RV:
+        pid, descriptor = self.pgconn.backend_pid, self.pgconn.socket
+        try:
+            state = next(gen)
+            while True:
+                seat.wait_for(descriptor, pid, writable=state is not Wait.R)
+                if self._loses_reply:
+                    self._lose_reply(descriptor)
+                state = gen.send(Ready.R if state is Wait.R else Ready.RW)
+        except StopIteration as end:
+            self._did(seat, b"" if self._cursor is None else _digest(self._cursor))
+            if seat.is_abandoned:
+                raise ActorGone from None
+            returned: RV = end.value
+            return returned
+
+    def _exec_command(self, command: Any, *rest: Any, **named: Any) -> PQGen[Any]:
+        seat = current()
+        if seat is not None and not seat.is_abandoned:
+            statement = read_statement(_text(command, self))
+            self._park(seat, statement)
+        return (yield from super()._exec_command(command, *rest, **named))
+
+    def _start_query(self) -> PQGen[None]:
+        seat = current()
+        yield from super()._start_query()
+        if seat is None or seat.is_abandoned:
+            return
+        if self._effect is not None:  # the BEGIN that psycopg has just sent was a step of its own
+            self._did(seat, b"")
+        statement = read_statement(_text(self._query, self))
+        if statement.verb not in _LEAVES_NOTHING or statement.keeps_in_session:
+            self.leaves_nothing = False
+        self._park(seat, statement)
+
+    def _park(self, seat: GreenletSeat, statement: Statement) -> None:
+        effect = self._effect_of(statement)
+        verdict = seat.park(statement.verb, statement.target, effect)
+        if statement.isolation is not None:
+            self._isolation = Isolation(statement.isolation)
+            if self.pgconn.transaction_status is _IDLE and statement.verb == "set":
+                self.default_isolation = self._isolation
+        self._effect = effect
+        if verdict is Verdict.CUT:
+            self.hang_up()
+        self._loses_reply = verdict is Verdict.DROP_REPLY
+
+    def _effect_of(self, statement: Statement) -> Effect:
+        if statement.verb in _ENDS:
+            return Effect.WRITE if statement.target else _ENDS[statement.verb]
+        if statement.only_reads:
+            return Effect.READ
+        is_alone = self.autocommit and self.pgconn.transaction_status is _IDLE
+        return Effect.COMMIT if is_alone else Effect.WRITE
+
+    def _did(self, seat: GreenletSeat, result: bytes) -> None:
+        if self._effect is None:
+            return
+        in_transaction = self.pgconn.transaction_status is not _IDLE
+        seat.did(Done(effect=self._effect, result=result, in_transaction=in_transaction, isolation=self._isolation))
+        self._effect = None
+        if not in_transaction:
+            self._isolation = self.default_isolation
+
+    def _lose_reply(self, descriptor: int) -> None:
+        self._loses_reply = False
+        with socket.socket(fileno=os.dup(descriptor)) as wire:
+            # The server has carried the step out when it says anything; what it says is thrown away.
+            wire.recv(_ANSWER_BYTES)
+            wire.shutdown(socket.SHUT_RDWR)
+
+
+def _text(query: Any, connection: psycopg.Connection[Any]) -> str:
+    match query:
+        case str():
+            return query
+        case bytes():
+            return query.decode(errors="replace")
+        case sql.Composable():
+            return query.as_string(connection)
+        case _:
+            return "statement"
+
+
+def _digest(cursor: psycopg.Cursor[Any]) -> bytes:
+    """What the cursor's results say, in 16 bytes; numbers that a sequence gave are left out (see `sessions`)."""
+    results: Sequence[Any] = cursor._results
+    hashed = hashlib.blake2b(digest_size=16)
+    for result in results:
+        hashed.update(result.command_status or b"")
+        if result.status == ExecStatus.TUPLES_OK:
+            masked = _drawn_columns(result)
+            for row in range(result.ntuples):
+                for column in range(result.nfields):
+                    if column not in masked:
+                        value = result.get_value(row, column)
+                        hashed.update(b"\0" if value is None else b"\1%d:" % len(value) + value)
+    return hashed.digest()
+
+
+drawn_from_sequences: set[tuple[int, int]] = set()
+"""Columns that a sequence fills, as (table's oid, column's number); known once a database was looked at."""
+
+
+def _drawn_columns(result: Any) -> set[int]:
+    if not drawn_from_sequences:
+        return set()
+    return {
+        column
+        for column in range(result.nfields)
+        if (result.ftable(column), result.ftablecol(column)) in drawn_from_sequences
+    }

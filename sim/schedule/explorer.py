@@ -1,0 +1,279 @@
+"""Explores a race: runs its body once for each order that can still show something new, and counts what came of it.
+
+    exploration = explore(subject, settings, scenario="folder/test_x.py::test_y")
+
+A `Subject` is a body that can be run again and again from the same state; see `sim.stack.rehearsal` and `sql_actor`.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+from sim.errors import SimError
+from sim.schedule.choice import Schedule
+from sim.schedule.gate import Seat, Trace
+from sim.schedule.hub import Choose, Cut, Hub
+from sim.schedule.ledger import Ledger
+from sim.schedule.outcome import Outcome, unknown
+from sim.schedule.race import Race
+from sim.schedule.replay import Replay
+from sim.schedule.search import Search
+from sim.schedule.settings import Settings
+from sim.schedule.tell import tell_failure
+from sim.schedule.token import Token, scenario_mark
+
+
+class Subject(Protocol):
+    """Something with a race in it, which can be played again."""
+
+    @property
+    def hub(self) -> Hub:
+        """What runs its actors."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """What follows the state of its database and files; there once the first run has come to its race."""
+        ...
+
+    def put_back(self) -> None:
+        """Effects: everything is as it was before the first run, or as it was when that came to its race."""
+        ...
+
+    def run(self, conductor: "Conductor") -> None:
+        """Effects: the body has run; it calls `conductor.conduct` once, by a race.
+
+        Raises: whatever the body raises when something does not hold; `Cut` from `conduct`, passed on.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Found:
+    """One outcome: how everybody came out. `ends` counts the final states with it, `schedule` is its shortest order."""
+
+    words: str
+    ends: int
+    schedule: Schedule
+
+
+@dataclass(slots=True, kw_only=True)
+class Exploration:
+    """What an exploration did, and what it found."""
+
+    scenario: str
+    runs: int = 0
+    """Schedules that were begun; a run is cut where all that could follow is known."""
+    ends: int = 0
+    """Schedules that were run to the end of the body."""
+    states: int = 0
+    steps: int = 0
+    foretold: int = 0
+    orders: int | None = None
+    """Feasible orders, by the finished graph of states; None where it is not finished."""
+    is_complete: bool = False
+    strategy: str = "depth-first, pruned by state"
+    seconds: float = 0.0
+    reach: str = ""
+    reached: int = 0
+    """Runs in which what the race is to prove was reached."""
+    outcomes: list[Found] = field(default_factory=list)
+    actors: tuple[str, ...] = ()
+
+    def token_of(self, found: Found) -> str:
+        """The token that plays this outcome."""
+        return str(Token(scenario_mark(self.scenario), found.schedule))
+
+
+@dataclass(slots=True)
+class Conductor:
+    """Stands between a body and the hub for one run."""
+
+    subject: Subject
+    choose: Choose
+    search: Search | None = None
+    race: Race | None = None
+    trace: Trace = field(default_factory=Trace)
+    node_key: tuple[bytes, ...] | None = None
+
+    def conduct(self, race: Race, seats: Sequence[Seat]) -> tuple[Trace, dict[str, Outcome]]:
+        """What happened and how everybody came out. Raises: `Cut`; `SimError` (`schedule/…`)."""
+        if self.race is not None:
+            raise SimError("schedule/second_race", "a scenario has one race; split it, or put all actors into one")
+        self.race = race
+        hub, ledger = self.subject.hub, self.subject.ledger
+        if self.search is not None:
+            ledger.begin()
+        hub.on_step = None if self.search is None else ledger.on_step
+        try:
+            hub.run(seats, self.choose)
+        finally:
+            self.trace = hub.trace
+        if self.search is not None:
+            self.node_key = self.search.end(hub.standings).key
+        return hub.trace, {name: one.report.outcome or unknown() for name, one in hub.standings.items()}
+
+
+class Fallen:
+    """A block whose error is kept and not passed on; a `Cut` or the harness's own errors are passed on."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if isinstance(error, Exception) and not isinstance(error, SimError):
+            self.error = error
+            return True
+        return False
+
+
+@dataclass(slots=True)
+class Explorer:
+    """One exploration of one subject."""
+
+    subject: Subject
+    settings: Settings
+    scenario: str
+    progress: Callable[[Exploration], None] = lambda _: None
+    result: Exploration = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.result = Exploration(scenario=self.scenario)
+
+    def explore(self) -> Exploration:
+        """What was found.
+
+        Raises: what the body raises in some order, with the shortest such order told in notes; `SimError`
+        (`schedule/vacuous`) when no order reached what the race is to prove, `schedule/…` otherwise.
+        """
+        started = time.perf_counter()
+        search = self._search(self.settings.depth)
+        try:
+            self._run_all(search)
+        finally:
+            self._sum_up(search)
+            self.result.seconds = time.perf_counter() - started
+        if self.result.reached == 0:
+            raise SimError(
+                "schedule/vacuous",
+                f"in none of {self.result.runs} runs {self.result.reach}: the race proves nothing. Let the actors meet, or "
+                "say with `reaches` what the race is to show",
+            )
+        return self.result
+
+    def _search(self, max_preemptions: int | None) -> Search:
+        settings = self.settings
+        return Search(
+            self.subject.ledger, max_preemptions=max_preemptions, shard=settings.shard, shards=settings.shards
+        )
+
+    def _run_all(self, search: Search) -> None:
+        for _ in range(self.settings.budget):
+            plan = search.next_plan()
+            if plan is None:
+                self.result.is_complete = search.max_preemptions is None and search.shards == 1
+                return
+            search.begin(plan)
+            conductor = Conductor(self.subject, search.choose, search)
+            try:
+                self._run(conductor)
+            except Cut:
+                pass
+            except BaseException as error:
+                self._explain(error, conductor)
+                raise
+            else:
+                self._ended(search, conductor)
+            self.progress(self.result)
+
+    def _run(self, conductor: Conductor) -> None:
+        self.result.runs += 1
+        self.subject.put_back()
+        try:
+            self.subject.run(conductor)
+        finally:
+            self.result.steps += len(conductor.trace.taken)
+            if conductor.race is not None:
+                reach = conductor.race.reaches
+                self.result.reach = reach.words
+                self.result.reached += reach.when(conductor.trace)
+                self.result.actors = tuple(one.name for one in conductor.race.entrants)
+
+    def _ended(self, search: Search, conductor: Conductor) -> None:
+        if conductor.race is None or conductor.node_key is None:
+            raise SimError("schedule/no_race", "the scenario has no race: enter `stack.race()` and start actors in it")
+        self.result.ends += 1
+        search.graph.nodes[conductor.node_key].end = conductor.race.outcomes()
+
+    def _sum_up(self, search: Search) -> None:
+        result, graph = self.result, search.graph
+        result.states, result.foretold = len(graph.nodes), search.foretold
+        if result.is_complete:
+            result.orders = graph.count_orders()
+        shortest = graph.fewest_preemptions()
+        counts = Counter(node.end for node in graph.ends() if node.end is not None)
+        found: dict[str, Found] = {}
+        for key, options in shortest.items():
+            words = graph.nodes[key].end
+            if words is not None:
+                schedule = graph.schedule_of(options)
+                if words not in found or schedule.preemptions < found[words].schedule.preemptions:
+                    found[words] = Found(words, counts[words], schedule)
+        result.outcomes = sorted(found.values(), key=lambda one: (one.schedule.preemptions, one.words))
+
+    def _explain(self, error: BaseException, conductor: Conductor) -> None:
+        """Effects: notes on `error` tell the order in which it came, the shortest that was found, and how to repeat it."""
+        if isinstance(error, KeyboardInterrupt) or not conductor.trace.taken:
+            return
+        trace = conductor.trace
+        if self.settings.shrinks and isinstance(error, AssertionError):
+            trace = self._shrunk(trace)
+        token = Token(scenario_mark(self.scenario), trace.schedule)
+        for line in tell_failure(trace, token=str(token), scenario=self.scenario):
+            error.add_note(line)
+
+    def _shrunk(self, trace: Trace) -> Trace:
+        """The order with the fewest preemptions in which the body fails, as far as a bounded search finds one."""
+        for bound in range(trace.schedule.preemptions):
+            search = self._search(bound)
+            for _ in range(MAX_SHRINKING_RUNS):
+                plan = search.next_plan()
+                if plan is None:
+                    break
+                search.begin(plan)
+                conductor = Conductor(self.subject, search.choose, search)
+                self.subject.put_back()
+                try:
+                    with Fallen() as fallen:
+                        self.subject.run(conductor)
+                except Cut:
+                    continue
+                if fallen.error is not None:
+                    return conductor.trace
+                self._ended(search, conductor)
+        return trace
+
+
+MAX_SHRINKING_RUNS = 200
+"""Runs for each bound on preemptions while a failure is made shorter."""
+
+
+def replay(subject: Subject, schedule: Schedule) -> Trace:
+    """What one order did.
+
+    Raises: what the body raises; `SimError` (`schedule/step_gone`, `schedule/option_gone`) where the token does not fit.
+    """
+    player = Replay(schedule)
+    conductor = Conductor(subject, player.choose)
+    subject.put_back()
+    subject.run(conductor)
+    player.require_used_up()
+    return conductor.trace

@@ -1,0 +1,171 @@
+"""The gate: what passes between an actor and the hub. One protocol for a greenlet and for a process.
+
+An actor runs until it is about to make a step, says which (`Report.next`), and waits for a verdict. The hub gives one
+actor at a time a verdict; that one makes its step and what follows it in its own code, up to its next step or its end.
+A step may turn out to wait for another actor: then `settle` returns None, and the hub asks the server who blocks whom.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from sim.schedule.choice import Choice, Option, Schedule
+from sim.schedule.outcome import Outcome
+from sim.schedule.step import Step
+
+
+class Verdict(StrEnum):
+    """What the hub says to an actor that waits at its gate."""
+
+    GO = "go"
+    KILL = "kill"
+    """Die here, before the step: no `finally`, no rollback by the client."""
+    CUT = "cut"
+    """The connection is cut here, before the step."""
+    DROP_REPLY = "drop-reply"
+    """The step reaches the server, its answer does not come back: the connection is cut once the server has done it."""
+
+
+class Effect(StrEnum):
+    """What a step can have changed for others."""
+
+    NONE = "none"
+    """Nothing, nor does anything that others do change what it does: BEGIN."""
+    READ = "read"
+    """Nothing; what it saw is the committed state and the actor's own writes."""
+    WRITE = "write"
+    """Rows, locks or sequences, inside a transaction that is open."""
+    COMMIT = "commit"
+    """What is committed."""
+    ROLLBACK = "rollback"
+    """Locks are free again; nothing is committed."""
+    FILE = "file"
+    """Files or a file's lock."""
+    OTHER = "other"
+    """Anything."""
+
+
+class Isolation(StrEnum):
+    """What an open transaction reads."""
+
+    READ_COMMITTED = "read committed"
+    SNAPSHOT = "repeatable read"
+    SERIALIZABLE = "serializable"
+
+
+@dataclass(slots=True, kw_only=True)
+class Done:
+    """A step that is over. `result` stands for all that the actor learnt from it: rows, or an SQLSTATE."""
+
+    effect: Effect
+    result: bytes = b""
+    in_transaction: bool = False
+    isolation: Isolation = Isolation.READ_COMMITTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """The lock of a file that a step needs: `what` names the file, the others are asked anew at every moment."""
+
+    what: str
+    is_met: Callable[[], bool]
+    held_by: Callable[[], str | None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """Where an actor stands: at the gate of step `next`, or at its end with an `outcome`.
+
+    `done` is the step before, None at the first gate. `effect` is what the step to come can change. `need` is what it
+    needs that no server knows of: the lock of a file.
+    """
+
+    next: Step | None = None
+    outcome: Outcome | None = None
+    done: Done | None = None
+    effect: Effect = Effect.OTHER
+    need: Need | None = None
+
+
+class Seat(Protocol):
+    """One actor as the hub drives it."""
+
+    @property
+    def name(self) -> str:
+        """The actor's name, which is its own within a race."""
+        ...
+
+    @property
+    def backend_pid(self) -> int | None:
+        """The server's process that works for the step in progress; None where none does."""
+        ...
+
+    def owns(self, backend_pid: int) -> bool:
+        """Whether that process of the server works, or worked last, for this actor."""
+        ...
+
+    def open(self) -> Report:
+        """Where the actor stands after its own code before the first step has run."""
+        ...
+
+    def proceed(self, verdict: Verdict) -> None:
+        """Effects: the actor at its gate is told; what comes of it is asked with `settle`."""
+        ...
+
+    def settle(self, timeout_s: float) -> Report | None:
+        """Where the actor stands once its step is over, or None if that takes longer than `timeout_s`."""
+        ...
+
+    def abandon(self, timeout_s: float) -> bool:
+        """Whether the actor is gone; False while its statement still waits after `timeout_s`, to be asked again.
+
+        Effects: its open transactions are undone, and nothing that it does while ending is a step.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """One step of a schedule that was run: what was chosen of what, and how it went.
+
+    The first of `options` was the default, and its step `default_step`. `blocked_by` are those it had to wait for.
+    """
+
+    option: Option
+    options: tuple[Option, ...]
+    step: Step
+    default_step: Step
+    blocked_by: tuple[str, ...] = ()
+    result: bytes = b""
+
+    @property
+    def is_preemption(self) -> bool:
+        """Whether it was not the default."""
+        return self.option != self.options[0]
+
+
+@dataclass(slots=True)
+class Trace:
+    """Everything one schedule did, in order."""
+
+    taken: list[Taken] = field(default_factory=list)
+    waits: list[tuple[str, str]] = field(default_factory=list)
+    """Who waited for whom, in order of the waits' beginnings."""
+    deadlocks: list[tuple[str, ...]] = field(default_factory=list)
+    """The cycles that were met, each as the actors in it."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """The order that was run."""
+        return Schedule(tuple(Choice(one.default_step, one.option) for one in self.taken if one.is_preemption))
+
+    def place_of(self, actor: str, verb: str, target: str = "", ordinal: int = 1) -> int | None:
+        """Where in the order that step was made; None where it was not."""
+        wanted = Step(actor, verb, target, ordinal)
+        return next((place for place, taken in enumerate(self.taken) if taken.step == wanted), None)
+
+    def is_before(self, first: Step, second: Step) -> bool:
+        """Whether both steps were made, the first one earlier."""
+        places = [next((n for n, taken in enumerate(self.taken) if taken.step == step), None) for step in (first, second)]
+        return places[0] is not None and places[1] is not None and places[0] < places[1]

@@ -1,0 +1,194 @@
+"""Fast mode: an actor is a greenlet of this thread. Its code runs unchanged; what it calls parks it at the gate.
+
+`current()` is the actor whose code is running, or None for the story and the hub: hooks ask it and stay out of the way
+of everybody else.
+"""
+
+import contextvars
+import select
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import greenlet
+
+from sim.errors import SimError
+from sim.schedule.gate import Done, Effect, Report, Verdict
+from sim.schedule.outcome import Outcome, raised, succeeded, unknown
+from sim.schedule.step import Ordinals
+from sim.witness.audit import acting_as
+
+PATIENCE_S = 0.00015
+"""How long a statement may take before the server is asked whether it waits; most have answered by then."""
+
+
+class ActorGone(BaseException):
+    """Raised inside an actor that was abandoned, so that its code ends. No `except Exception` catches it."""
+
+
+class GreenletSeat:
+    """One actor: a call that is run in a greenlet of its own."""
+
+    def __init__(
+        self,
+        name: str,
+        call: Callable[..., Any],
+        arguments: tuple[Any, ...] = (),
+        named: Mapping[str, Any] | None = None,
+        *,
+        acting: str | None = None,
+    ) -> None:
+        self._name = name
+        self._call, self._arguments, self._named = call, arguments, dict(named or {})
+        self._acting = acting
+        self._ordinals = Ordinals(name)
+        self._greenlet = greenlet.greenlet(self._run)
+        self._greenlet.gr_context = contextvars.copy_context()
+        self._hub: Any = None
+        self._thread = threading.get_ident()
+        self._report: Report | None = None
+        self._done: Done | None = None
+        self._busy_on: int | None = None
+        self._connections: list[Any] = []
+        self._pid: int | None = None
+        self._ended = False
+        self.is_abandoned = False
+        self.is_dead = False
+        """Killed: its code is never run again, not even to clean up."""
+        self.label: str | None = None
+        """What the next steps are called instead of by their verb and table; for steps that have names of their own."""
+        self.draws = 0
+        """Random bytes drawn so far, by which the next ones are told."""
+
+    # As the hub sees it.
+
+    @property
+    def name(self) -> str:
+        """The actor's name."""
+        return self._name
+
+    @property
+    def backend_pid(self) -> int | None:
+        """The server's process that works for the step in progress."""
+        return self._pid
+
+    def owns(self, backend_pid: int) -> bool:
+        """Whether that process of the server works, or worked last, for this actor."""
+        return any(one.owner is self and one.pgconn.backend_pid == backend_pid for one in self._connections)
+
+    def open(self) -> Report:
+        """Where the actor stands before its first step. Raises: `SimError` (`schedule/no_gate`) when it gets nowhere."""
+        self._hub = self._greenlet.parent = greenlet.getcurrent()
+        _seats[self._greenlet] = self
+        self._switch()
+        if self._report is None:
+            raise SimError("schedule/no_gate", f"{self._name} waits for a server outside every step")
+        return self._report
+
+    def proceed(self, verdict: Verdict) -> None:
+        """Effects: the actor makes its step, or as much of it as it can without waiting; or it is killed before it."""
+        self._report = None
+        if verdict is Verdict.KILL:
+            self._kill()
+        else:
+            self._switch(verdict)
+
+    def settle(self, timeout_s: float) -> Report | None:
+        """The report after the step, or None while the server has not answered within `timeout_s`."""
+        while self._report is None:
+            if not select.select([self._busy_on], [], [], timeout_s)[0]:
+                return None
+            self._switch(True)
+        return self._report
+
+    def abandon(self, timeout_s: float) -> bool:
+        """Whether the actor is gone; see `Seat`. Effects: its code ends where it stands."""
+        self.is_abandoned = True
+        if self._ended or self.is_dead or self._hub is None:
+            return True
+        if self._report is None and self._busy_on is not None:
+            if not select.select([self._busy_on], [], [], timeout_s)[0]:
+                return False
+            self._switch(True)
+            if self._busy_on is not None:
+                return False
+        if not self._ended:
+            self._greenlet.throw(ActorGone())
+        return self._ended
+
+    def _kill(self) -> None:
+        """Effects: the actor is as good as a dead process: its sockets are closed, its code never runs again."""
+        self.is_dead = True
+        for connection in self._connections:
+            if connection.owner is self and not connection.closed:
+                connection.hang_up()
+        self._report = Report(outcome=unknown(), done=self._done)
+
+    # As the actor's own code sees it, through the hooks.
+
+    def park(self, verb: str, target: str, effect: Effect, **told: Any) -> Verdict:
+        """What the hub says once this step's turn has come. Raises: `ActorGone`."""
+        if self.is_abandoned:
+            return Verdict.GO
+        self._require_own_thread(verb, target)
+        if self.label is not None:
+            verb, target = self.label, ""
+        done, self._done = self._done, None
+        self._report = Report(next=self._ordinals.next(verb, target), done=done, effect=effect, **told)
+        verdict: Verdict = self._hub.switch()
+        return verdict
+
+    def did(self, done: Done) -> None:
+        """Effects: the step that was let through is over, and this came of it."""
+        self._done = done
+
+    def uses(self, connection: Any) -> None:
+        """Effects: the connection is known as the actor's; a killed actor's connections are cut."""
+        if connection.owner is not self:
+            connection.owner = self
+            self._connections.append(connection)
+
+    def wait_for(self, descriptor: int, pid: int, *, writable: bool) -> None:
+        """Effects: returns when the server has said something (or can be told more, if `writable`)."""
+        writers = [descriptor] if writable else []
+        readable, can_write, _ = select.select([descriptor], writers, [], PATIENCE_S)
+        while not readable and not can_write:
+            self._busy_on, self._pid = descriptor, pid
+            readable = self._hub.switch()
+        self._busy_on = self._pid = None
+
+    def _require_own_thread(self, verb: str, target: str) -> None:
+        if threading.get_ident() != self._thread:
+            raise SimError(
+                "schedule/foreign_thread",
+                f"{self._name} came to {verb} {target} in a thread of its own; one thread of an actor can be directed, "
+                "so let the actor do it itself or make the second thread an actor",
+            )
+
+    def _switch(self, *given: Any) -> None:
+        self._greenlet.switch(*given)
+
+    def _run(self, *_: object) -> None:
+        outcome = self._outcome()
+        self._ended = True
+        _seats.pop(self._greenlet, None)
+        self._report = Report(outcome=outcome, done=self._done)
+
+    def _outcome(self) -> Outcome:
+        try:
+            with acting_as(self._acting or self._name):
+                return succeeded(self._call(*self._arguments, **self._named))
+        except ActorGone as gone:
+            return unknown(gone)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the actor ends here, and its error is its outcome
+            return raised(error)
+
+
+_seats: dict[Any, GreenletSeat] = {}
+
+
+def current() -> GreenletSeat | None:
+    """The actor whose code is running."""
+    return _seats.get(greenlet.getcurrent()) if _seats else None

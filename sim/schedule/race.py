@@ -1,0 +1,131 @@
+"""A race as a story tells it: who starts, and how each came out.
+
+    with stack.race() as race:
+        approval = race.start(stack.operator("day").approve, proposal, "balanced")
+        rejection = race.start(stack.operator("night").reject, proposal, reason="spread too wide")
+    winner, loser = race.winner_and_loser()
+
+Inside the block nobody moves yet. At its end all run until each has ended, in the order that the director wants.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from sim.errors import SimError
+from sim.schedule.gate import Seat, Trace
+from sim.schedule.greenlets import GreenletSeat
+from sim.schedule.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What must have happened in at least one order, or the race proves nothing. `when` judges one order."""
+
+    words: str
+    when: Callable[[Trace], bool]
+
+
+SOMEBODY_WAITED = Reach("somebody waited for somebody", lambda trace: bool(trace.waits))
+"""What a race must reach unless it says otherwise."""
+
+
+@dataclass(slots=True)
+class Entrant:
+    """One who takes part. `outcome` is there once the race is over."""
+
+    name: str
+    seat: Seat = field(repr=False)
+    _outcome: Outcome | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it came out. Raises: `SimError` (`schedule/not_over`) inside the block of the race."""
+        if self._outcome is None:
+            raise SimError("schedule/not_over", f"{self.name} has not run yet; ask after the block of the race")
+        return self._outcome
+
+    @property
+    def value(self) -> Any:
+        """What its call returned. Raises: the call's own error, where it raised one."""
+        if self.outcome.error is not None:
+            raise self.outcome.error
+        return self.outcome.value
+
+    def ended(self, outcome: Outcome) -> None:
+        """Effects: this is how it came out."""
+        self._outcome = outcome
+
+
+Conduct = Callable[["Race", Sequence[Seat]], "tuple[Trace, dict[str, Outcome]]"]
+"""Runs the seats of a race to their ends."""
+
+
+class Race:
+    """One race, to be entered inside its block. `reaches` is what it is to prove."""
+
+    def __init__(self, conduct: Conduct, *, reaches: Reach = SOMEBODY_WAITED) -> None:
+        self._conduct = conduct
+        self.reaches = reaches
+        self.entrants: list[Entrant] = []
+        self._trace: Trace | None = None
+
+    def start(self, call: Callable[..., Any], *arguments: Any, name: str | None = None, **named: Any) -> Entrant:
+        """Somebody who will make this call. Without a `name` it is called as whom the method belongs to."""
+        real = getattr(call, "real_call", call)
+        owner = getattr(getattr(real, "__self__", None), "name", None)
+        chosen = self._free_name(name or (owner if isinstance(owner, str) else getattr(real, "__name__", "actor")))
+        return self.enter(GreenletSeat(chosen, real, arguments, named))
+
+    def enter(self, seat: Seat) -> Entrant:
+        """Somebody who takes part by a seat of its own: a process, a list of SQL steps."""
+        if self._trace is not None:
+            raise SimError("schedule/race_over", f"{seat.name} comes too late, the race is over; start it in the block")
+        entrant = Entrant(seat.name, seat)
+        self.entrants.append(entrant)
+        return entrant
+
+    @property
+    def trace(self) -> Trace:
+        """What happened, step by step. Raises: `SimError` (`schedule/not_over`) inside the block."""
+        if self._trace is None:
+            raise SimError("schedule/not_over", "the race has not run yet; ask after its block")
+        return self._trace
+
+    @property
+    def reached(self) -> bool:
+        """Whether this order has what the race is to prove."""
+        return self.reaches.when(self.trace)
+
+    def winner_and_loser(self) -> tuple[Entrant, Entrant]:
+        """The one of two that succeeded, and the one that did not.
+
+        Raises: `AssertionError` when it was not exactly one.
+        """
+        won = [one for one in self.entrants if one.outcome.succeeded]
+        lost = [one for one in self.entrants if not one.outcome.succeeded]
+        told = ", ".join(f"{one.name} {one.outcome}" for one in self.entrants)
+        assert (len(won), len(lost)) == (1, 1), f"expected one winner and one loser, found: {told}"
+        return won[0], lost[0]
+
+    def outcomes(self) -> str:
+        """How everybody came out, in one line."""
+        return "; ".join(f"{one.name} {one.outcome}" for one in self.entrants)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            return
+        self._trace, outcomes = self._conduct(self, [one.seat for one in self.entrants])
+        for entrant in self.entrants:
+            entrant.ended(outcomes[entrant.name])
+
+    def _free_name(self, wanted: str) -> str:
+        taken = {one.name for one in self.entrants}
+        names = (wanted if number == 1 else f"{wanted}{number}" for number in range(1, len(taken) + 2))
+        return next(name for name in names if name not in taken)

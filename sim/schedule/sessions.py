@@ -1,0 +1,94 @@
+"""The director's side of one database: actors' sessions, kept open from one schedule to the next, and who waits for whom.
+
+    sessions = Sessions(address, signals=server.supports_signals)
+    engine = open_engine(url_of(address), application_name="gui", connect=sessions.connect)
+    …
+    sessions.close()
+"""
+
+from types import TracebackType
+from typing import Any, Self
+
+from psycopg.pq import TransactionStatus
+
+from sim.postgres.address import DatabaseAddress
+from sim.schedule.connection import GateConnection
+from sim.schedule.gate import Isolation
+from sim.schedule.monitor import Monitor
+from sim.schedule.stopping import Stopper
+
+DEADLOCK_TIMEOUT_MS = 100
+"""After so long a session that waits looks for a deadlock. Till then it has long been stopped (0.3 ms, measured); the
+one that is told of a deadlock is woken, and so is the first to look."""
+
+MAX_KEPT = 32
+"""Sessions that are kept open for one database."""
+
+
+class Sessions:
+    """One database's sessions. `stopper` is None where signals do not reach the server's processes."""
+
+    def __init__(self, address: DatabaseAddress, *, signals: bool) -> None:
+        self.address = address
+        self.monitor = Monitor(address)
+        self.stopper = Stopper() if signals else None
+        self._kept: dict[Any, list[GateConnection]] = {}
+        self._out: dict[int, tuple[Any, GateConnection]] = {}
+
+    def connect(self, *arguments: Any, **named: Any) -> GateConnection:
+        """A connection as `psycopg.connect` would make it, on a session that was used before where there is one."""
+        key = (arguments, tuple(sorted((name, str(value)) for name, value in named.items())))
+        kept = self._kept.setdefault(key, [])
+        while kept:
+            connection = kept.pop()
+            if not connection.closed and not connection.broken:
+                break
+        else:
+            connection = self._new(*arguments, **named)
+        self._out[id(connection)] = (key, connection)
+        return connection
+
+    def close(self) -> None:
+        """Effects: every session is closed, every process goes on."""
+        if self.stopper is not None:
+            self.stopper.close()
+        everyone = [one for kept in self._kept.values() for one in kept] + [one for _, one in self._out.values()]
+        for connection in everyone:
+            connection.take_back = None
+            connection.close()
+        self._kept.clear()
+        self._out.clear()
+        self.monitor.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _new(self, *arguments: Any, **named: Any) -> GateConnection:
+        # psycopg prepares a statement at its fifth use; the steps would then depend on how often it was used before.
+        named = {**named, "prepare_threshold": None}
+        connection = GateConnection.connect(*arguments, **named)
+        connection.take_back = self._take_back
+        level = connection.pgconn.exec_(b"SHOW default_transaction_isolation").get_value(0, 0) or b""
+        if level.decode() in set(Isolation):
+            connection.default_isolation = Isolation(level.decode())
+        if self.stopper is not None:
+            connection.pgconn.exec_(b"SET deadlock_timeout = '%dms'" % DEADLOCK_TIMEOUT_MS)
+        return connection
+
+    def _take_back(self, connection: GateConnection) -> bool:
+        found = self._out.pop(id(connection), None)
+        if found is None or connection.broken or not connection.leaves_nothing:
+            return False
+        if connection.pgconn.transaction_status is not TransactionStatus.IDLE or len(self._kept[found[0]]) >= MAX_KEPT:
+            return False
+        if connection.autocommit:
+            connection.autocommit = False
+        if connection.isolation_level is not None:
+            connection.isolation_level = None
+        self._kept[found[0]].append(connection)
+        return True

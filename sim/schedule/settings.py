@@ -1,0 +1,23 @@
+"""How much an exploration may do."""
+
+from dataclasses import dataclass
+
+DEFAULT_BUDGET = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """`budget` bounds the runs of one exploration. Beyond it the orders that are left are sampled.
+
+    `depth` bounds preemptions, None for none. `seed` is that of the sampled orders, of which `samples` are run by each
+    strategy. `shard` of `shards` is the part that this process explores. `token` plays one order and nothing else.
+    """
+
+    budget: int = DEFAULT_BUDGET
+    depth: int | None = None
+    seed: int = 1
+    samples: int = 200
+    shard: int = 0
+    shards: int = 1
+    token: str | None = None
+    shrinks: bool = True

@@ -1,0 +1,120 @@
+"""How a step is called: actor, verb, table or file, and which of its kind it is. Tokens are made of these names."""
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from urllib.parse import quote, unquote
+
+_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_WORD = re.compile(r"[a-z]+", re.IGNORECASE)
+_WRITE = re.compile(r"\b(insert\s+into|update|delete\s+from|merge\s+into)\s+(?:only\s+)?([\w.\"]+)", re.IGNORECASE)
+_FROM = re.compile(r"\bfrom\s+(?:only\s+)?([\w.\"]+)", re.IGNORECASE)
+_CALLED = re.compile(r"\bselect\s+([\w.]+)\s*\(", re.IGNORECASE)
+_NAMED = re.compile(r"^\w+\s+(?:transaction\s+|table\s+|prepared\s+|to\s+savepoint\s+|to\s+)?([\w.\"]+)", re.IGNORECASE)
+_LOCKING = re.compile(r"\bfor\s+(no\s+key\s+)?(update|share|key\s+share)\b", re.IGNORECASE)
+_CALL = re.compile(r"([\w.]+)\s*\(")
+
+_LEVEL = re.compile(r"\b(repeatable\s+read|serializable)\b", re.IGNORECASE)
+_KEEPING = re.compile(r"\b(set_config|pg_(try_)?advisory_lock\w*)\b", re.IGNORECASE)
+
+_SAFE = "/_-"
+_PLAIN_CALLS = frozenset(
+    {
+        *("count", "sum", "min", "max", "avg", "coalesce", "cardinality", "json_typeof", "exists", "in", "now"),
+        *("transaction_timestamp", "any", "all", "array", "cast", "make_interval", "values", "select", "and", "or", "not"),
+        *("array_agg", "string_agg", "lower", "upper", "length", "abs", "greatest", "least", "nullif", "varchar", "where"),
+        *("numeric", "on", "from", "when", "then", "as", "interval", "row"),
+    }
+)
+"""Words that may stand before a bracket in a statement which only reads; with any other it may do something more."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Step:
+    """One step of one actor. `ordinal` counts the actor's steps with this verb and target, from 1."""
+
+    actor: str
+    verb: str
+    target: str
+    ordinal: int = 1
+
+    def __str__(self) -> str:
+        words = [quote(self.actor, safe=_SAFE), quote(self.verb, safe=_SAFE)]
+        words += [quote(self.target, safe=_SAFE)] if self.target or self.ordinal > 1 else []
+        return ":".join([*words, str(self.ordinal)] if self.ordinal > 1 else words)
+
+    def tell(self) -> str:
+        """The step in plain words."""
+        again = f" (number {self.ordinal})" if self.ordinal > 1 else ""
+        return f"{self.actor}: {' '.join(word for word in (self.verb, self.target) if word)}{again}"
+
+
+def read_step(text: str) -> Step:
+    """The step that `str` wrote. Raises: `ValueError`."""
+    words = [unquote(word) for word in text.split(":")]
+    if not 2 <= len(words) <= 4 or not all(words[:2]):
+        raise ValueError(f"expected actor:verb[:target[:ordinal]], found {text!r}")
+    ordinal = int(words[3]) if len(words) == 4 else 1
+    return Step(words[0], words[1], words[2] if len(words) > 2 else "", ordinal)
+
+
+class Ordinals:
+    """Numbers one actor's steps."""
+
+    def __init__(self, actor: str) -> None:
+        self._actor = actor
+        self._seen: dict[tuple[str, str], int] = {}
+
+    def next(self, verb: str, target: str) -> Step:
+        """The actor's next step of that name."""
+        ordinal = self._seen[verb, target] = self._seen.get((verb, target), 0) + 1
+        return Step(self._actor, verb, target, ordinal)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a statement's text says: how its step is called, and whether it does nothing but read."""
+
+    verb: str
+    target: str
+    only_reads: bool
+    isolation: str | None = None
+    """The level that it asks for, where that is `repeatable read` or `serializable`."""
+    keeps_in_session: bool = False
+    """It may leave something in its session that outlives the transaction: a setting, an advisory lock."""
+
+
+@lru_cache(maxsize=4096)
+def read_statement(text: str) -> Statement:
+    """What the text of one SQL statement says. Only names hang on it, and whether a step may be foretold."""
+    bare = _COMMENTS.sub(" ", text).strip()
+    read = _read(bare)
+    keeps = _KEEPING.search(bare) is not None
+    return replace(read, keeps_in_session=True) if keeps else read
+
+
+def _read(bare: str) -> Statement:
+    found = _WORD.match(bare)
+    verb = found.group().lower() if found else "statement"
+    written = _WRITE.search(bare)
+    level = _LEVEL.search(bare)
+    asked = " ".join(level.group().lower().split()) if level else None
+    if verb in ("insert", "update", "delete", "merge", "with") and written is not None:
+        return Statement(written.group(1).split()[0].lower(), _name(written.group(2)), False, asked)
+    if verb in ("select", "with", "values", "table"):
+        source, called = _FROM.search(bare), _CALLED.search(bare)
+        target = _name(source.group(1)) if source else called.group(1) if called else ""
+        if _LOCKING.search(bare):
+            return Statement("select-for-update", target, False, asked)
+        calls = {name.lower().removeprefix("pg_catalog.") for name in _CALL.findall(bare)}
+        return Statement("select", target, verb != "table" and calls <= _PLAIN_CALLS, asked)
+    if verb in ("begin", "commit", "rollback", "start", "end", "abort"):
+        back_to = re.search(r"\bto\s+(?:savepoint\s+)?([\w\"]+)", bare, re.IGNORECASE) if verb == "rollback" else None
+        names = {"start": "begin", "end": "commit", "abort": "rollback"}
+        return Statement(names.get(verb, verb), _name(back_to.group(1)) if back_to else "", False, asked)
+    named = _NAMED.match(bare)
+    return Statement(verb, _name(named.group(1)) if named else "", False, asked)
+
+
+def _name(written: str) -> str:
+    return written.replace('"', "").removeprefix("public.")

@@ -1,0 +1,189 @@
+"""What is committed in one database: as a digest to compare, and as a copy to go back to. The schema must stay as it is.
+
+A database is put back by changing only the tables that have changed, over a connection that is kept: that takes a
+fraction of a millisecond, where a new database takes eight.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import LiteralString
+
+import psycopg
+from psycopg import sql
+
+Digests = tuple[str, ...]
+
+_TABLES: LiteralString = """
+SELECT c.oid::int, n.nspname, c.relname,
+       array(SELECT a.attname::text FROM pg_attribute a
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+              ORDER BY a.attnum),
+       array(SELECT a.attname::text FROM pg_attribute a LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (c.oid, a.attnum)
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                AND (a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\(')
+              ORDER BY a.attnum),
+       array(SELECT a.attnum::int FROM pg_attribute a LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (c.oid, a.attnum)
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                AND (a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\(')
+              ORDER BY a.attnum)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+   AND n.nspname NOT IN ('simh', 'pg_catalog', 'information_schema') AND n.nspname !~ '^pg_'
+ ORDER BY 2, 3
+"""
+
+_SEQUENCES: LiteralString = """
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'S' AND n.nspname NOT IN ('simh', 'pg_catalog', 'information_schema') AND n.nspname !~ '^pg_'
+ ORDER BY 1, 2
+"""
+
+
+_CLOCK = "simclock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Table:
+    oid: int
+    name: sql.Identifier
+    label: str
+    columns: tuple[str, ...]
+    drawn: tuple[str, ...]
+    drawn_numbers: tuple[int, ...]
+
+    def digest(self) -> sql.Composable:
+        """One row's text is all that no sequence gave; where one did, it gives the order of the rows."""
+        told = [sql.Identifier(column) for column in self.columns if column not in self.drawn]
+        row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(told)) if told else sql.SQL("''")
+        order = [sql.Identifier(column) for column in self.drawn] or [row]
+        ordered = sql.SQL(", ").join(order)
+        return sql.SQL("(SELECT md5(coalesce(string_agg({}, E'\\n' ORDER BY {}), '')) FROM {})").format(
+            row, ordered, self.name
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A state to go back to: where its rows are, its digests, its sequences."""
+
+    number: int
+    digests: Digests
+    sequences: tuple[tuple[int, bool], ...]
+
+
+class Tables:
+    """The tables of one database, looked at over one autocommit connection that nobody else uses at the same time."""
+
+    def __init__(self, connection: "psycopg.Connection[tuple[object, ...]]") -> None:
+        self._connection = connection
+        self._tables = [_table(row) for row in connection.execute(_TABLES).fetchall()]
+        sequences = [(str(schema), str(name)) for schema, name in connection.execute(_SEQUENCES).fetchall()]
+        self._sequences = [sql.Identifier(schema, name) for schema, name in sequences]
+        self._kept = 0
+        nothing = sql.SQL("SELECT 1 WHERE false")
+        digest = sql.SQL("SELECT {}").format(sql.SQL(", ").join(table.digest() for table in self._tables))
+        self._digest = (digest if self._tables else nothing).as_bytes(connection)
+        self._drawn = tuple(number for number, (schema, _) in enumerate(sequences) if schema != _CLOCK)
+        values = sql.SQL(" UNION ALL ").join(
+            sql.SQL("SELECT {}, last_value, is_called FROM {}").format(sql.Literal(number), name)
+            for number, name in enumerate(self._sequences)
+        )
+        self._values = (values if self._sequences else nothing).as_bytes(connection)
+        connection.pgconn.prepare(b"director_digest", self._digest)
+        connection.pgconn.prepare(b"director_sequences", self._values)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tables, in the order of the digests."""
+        return tuple(table.label for table in self._tables)
+
+    @property
+    def drawn_columns(self) -> frozenset[tuple[int, int]]:
+        """The columns that a sequence fills, as (table's oid, column's number)."""
+        return frozenset((table.oid, number) for table in self._tables for number in table.drawn_numbers)
+
+    def draws(self) -> tuple[tuple[int, bool], ...]:
+        """Where each sequence stands that actors draw from; asks nothing where there is none."""
+        if not self._drawn:
+            return ()
+        found = self.sequences()
+        return tuple(found[number] for number in self._drawn)
+
+    def digests(self) -> Digests:
+        """What is committed, one digest per table. Numbers from sequences count by their order alone."""
+        if not self._tables:
+            return ()
+        answer = self._connection.pgconn.exec_prepared(b"director_digest", [])
+        if answer.nfields != len(self._tables) or answer.ntuples != 1:
+            raise psycopg.OperationalError(f"the tables were not told: {answer.get_error_message()}")
+        return tuple((answer.get_value(0, column) or b"").decode() for column in range(answer.nfields))
+
+    def sequences(self) -> tuple[tuple[int, bool], ...]:
+        """Where each sequence stands: its last value, and whether that was handed out."""
+        if not self._sequences:
+            return ()
+        answer = self._connection.pgconn.exec_prepared(b"director_sequences", [])
+        found = {
+            int(answer.get_value(row, 0) or 0): (int(answer.get_value(row, 1) or 0), answer.get_value(row, 2) == b"t")
+            for row in range(answer.ntuples)
+        }
+        return tuple(found[number] for number in range(len(self._sequences)))
+
+    def keep(self) -> Kept:
+        """What is committed now, to go back to while this connection is open."""
+        self._kept += 1
+        for number, table in enumerate(self._tables):
+            self._connection.execute(
+                sql.SQL("CREATE TEMP TABLE {} AS TABLE {}").format(_copy(self._kept, number), table.name)
+            )
+        return Kept(self._kept, self.digests(), self.sequences())
+
+    def put_back(self, kept: Kept) -> tuple[str, ...]:
+        """The tables that had changed. Effects: every table and sequence is as it was kept; nobody may hold a lock."""
+        before, sequences = self.digests(), self.sequences()
+        changed = [number for number, digest in enumerate(before) if digest != kept.digests[number]]
+        script = [part for number in changed for part in self._refill(kept, number)]
+        script += [
+            sql.SQL("SELECT setval({}, {}, {})").format(sql.Literal(name.as_string()), *map(sql.Literal, wanted))
+            for name, wanted, found in zip(self._sequences, kept.sequences, sequences, strict=True)
+            if wanted != found
+        ]
+        if changed:
+            script.insert(0, sql.SQL("SET LOCAL session_replication_role = replica"))
+        if script:
+            self._connection.execute(sql.SQL(";").join(script), prepare=False)
+        return tuple(self._tables[number].label for number in changed)
+
+    def vacuum(self) -> None:
+        """Effects: what the schedules so far have left behind in the tables is cleared away."""
+        if self._tables:
+            names = sql.SQL(", ").join(table.name for table in self._tables)
+            self._connection.execute(sql.SQL("VACUUM (TRUNCATE false) {}").format(names))
+
+    def _refill(self, kept: Kept, number: int) -> Iterable[sql.Composable]:
+        table = self._tables[number]
+        columns = sql.SQL(", ").join(sql.Identifier(column) for column in table.columns)
+        yield sql.SQL("DELETE FROM {}").format(table.name)
+        yield sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}").format(
+            table.name, columns, columns, _copy(kept.number, number)
+        )
+
+
+def _table(row: tuple[object, ...]) -> _Table:
+    oid, schema, name, columns, drawn, numbers = row
+    return _Table(
+        oid=int(str(oid)),
+        name=sql.Identifier(str(schema), str(name)),
+        label=str(name) if schema == "public" else f"{schema}.{name}",
+        columns=_texts(columns),
+        drawn=_texts(drawn),
+        drawn_numbers=tuple(int(number) for number in _texts(numbers)),
+    )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def _copy(number: int, table: int) -> sql.Identifier:
+    return sql.Identifier("pg_temp", f"director_kept_{number}_{table}")

@@ -1,0 +1,43 @@
+"""A schedule in plain words, for somebody who has never seen the director."""
+
+from collections.abc import Iterator
+
+from sim.schedule.choice import Kind
+from sim.schedule.gate import Taken, Trace
+
+_WORDS = {
+    Kind.WAKE: "gets the lock it waited for, and is done with",
+    Kind.VICTIM: "is told of the deadlock, in",
+    Kind.OVERSLEEP: "has waited long enough, in",
+    Kind.KILL: "is KILLED before",
+    Kind.CUT: "loses its connection before",
+    Kind.DROP_REPLY: "loses its connection after the server did",
+}
+
+
+def tell_trace(trace: Trace) -> Iterator[str]:
+    """One line per step; `►` marks a choice that is not the default."""
+    width = max((len(one.step.actor) for one in trace.taken), default=0)
+    for number, one in enumerate(trace.taken, start=1):
+        mark = "►" if one.is_preemption else " "
+        yield f"{mark} {number:3}  {one.step.actor:{width}}  {_told(one)}"
+
+
+def tell_failure(trace: Trace, *, token: str, scenario: str) -> Iterator[str]:
+    """The story of a failure, and the line that repeats it."""
+    schedule = trace.schedule
+    yield f"ORDER in which it failed ({len(trace.taken)} steps, {schedule.preemptions} not by default)"
+    yield from tell_trace(trace)
+    for choice in schedule.choices:
+        yield f"CHOICE where {choice.instead_of.tell()} was due, {choice.taken} moved instead"
+    yield f"TOKEN {token}"
+    yield f"REPEAT pytest '{scenario}' --sim-token '{token}'"
+
+
+def _told(one: Taken) -> str:
+    step = one.step
+    what = " ".join(word for word in (step.verb, step.target) if word)
+    what += f" ({step.ordinal})" if step.ordinal > 1 else ""
+    if one.option.kind in _WORDS:
+        what = f"{_WORDS[one.option.kind]} {what}"
+    return f"{what}, waits for {', '.join(one.blocked_by)}" if one.blocked_by else what
