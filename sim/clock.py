@@ -156,6 +156,13 @@ class VirtualClock:
         """What the clock was last set to, or None while it shows real time."""
         return self._reading
 
+    def put_back(self, reading: ClockReading | None) -> None:
+        """Effects: this process shows what the clock said then; the database's moves are put back by whoever kept them."""
+        if reading != self._reading:
+            self._reading = reading
+            if self._file is not None and reading is not None:
+                _replace(self._file, reading.to_json())
+
     def freeze_at(self, at: str | datetime) -> None:
         """Effects: time stands still at `at`, an ISO 8601 text or a `datetime`, either with its zone.
 

@@ -9,12 +9,13 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sim import pytest_director as director
 from sim.clock import patched_process
 from sim.errors import SimError
 from sim.postgres.clones import clone
@@ -25,6 +26,7 @@ from sim.postgres.template import stack_template
 from sim.report.text import tell
 from sim.rules.breach import Breach
 from sim.rules.registry import judge
+from sim.schedule.sessions import Sessions
 from sim.stack.launcher import worker_command
 from sim.stack.migrations import Migrations
 from sim.stack.sensors import blind_sensors
@@ -32,6 +34,7 @@ from sim.stack.stack import Stack, open_stack
 from sim.stack.warm_up import warm_zygote
 from sim.stack.zygote import Zygote
 from sim.timeline import Timeline
+from worker.db.session import BoundedConnection
 
 OWN_WORKER_ONLY = "own_worker_only"
 NEEDS_HANDLERS = "needs_handlers"
@@ -47,6 +50,7 @@ _homes_key = pytest.StashKey[str]()
 _left_out_key = pytest.StashKey[dict[str, str]]()
 _stack_key = pytest.StashKey[Stack]()
 _migrations_key = pytest.StashKey[Timeline]()
+_sessions_key = pytest.StashKey[Sessions]()
 _blind_key = pytest.StashKey[Counter[str]]()
 
 
@@ -68,6 +72,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="CMD",
         help="play every scenario that uses a worker process against this executable; {python} is this interpreter",
     )
+    director.add_options(group)
     group.addoption(
         "--worker-without",
         metavar="GROUP",
@@ -109,6 +114,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     Raises: `pytest.UsageError` for a scenario that needs a group of handlers that there is not.
     """
+    with _as_usage_error():
+        director.select_token(config, items)
     for item in items:
         unknown = _needed(item) - set(HANDLER_GROUPS)
         if unknown:
@@ -120,6 +127,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[_left_out_key].update({item.nodeid: reason for item, reason in reasons.items()})
     items[:] = [item for item in items if item not in reasons]
     config.hook.pytest_deselected(items=list(reasons))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Effects: a scenario that is to be explored in parts is a test per part."""
+    director.split(metafunc)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """True once a scenario that is marked so was played in every order; None leaves it to pytest."""
+    if not director.is_directed(pyfuncitem):
+        return None
+    director.play(pyfuncitem, pyfuncitem.stash[_sessions_key], pyfuncitem.stash[_stack_key])
+    return True
 
 
 def _needed(item: pytest.Item) -> set[str]:
@@ -173,6 +194,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("not playable against --worker-command")
         for nodeid, reason in sorted(left_out.items()):
             terminalreporter.line(f"{nodeid}: {reason}")
+    director.summarize(terminalreporter)
     blind = config.stash[_blind_key]
     if blind:
         terminalreporter.section("sensors that were blind")
@@ -208,7 +230,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             failure.add_note(f"rules broken by its migrations: {broken}")
         raise
     stack = item.stash.get(_stack_key, None)
-    if stack is not None:
+    if stack is not None and not director.is_directed(item):  # of those each order was judged by itself
         breaches = _finished(item, stack)
         if breaches:
             folder = stack.keep(breaches)
@@ -287,10 +309,17 @@ def stack(
     """One isolated stack; the rules judge it when the test's own body has passed."""
     text = request.config.getoption("--worker-command")
     command = None if text is None else worker_command(text)
-    with (
-        lease_pool.acquire() as lease,
-        open_stack(lease, tmp_path, zygote=zygote.get, worker_command=command, home_below=home_below) as made,
-    ):
+    with ExitStack() as closing:
+        lease = closing.enter_context(lease_pool.acquire())
+        connect = BoundedConnection.connect
+        if director.is_directed(request.node):
+            sessions = Sessions(lease.address, signals=lease_pool.server.supports_signals)
+            request.node.stash[_sessions_key] = closing.enter_context(sessions)
+            connect = sessions.connect
+        opened = open_stack(
+            lease, tmp_path, zygote=zygote.get, worker_command=command, home_below=home_below, connect=connect
+        )
+        made = closing.enter_context(opened)
         # Found here by the judge, even where a test asked for its stack by another fixture's name.
         request.node.stash[_stack_key] = made
         yield made

@@ -1,6 +1,10 @@
 """The words a scenario may use. Re-exports only; see each for what it means."""
 
 from sim.clock import hours, microseconds, minutes, seconds
+from sim.schedule.hooks import point
+from sim.schedule.interleaving import every_interleaving
+from sim.schedule.outcome import Outcome, OutcomeKind
+from sim.schedule.race import Race, Reach
 from sim.stack.child import Child, Ended, wait_until
 from sim.stack.code import delivered_code, imported_by_worker
 from sim.stack.faults import DISK_FULL, UNWATCHED

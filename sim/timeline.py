@@ -24,7 +24,7 @@ class Event:
 
 
 class Timeline:
-    """Events in the order they were recorded. Nothing is ever changed or removed."""
+    """Events in the order they were recorded. Nothing is ever changed, or removed while its story is played."""
 
     def __init__(self) -> None:
         self._events: list[Event] = []
@@ -34,6 +34,10 @@ class Timeline:
         event = Event(ordinal=len(self._events), at=at, actor=actor, kind=kind, subject=subject, detail=detail)
         self._events.append(event)
         return event
+
+    def rewind(self, length: int) -> None:
+        """Effects: only the first `length` events are left, for a story that is played again from there."""
+        del self._events[length:]
 
     def __iter__(self) -> Iterator[Event]:
         return iter(tuple(self._events))

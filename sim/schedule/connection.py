@@ -26,7 +26,7 @@ _IDLE = TransactionStatus.IDLE
 _ENDS = {"commit": Effect.COMMIT, "rollback": Effect.ROLLBACK, "begin": Effect.NONE}
 _LEAVES_NOTHING = frozenset(
     {
-        *("begin", "commit", "rollback", "savepoint", "release"),
+        *("begin", "commit", "rollback", "savepoint", "release", "show"),
         *("select", "select-for-update", "insert", "update", "delete", "merge"),
     }
 )

@@ -5,7 +5,6 @@
 A `Subject` is a body that can be run again and again from the same state; see `sim.stack.rehearsal` and `sql_actor`.
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +13,16 @@ from typing import Protocol, Self
 
 from sim.errors import SimError
 from sim.schedule.choice import Schedule
+from sim.schedule.exploration import Exploration, Found
 from sim.schedule.gate import Seat, Trace
 from sim.schedule.hub import Choose, Cut, Hub
-from sim.schedule.ledger import Ledger
+from sim.schedule.ledger import Ledger, Seen
 from sim.schedule.outcome import Outcome, unknown
 from sim.schedule.race import Race
 from sim.schedule.replay import Replay
 from sim.schedule.search import Search
 from sim.schedule.settings import Settings
+from sim.schedule.stopwatch import now_s
 from sim.schedule.tell import tell_failure
 from sim.schedule.token import Token, scenario_mark
 
@@ -39,6 +40,11 @@ class Subject(Protocol):
         """What follows the state of its database and files; there once the first run has come to its race."""
         ...
 
+    @property
+    def start(self) -> Seen | None:
+        """What is committed when the race begins; None where that is not known yet."""
+        ...
+
     def put_back(self) -> None:
         """Effects: everything is as it was before the first run, or as it was when that came to its race."""
         ...
@@ -49,43 +55,6 @@ class Subject(Protocol):
         Raises: whatever the body raises when something does not hold; `Cut` from `conduct`, passed on.
         """
         ...
-
-
-@dataclass(slots=True)
-class Found:
-    """One outcome: how everybody came out. `ends` counts the final states with it, `schedule` is its shortest order."""
-
-    words: str
-    ends: int
-    schedule: Schedule
-
-
-@dataclass(slots=True, kw_only=True)
-class Exploration:
-    """What an exploration did, and what it found."""
-
-    scenario: str
-    runs: int = 0
-    """Schedules that were begun; a run is cut where all that could follow is known."""
-    ends: int = 0
-    """Schedules that were run to the end of the body."""
-    states: int = 0
-    steps: int = 0
-    foretold: int = 0
-    orders: int | None = None
-    """Feasible orders, by the finished graph of states; None where it is not finished."""
-    is_complete: bool = False
-    strategy: str = "depth-first, pruned by state"
-    seconds: float = 0.0
-    reach: str = ""
-    reached: int = 0
-    """Runs in which what the race is to prove was reached."""
-    outcomes: list[Found] = field(default_factory=list)
-    actors: tuple[str, ...] = ()
-
-    def token_of(self, found: Found) -> str:
-        """The token that plays this outcome."""
-        return str(Token(scenario_mark(self.scenario), found.schedule))
 
 
 @dataclass(slots=True)
@@ -106,7 +75,7 @@ class Conductor:
         self.race = race
         hub, ledger = self.subject.hub, self.subject.ledger
         if self.search is not None:
-            ledger.begin()
+            ledger.begin(self.subject.start)
         hub.on_step = None if self.search is None else ledger.on_step
         try:
             hub.run(seats, self.choose)
@@ -154,13 +123,13 @@ class Explorer:
         Raises: what the body raises in some order, with the shortest such order told in notes; `SimError`
         (`schedule/vacuous`) when no order reached what the race is to prove, `schedule/…` otherwise.
         """
-        started = time.perf_counter()
+        started = now_s()
         search = self._search(self.settings.depth)
         try:
             self._run_all(search)
         finally:
             self._sum_up(search)
-            self.result.seconds = time.perf_counter() - started
+            self.result.seconds = now_s() - started
         if self.result.reached == 0:
             raise SimError(
                 "schedule/vacuous",

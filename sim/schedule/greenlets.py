@@ -74,7 +74,8 @@ class GreenletSeat:
 
     def owns(self, backend_pid: int) -> bool:
         """Whether that process of the server works, or worked last, for this actor."""
-        return any(one.owner is self and one.pgconn.backend_pid == backend_pid for one in self._connections)
+        mine = (one for one in self._connections if one.owner is self and not one.closed)
+        return any(one.pgconn.backend_pid == backend_pid for one in mine)
 
     def open(self) -> Report:
         """Where the actor stands before its first step. Raises: `SimError` (`schedule/no_gate`) when it gets nowhere."""

@@ -16,6 +16,7 @@ from sim.schedule.gate import Report, Seat, Taken, Trace, Verdict
 from sim.schedule.greenlets import PATIENCE_S
 from sim.schedule.sessions import DEADLOCK_TIMEOUT_MS, Sessions
 from sim.schedule.step import Step
+from sim.schedule.stopwatch import now_s
 
 MAX_STEP_S = 20.0
 """How long one step may take that waits for nobody."""
@@ -163,8 +164,8 @@ class Hub:
 
     def _await_outsider(self) -> list[Option]:
         """Who can move once a session that is no actor, such as autovacuum, has let go of its lock."""
-        started = time.monotonic()
-        while time.monotonic() - started < MAX_STEP_S:
+        started = now_s()
+        while now_s() - started < MAX_STEP_S:
             self._look_for_grants()
             able = [one for one in self._standings.values() if one.status in (Status.GRANTED, Status.READY)]
             if able:
@@ -305,15 +306,15 @@ class Hub:
 
     def _end(self, seats: Sequence[Seat]) -> None:
         """Effects: no actor is left; those that wait come last, once the others have let go of their locks."""
-        left = [one.seat for one in self._standings.values() if one.status in (Status.BLOCKED, Status.GRANTED)]
+        left = [one.seat for one in self._standings.values() if one.seat.backend_pid is not None]
         for seat in (one for one in seats if one not in left):
             seat.abandon(MAX_STEP_S)
         if len(left) > 1:
             self.sessions.monitor.cancel([pid for seat in left if (pid := seat.backend_pid) is not None])
         if self.sessions.stopper is not None:
             self.sessions.stopper.wake_all()
-        started = time.monotonic()
-        while left and time.monotonic() - started < MAX_STEP_S:
+        started = now_s()
+        while left and now_s() - started < MAX_STEP_S:
             left = [seat for seat in left if not seat.abandon(PATIENCE_S)]
         if left:
             names = ", ".join(seat.name for seat in left)

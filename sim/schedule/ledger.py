@@ -53,6 +53,8 @@ class Ledger:
     tables: Tables
     files: Callable[[], bytes] = lambda: b""
     clock: Callable[[], bytes] = lambda: b""
+    is_untouched: bool = False
+    """Whether nothing has been committed, and no file written, since the schedule began."""
     _histories: dict[str, bytes] = field(default_factory=dict)
     _order: bytes = b""
     _wrote: set[str] = field(default_factory=set)
@@ -61,11 +63,12 @@ class Ledger:
     _drawn_from: tuple[tuple[int, bool], ...] = ()
     _draws: tuple[tuple[str, ...], ...] = ()
     
-    def begin(self) -> None:
-        """Effects: a new schedule, from the state that the database and the files are in now."""
+    def begin(self, start: Seen | None = None) -> None:
+        """Effects: a new schedule, from the state that database and files are in now: `start`, where that is known."""
         self._histories.clear()
         self._wrote.clear()
-        self._order, self._digests, self._files = b"", None, None
+        self._order, self.is_untouched = b"", True
+        self._digests, self._files = (None, None) if start is None else (start.digests, start.files)
         self._drawn_from = self.tables.draws()
         self._draws = tuple(() for _ in self._drawn_from)
 
@@ -82,11 +85,11 @@ class Ledger:
         if done.effect not in _QUIET:
             self._wrote.add(name)
         if done.effect in (Effect.COMMIT, Effect.OTHER) and name in self._wrote:
-            self._digests = None
+            self._digests, self.is_untouched = None, False
         if done.effect is Effect.ROLLBACK:
             self._wrote.discard(name)
         if done.effect in (Effect.FILE, Effect.OTHER):
-            self._files = None
+            self._files, self.is_untouched = None, False
 
     def moved(self, name: str, effect: Effect) -> None:
         """Effects: `name` has just moved, so what sequences have given since the last look was given to it."""

@@ -27,7 +27,7 @@ from sim.schedule.explorer import Conductor, Exploration, Explorer, Subject
 from sim.schedule.gate import Trace
 from sim.schedule.greenlets import GreenletSeat
 from sim.schedule.hub import Hub, Moment, Status
-from sim.schedule.ledger import Ledger
+from sim.schedule.ledger import Ledger, Seen
 from sim.schedule.race import SOMEBODY_WAITED, Race, Reach
 from sim.schedule.sessions import Sessions
 from sim.schedule.settings import Settings
@@ -82,13 +82,14 @@ class SqlRace:
         self.hub = Hub(self.sessions)
         self.ledger = Ledger(self.tables)
         self._kept: Kept = self.tables.keep()
+        self.start = Seen(self._kept.digests, b"")
         self.last: dict[str, list[SqlResult]] = {}
 
     def put_back(self) -> None:
         """Effects: the tables are as after `setup`."""
         connections.drawn_from_sequences.clear()
         connections.drawn_from_sequences.update(self.tables.drawn_columns)
-        self.tables.put_back(self._kept)
+        self.tables.put_back(self._kept, only_sequences=self.ledger.is_untouched)
 
     def run(self, conductor: Conductor) -> None:
         """Effects: all actors have run to their ends."""

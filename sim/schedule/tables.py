@@ -25,7 +25,8 @@ SELECT c.oid::int, n.nspname, c.relname,
        array(SELECT a.attnum::int FROM pg_attribute a LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (c.oid, a.attnum)
               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
                 AND (a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\(')
-              ORDER BY a.attnum)
+              ORDER BY a.attnum),
+       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
    AND n.nspname NOT IN ('simh', 'pg_catalog', 'information_schema') AND n.nspname !~ '^pg_'
@@ -50,6 +51,7 @@ class _Table:
     columns: tuple[str, ...]
     drawn: tuple[str, ...]
     drawn_numbers: tuple[int, ...]
+    has_key: bool
 
     def digest(self) -> sql.Composable:
         """One row's text is all that no sequence gave; where one did, it gives the order of the rows."""
@@ -138,14 +140,17 @@ class Tables:
             )
         return Kept(self._kept, self.digests(), self.sequences())
 
-    def put_back(self, kept: Kept) -> tuple[str, ...]:
-        """The tables that had changed. Effects: every table and sequence is as it was kept; nobody may hold a lock."""
-        before, sequences = self.digests(), self.sequences()
-        changed = [number for number, digest in enumerate(before) if digest != kept.digests[number]]
+    def put_back(self, kept: Kept, *, only_sequences: bool = False) -> tuple[str, ...]:
+        """The tables that had changed. Effects: every table and sequence is as it was kept; nobody may hold a lock.
+
+        Rows that are as they were are not touched. `only_sequences` is for when it is known that no table has changed.
+        """
+        digests = kept.digests if only_sequences else self.digests()
+        changed = [number for number, digest in enumerate(digests) if digest != kept.digests[number]]
         script = [part for number in changed for part in self._refill(kept, number)]
         script += [
             sql.SQL("SELECT setval({}, {}, {})").format(sql.Literal(name.as_string()), *map(sql.Literal, wanted))
-            for name, wanted, found in zip(self._sequences, kept.sequences, sequences, strict=True)
+            for name, wanted, found in zip(self._sequences, kept.sequences, self.sequences(), strict=True)
             if wanted != found
         ]
         if changed:
@@ -161,16 +166,21 @@ class Tables:
             self._connection.execute(sql.SQL("VACUUM (TRUNCATE false) {}").format(names))
 
     def _refill(self, kept: Kept, number: int) -> Iterable[sql.Composable]:
-        table = self._tables[number]
+        table, copy = self._tables[number], _copy(kept.number, number)
         columns = sql.SQL(", ").join(sql.Identifier(column) for column in table.columns)
-        yield sql.SQL("DELETE FROM {}").format(table.name)
-        yield sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}").format(
-            table.name, columns, columns, _copy(kept.number, number)
-        )
+        names = {"table": table.name, "copy": copy, "columns": columns}
+        insert = "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {copy} AS t"
+        if table.has_key:
+            row = "ROW({columns})::text"
+            yield _composed(f"DELETE FROM {{table}} AS t WHERE {row} NOT IN (SELECT {row} FROM {{copy}})", names)
+            yield _composed(f"{insert} WHERE {row} NOT IN (SELECT {row} FROM {{table}})", names)
+        else:
+            yield _composed("DELETE FROM {table}", names)
+            yield _composed(insert, names)
 
 
 def _table(row: tuple[object, ...]) -> _Table:
-    oid, schema, name, columns, drawn, numbers = row
+    oid, schema, name, columns, drawn, numbers, has_key = row
     return _Table(
         oid=int(str(oid)),
         name=sql.Identifier(str(schema), str(name)),
@@ -178,7 +188,12 @@ def _table(row: tuple[object, ...]) -> _Table:
         columns=_texts(columns),
         drawn=_texts(drawn),
         drawn_numbers=tuple(int(number) for number in _texts(numbers)),
+        has_key=bool(has_key),
     )
+
+
+def _composed(text: str, names: dict[str, sql.Composable]) -> sql.Composed:
+    return sql.SQL(text).format(**names)  # type: ignore[arg-type]  # put together from the parts above alone
 
 
 def _texts(value: object) -> tuple[str, ...]:

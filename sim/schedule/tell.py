@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from sim.schedule.choice import Kind
+from sim.schedule.exploration import Exploration
 from sim.schedule.gate import Taken, Trace
 
 _WORDS = {
@@ -41,3 +42,15 @@ def _told(one: Taken) -> str:
     if one.option.kind in _WORDS:
         what = f"{_WORDS[one.option.kind]} {what}"
     return f"{what}, waits for {', '.join(one.blocked_by)}" if one.blocked_by else what
+
+
+def tell_exploration(found: Exploration) -> Iterator[str]:
+    """What an exploration did, in a few lines."""
+    yield found.scenario
+    orders = "" if found.orders is None else f", which stand for all {found.orders:,} orders"
+    whole = "complete" if found.is_complete else "NOT complete"
+    yield f"  {found.strategy}: {whole}, {found.runs:,} runs{orders}; {found.seconds:.2f} s"
+    yield f"  {found.states:,} states, {found.steps:,} steps made, {found.foretold:,} foretold"
+    yield f"  reached: {found.reach} in {found.reached:,} runs" if found.reached else f"  NOT reached: {found.reach}"
+    for one in found.outcomes:
+        yield f"  {one.words}  [{found.token_of(one)}]"

@@ -41,6 +41,14 @@ class Looks:
         self._proposals: dict[str, dict[str, Any]] = {}
         self._files: dict[str, dict[str, Any]] = {}
 
+    def remembered(self) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+        """What was seen last, to be given to `remember` for a story that is played again from here."""
+        return self._proposals, self._files
+
+    def remember(self, seen: tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]) -> None:
+        """Effects: this is what was seen last."""
+        self._proposals, self._files = seen
+
     def look(self) -> None:
         """Effects: a `proposals.seen` and a `written_once.seen` event, if either is another than at the last look."""
         proposals = self._seen_proposals()

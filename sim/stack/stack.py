@@ -1,21 +1,25 @@
 """One isolated stack: a home, a database, a clock and the actors, watched from the first moment to the last."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import URL, Engine
 
-from sim.clock import VirtualClock
+from sim.clock import ClockReading, VirtualClock
+from sim.errors import SimError
 from sim.fake_bot.reading import read_journal
 from sim.postgres.leases import Lease
 from sim.report.forensics import keep_evidence, remove_raw
 from sim.rules.breach import Breach
 from sim.rules.registry import judge
+from sim.schedule.race import SOMEBODY_WAITED, Race, Reach
 from sim.stack import evidence, evidence_managed
 from sim.stack.bot_actor import BotActor
 from sim.stack.bus_actor import BusActor
@@ -49,7 +53,7 @@ from sim.witness.no_mutation import Sensors, no_mutation
 from sim.witness.transactions import listen_to
 from sim.witness.watch import Watch
 from worker.contracts.errors import Reason
-from worker.db.session import open_engine, url_of
+from worker.db.session import BoundedConnection, open_engine, url_of
 from worker.services.commands import CancelledCommand
 from worker.services.submission import CreatedCommand
 
@@ -102,6 +106,17 @@ class Stack:
     _said: list[AuditEvent] = field(repr=False)
     _clicks: ClickWitness = field(repr=False)
     _looks: Looks = field(repr=False)
+
+    def race(self, *, reaches: Reach = SOMEBODY_WAITED) -> Race:
+        """A race, whose actors are started in its block; `reaches` is what some order of it must have.
+
+        Raises: `SimError` (`schedule/not_explored`) in a scenario that is not marked `@every_interleaving`.
+        """
+        raise SimError(
+            "schedule/not_explored",
+            f"a race that should show that {reaches.words} needs somebody who plays it in every order; mark the scenario "
+            "@every_interleaving",
+        )
 
     def operator(self, name: str = "day") -> Operator:
         """The person of that name; see `CAST`. A name that is not there is somebody without an account."""
@@ -191,6 +206,38 @@ class Stack:
         evidence.read_secrets(self.timeline, [self.lease.address.password])
         return judge(self.timeline)
 
+    def mark(self) -> "Mark":
+        """How far the story is, for `put_back`."""
+        return Mark(
+            events=len(self.timeline),
+            said=len(self._said),
+            children=len(self.launcher.children),
+            looks=self._looks.remembered(),
+            reading=self.clock.reading,
+            log_bytes=_size(self.launcher.witness_log),
+        )
+
+    def put_back(self, mark: "Mark", *, files_changed: bool) -> None:
+        """Effects: what the stage remembers is what it did at `mark`; rows and files are put back by the caller."""
+        self.timeline.rewind(mark.events)
+        if files_changed:
+            self._before.take_again()
+        del self._said[mark.said :]
+        del self.launcher.children[mark.children :]
+        self._looks.remember(mark.looks)
+        self.clock.put_back(mark.reading)
+        if _size(self.launcher.witness_log) > mark.log_bytes:
+            os.truncate(self.launcher.witness_log, mark.log_bytes)
+
+    @contextmanager
+    def unobserved_clicks(self) -> Iterator[None]:
+        """Inside the block clicks are watched as far as that can be done while others click between them."""
+        self._clicks.is_in_race = True
+        try:
+            yield
+        finally:
+            self._clicks.is_in_race = False
+
     def keep(self, breaches: tuple[Breach, ...]) -> Path:
         """The forensics folder, written now and left for people; nothing unscrubbed is left beside it."""
         return keep_evidence(
@@ -211,6 +258,18 @@ class Stack:
         ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """How far a story is: lengths of what is only ever added to, and what was seen last."""
+
+    events: int
+    said: int
+    children: int
+    looks: tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]
+    reading: ClockReading | None
+    log_bytes: int
+
+
 class _Before:
     """The home as the story found it; taken again where a starting fact is a file."""
 
@@ -227,6 +286,11 @@ class _Before:
         self.files = snapshot(self._home)
         self.journal_lines = len(read_journal(self._home).lines)
 
+    def take_again(self) -> None:
+        """Effects: the files, which have just been put back, are the ones that later changes are held against."""
+        self._watch.drain()
+        self.files = snapshot(self._home)
+
 
 @contextmanager
 def open_stack(
@@ -236,10 +300,12 @@ def open_stack(
     zygote: Callable[[], Zygote],
     worker_command: list[str] | None = None,
     home_below: Path | None = None,
+    connect: "Callable[..., psycopg.Connection[Any]]" = BoundedConnection.connect,
 ) -> Iterator[Stack]:
     """A stack in `folder` on a clean database, its clock standing at `STORY_BEGINS`; gone with its processes after.
 
-    Its home is made in `home_below`, or in `folder` too where that is None.
+    Its home is made in `home_below`, or in `folder` too where that is None. `connect` opens the connections of the
+    services that operators call.
     """
     home, kept = make_home((home_below or folder) / "home"), folder / "evidence"
     kept.mkdir()
@@ -253,7 +319,7 @@ def open_stack(
         clock.freeze_at(STORY_BEGINS)
         rows = Rows(lease.address)
         closing.callback(rows.close)
-        engine = _gui_engine(url_of(lease.address))
+        engine = _gui_engine(url_of(lease.address), connect)
         environment = _environment(lease, home)
         launcher = Launcher(
             evidence=kept, timeline=timeline, zygote=zygote, clock_file=clock_file, witness_log=witness_log
@@ -300,13 +366,17 @@ def open_stack(
         )
 
 
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
 @lru_cache(maxsize=8)
-def _gui_engine(url: URL) -> Engine:
+def _gui_engine(url: URL, connect: "Callable[..., psycopg.Connection[Any]]") -> Engine:
     """The GUI's engine on one of this process's databases; what it has compiled serves the next story there as well.
 
     It keeps no connection of its own.
     """
-    engine = open_engine(url, application_name="gui")
+    engine = open_engine(url, application_name="gui", connect=connect)
     listen_to(engine)
     return engine
 

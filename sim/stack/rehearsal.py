@@ -1,0 +1,117 @@
+"""A scenario that is played again and again, each time from the same stack: what the director explores.
+
+The first run is played as any scenario. When it comes to its race, tables and files are kept as they are then; later
+runs begin there. What the body has done before the race is not done again: it is given the same answers, and the run
+must ask for the same (`sim.stack.prompter`).
+"""
+
+from collections.abc import Callable, Sequence
+
+from sim.report.text import tell
+from sim.rules.breach import Breach
+from sim.schedule import connection as connections
+from sim.schedule.explorer import Conductor
+from sim.schedule.files import Files, KeptFiles
+from sim.schedule.gate import Seat, Trace
+from sim.schedule.hooks import directed
+from sim.schedule.hub import Hub
+from sim.schedule.ledger import Ledger, Seen
+from sim.schedule.outcome import Outcome
+from sim.schedule.race import SOMEBODY_WAITED, Race, Reach
+from sim.schedule.sessions import Sessions
+from sim.schedule.tables import Kept, Tables
+from sim.stack.prompter import Prompter
+from sim.stack.stack import Mark, Stack
+
+VACUUM_EVERY = 500
+"""Runs after which the tables are vacuumed: each one that commits leaves dead rows behind."""
+
+
+class RuleBroken(AssertionError):
+    """A rule was broken in one order of a race, whose own assertions may all have held."""
+
+    def __init__(self, breaches: Sequence[Breach], told: str) -> None:
+        super().__init__(told)
+        self.breaches = tuple(breaches)
+
+
+class Rehearsal:
+    """One scenario's body on one stack; a `Subject`."""
+
+    def __init__(self, stack: Stack, sessions: Sessions, body: Callable[[Stack], object]) -> None:
+        self._stack, self._body = stack, body
+        self._tables = Tables(sessions.monitor.connection)
+        self._files = Files(stack.home)
+        self.hub = Hub(sessions)
+        self.ledger = Ledger(self._tables, files=self._files.digest, clock=self._clock)
+        self._prompter = Prompter(stack, self._open_race)
+        self._conductor: Conductor | None = None
+        self._first = self._kept()
+        self._at_race: _Standstill | None = None
+        self._runs = 0
+        self._is_played_out = False
+        connections.drawn_from_sequences.clear()
+        connections.drawn_from_sequences.update(self._tables.drawn_columns)
+
+    @property
+    def start(self) -> Seen | None:
+        """What is committed when the race begins."""
+        return None if self._at_race is None else self._at_race.seen
+
+    def put_back(self) -> None:
+        """Effects: the stack is as it was when the race began, or when the body did where its beginning is played."""
+        self._runs += 1
+        if self._runs == 1:
+            return
+        at = self._at_race if self._at_race is not None and self._prompter.knows_beginning else self._first
+        is_untouched = at is self._at_race and self.ledger.is_untouched and not self._is_played_out
+        self._tables.put_back(at.tables, only_sequences=is_untouched)
+        if not is_untouched:
+            has_changed = self._files.put_back(at.files)
+            self._stack.put_back(at.mark, files_changed=has_changed)
+        else:
+            self._stack.timeline.rewind(at.mark.events)
+        if self._runs % VACUUM_EVERY == 0:
+            self._tables.vacuum()
+
+    def run(self, conductor: Conductor) -> None:
+        """Effects: the body was played and the rules have judged it. Raises: what the body raises; `RuleBroken`."""
+        self._conductor, self._is_played_out = conductor, False
+        self._prompter.begin()
+        with directed(self._stack.home):
+            self._body(self._prompter.stack)
+            self._is_played_out = True
+        breaches = self._stack.finish()
+        if breaches:
+            raise RuleBroken(breaches, tell(breaches, self._stack.timeline))
+
+    def _open_race(self, reaches: Reach = SOMEBODY_WAITED) -> Race:
+        return Race(self._conduct, reaches=reaches)
+
+    def _conduct(self, race: Race, seats: Sequence[Seat]) -> tuple[Trace, dict[str, Outcome]]:
+        if self._conductor is None:
+            raise RuntimeError("a race outside a run")
+        self._prompter.end_beginning()
+        if self._at_race is None:
+            self._at_race = self._kept()
+        with self._stack.unobserved_clicks():
+            answer = self._conductor.conduct(race, seats)
+        self._is_played_out = True
+        return answer
+
+    def _kept(self) -> "_Standstill":
+        return _Standstill(self._tables.keep(), self._files.keep(), self._stack.mark(), self._files.digest())
+
+    def _clock(self) -> bytes:
+        reading = self._stack.clock.reading
+        return b"" if reading is None else reading.to_json().encode()
+
+
+class _Standstill:
+    """Everything that a run may change, as it was at one moment."""
+
+    def __init__(self, tables: Kept, files: KeptFiles, mark: Mark, digest: bytes) -> None:
+        self.tables, self.files, self.mark = tables, files, mark
+        self.seen = Seen(tables.digests, digest)
+
+
