@@ -184,7 +184,7 @@ class Explorer:
 
     def _sum_up(self, search: Search) -> None:
         result, graph = self.result, search.graph
-        result.states, result.foretold = len(graph.nodes), search.foretold
+        result.states, result.foretold = len(graph.nodes), len(search.foretold)
         if result.is_complete:
             result.orders = graph.count_orders()
         shortest = graph.fewest_preemptions()

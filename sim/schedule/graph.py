@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from sim.schedule.choice import Choice, Option, Schedule, in_order
 from sim.schedule.gate import Effect
-from sim.schedule.ledger import Seen, State
+from sim.schedule.ledger import State
 from sim.schedule.step import Step
 
 Key = tuple[bytes, ...]
@@ -26,7 +26,6 @@ class Node:
 
     key: Key
     state: State
-    seen: Seen
     options: tuple[Option, ...]
     steps: Mapping[str, Step]
     effects: Mapping[str, Effect]
@@ -39,6 +38,8 @@ class Node:
     preemptions: int = 0
     is_closed: bool = False
     """Where each of the options leads is known, or is none of this search's business."""
+    is_foretold: bool = False
+    """Nobody has been there yet; what is known of it follows from the same steps in the same surroundings."""
     end: str | None = None
 
     def ordered(self, last: str | None) -> list[Option]:

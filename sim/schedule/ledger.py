@@ -12,38 +12,51 @@ from dataclasses import dataclass, field
 
 from sim.schedule.gate import Done, Effect, Isolation, Report
 from sim.schedule.hub import Standing, Status
+from sim.schedule.step import Step
 from sim.schedule.tables import Digests, Tables
 
 _QUIET = (Effect.NONE, Effect.READ)
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """One state: a part for each actor, what they all see, and the rest. `key` stands for all of it."""
-
-    entries: tuple[tuple[str, bytes], ...]
-    visible: bytes
-    draws: tuple[tuple[str, ...], ...]
-
-    @property
-    def key(self) -> bytes:
-        """Sixteen bytes that are equal exactly where the states are."""
-        hashed = hashlib.blake2b(self.visible, digest_size=16)
-        hashed.update(repr((self.entries, self.draws)).encode())
-        return hashed.digest()
-
-    def with_entry(self, actor: str, entry: bytes) -> "State":
-        """The same, but for how one actor stands."""
-        entries = tuple((name, entry if name == actor else found) for name, found in self.entries)
-        return State(entries, self.visible, self.draws)
+_ENDING = (Effect.COMMIT, Effect.ROLLBACK)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is committed in a state: the tables' digests and that of the files."""
+    """What is committed in a state, and so what every actor sees: tables, files, time."""
 
     digests: Digests
     files: bytes
+    clock: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One state: how each actor stands, what they all see, and who drew from each sequence in which order.
+
+    `key` is sixteen bytes that are equal exactly where the states are.
+    """
+
+    entries: tuple[tuple[str, bytes], ...]
+    seen: Seen
+    draws: tuple[tuple[str, ...], ...]
+
+    @property
+    def key(self) -> bytes:
+        """Stands for all of it."""
+        return hashlib.blake2b(repr((self.entries, self.seen, self.draws)).encode(), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Face:
+    """What an entry of a state says about its actor.
+
+    `opened` stands for what its open transactions have done to rows and locks: all that others can feel of them.
+    """
+
+    status: Status
+    step: Step | None
+    effect: Effect
+    opened: bytes
+    can_be_foretold: bool
 
 
 @dataclass(slots=True)
@@ -55,22 +68,25 @@ class Ledger:
     clock: Callable[[], bytes] = lambda: b""
     is_untouched: bool = False
     """Whether nothing has been committed, and no file written, since the schedule began."""
+    has_written: bool = True
+    """Whether any step may have drawn from a sequence."""
     _histories: dict[str, bytes] = field(default_factory=dict)
+    _opened: dict[str, bytes] = field(default_factory=dict)
     _order: bytes = b""
-    _wrote: set[str] = field(default_factory=set)
     _digests: Digests | None = None
     _files: bytes | None = None
-    _drawn_from: tuple[tuple[int, bool], ...] = ()
+    _values_at_start: tuple[int, ...] = ()
     _draws: tuple[tuple[str, ...], ...] = ()
-    
+
     def begin(self, start: Seen | None = None) -> None:
         """Effects: a new schedule, from the state that database and files are in now: `start`, where that is known."""
         self._histories.clear()
-        self._wrote.clear()
-        self._order, self.is_untouched = b"", True
+        self._opened.clear()
+        self._order, self.is_untouched, self.has_written = b"", True, False
         self._digests, self._files = (None, None) if start is None else (start.digests, start.files)
-        self._drawn_from = self.tables.draws()
-        self._draws = tuple(() for _ in self._drawn_from)
+        if start is None or not self._values_at_start:
+            self._values_at_start = tuple(map(_given, self.tables.draws()))
+        self._draws = tuple(() for _ in self._values_at_start)
 
     def on_step(self, name: str, report: Report) -> None:
         """Effects: what the actor learnt from its step is part of its history."""
@@ -78,41 +94,57 @@ class Ledger:
         if done is None:
             self._histories.setdefault(name, b"")
             return
-        more = self._snapshot(done)
-        told = f"{done.effect} {done.in_transaction} ".encode() + done.result + more
-        self._histories[name] = _mixed(self._histories.get(name, b""), told)
+        told = f"{done.effect} {done.in_transaction} ".encode() + done.result + self._snapshot(done)
+        self._histories[name] = history = _mixed(self._histories.get(name, b""), told)
         self._order = _mixed(self._order, name.encode() + done.result)
-        if done.effect not in _QUIET:
-            self._wrote.add(name)
-        if done.effect in (Effect.COMMIT, Effect.OTHER) and name in self._wrote:
+        has_written = name in self._opened or done.effect not in _QUIET
+        if done.isolation is not Isolation.READ_COMMITTED:
+            self._opened[name] = history
+        elif done.effect not in _QUIET:
+            self._opened[name] = _mixed(self._opened.get(name, b""), told)
+        if done.effect in (Effect.COMMIT, Effect.OTHER) and has_written:
             self._digests, self.is_untouched = None, False
-        if done.effect is Effect.ROLLBACK:
-            self._wrote.discard(name)
         if done.effect in (Effect.FILE, Effect.OTHER):
             self._files, self.is_untouched = None, False
+        if not done.in_transaction and done.effect in _ENDING:
+            self._opened.pop(name, None)
+        self.has_written = self.has_written or has_written
 
     def moved(self, name: str, effect: Effect) -> None:
         """Effects: `name` has just moved, so what sequences have given since the last look was given to it."""
-        if effect not in _QUIET and self._drawn_from:
-            found = self.tables.draws()
-            self._draws = tuple(
-                so_far + (name,) * (_given(now) - _given(before))
-                for so_far, before, now in zip(self._draws, self._drawn_from, found, strict=True)
-            )
-            self._drawn_from = found
+        if effect in _QUIET or not self._values_at_start:
+            return
+        self.has_written = True
+        values = map(_given, self.tables.draws())
+        self._draws = tuple(
+            so_far + (name,) * (value - at_start - len(so_far))
+            for so_far, at_start, value in zip(self._draws, self._values_at_start, values, strict=True)
+        )
 
     def state(self, standings: Mapping[str, Standing]) -> State:
         """The state that everybody is in now."""
-        return State(self.entries(standings), self.visible(), self._draws)
+        return State(self.entries(standings), self.seen(), self._draws)
 
-    def arrive(self, known: State, seen: Seen) -> None:
+    def arrive(self, known: State) -> None:
         """Effects: the state is `known` to be this one, so nothing need be asked for what it says."""
-        self._draws, self._digests, self._files = known.draws, seen.digests, seen.files
-        self._drawn_from = self.tables.draws()
+        self._draws, self._digests, self._files = known.draws, known.seen.digests, known.seen.files
 
     def entries(self, standings: Mapping[str, Standing]) -> tuple[tuple[str, bytes], ...]:
         """How each actor stands, all that it has learnt included."""
         return tuple((name, self._entry(name, standing)) for name, standing in standings.items())
+
+    def faces(self, standings: Mapping[str, Standing]) -> dict[bytes, Face]:
+        """What each of the entries says."""
+        return {
+            self._entry(name, standing): Face(
+                status=standing.status,
+                step=standing.step,
+                effect=standing.report.effect,
+                opened=self._opened.get(name, b""),
+                can_be_foretold=standing.report.need is None,
+            )
+            for name, standing in standings.items()
+        }
 
     def seen(self) -> Seen:
         """What is committed now."""
@@ -120,12 +152,7 @@ class Ledger:
             self._digests = self.tables.digests()
         if self._files is None:
             self._files = self.files()
-        return Seen(self._digests, self._files)
-
-    def visible(self) -> bytes:
-        """What every actor sees: tables, files, time."""
-        seen = self.seen()
-        return hashlib.blake2b(repr(seen.digests).encode() + seen.files + self.clock(), digest_size=16).digest()
+        return Seen(self._digests, self._files, self.clock())
 
     def _snapshot(self, done: Done) -> bytes:
         """What a transaction that does not read what is committed now depends on beside what it has read."""

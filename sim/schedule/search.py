@@ -4,7 +4,7 @@
         ledger.begin(); search.begin(plan); hub.run(seats, search.choose); search.end(hub.standings)
 
 A run follows its plan to a state that was not yet left by one of its options, leaves it by that, and goes on through
-whatever is new. Where nothing new is near it is cut.
+whatever is new. Where nothing new is near it is cut. Where a step leads is foretold where that is possible.
 """
 
 import hashlib
@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 
 from sim.errors import SimError
 from sim.schedule.choice import MOVES, Kind, Option
-from sim.schedule.gate import Effect
+from sim.schedule.foresight import Foresight
 from sim.schedule.graph import Graph, Key, Node
-from sim.schedule.hub import Cut, Moment, Standing
+from sim.schedule.hub import Cut, Moment, Standing, Status
 from sim.schedule.ledger import Ledger, State
 
-_FORETOLD = (Effect.NONE, Effect.READ)
 _MAX_LOOKED_AT = 60
 _MAX_DETOUR = 12
 """How far a run goes through known states to a new one; starting again costs about as many steps."""
+
+_KIND_OF = {Status.READY: Kind.GO, Status.GRANTED: Kind.WAKE}
 
 
 @dataclass(slots=True)
@@ -30,7 +31,7 @@ class Search:
     """The search of one exploration.
 
     `max_preemptions` bounds what is looked at, None for everything. `shard` of `shards` looks at its part only: the
-    orders whose first `shard_depth` options fall to it.
+    orders whose first `shard_depth` options fall to it. With `foretells` False every step is run.
     """
 
     ledger: Ledger
@@ -38,11 +39,12 @@ class Search:
     shard: int = 0
     shards: int = 1
     shard_depth: int = 6
+    foretells: bool = True
     graph: Graph = field(default_factory=Graph)
-    foretold: int = 0
+    foretold: list[tuple[Key, Option]] = field(default_factory=list)
     """Steps that were not run, because the same step in the same surroundings had been."""
+    _foresight: Foresight = field(default_factory=Foresight)
     _open: list[Key] = field(default_factory=list)
-    _reads: dict[tuple[str, bytes, bytes], bytes] = field(default_factory=dict)
     _plan: list[Option] = field(default_factory=list)
     _here: Key | None = None
     _before: "tuple[Node, Option] | None" = None
@@ -54,10 +56,16 @@ class Search:
             return []
         while self._open:
             node = self.graph.nodes[self._open[-1]]
-            option = self._untaken(node, node.last)
-            if option is not None:
-                return [*self.graph.path_to(node.key), option]
-            self._open.pop()
+            if node.is_closed:
+                self._open.pop()
+            elif not node.options:
+                node.is_closed = True
+                if node.end is None:
+                    return self.graph.path_to(node.key)
+            else:
+                option = self._untaken(node, node.last)
+                if option is not None:
+                    return [*self.graph.path_to(node.key), option]
         return None
 
     def begin(self, plan: list[Option]) -> None:
@@ -73,6 +81,8 @@ class Search:
             self._plan = [option] if option is not None else self._detour(node)
             if not self._plan:
                 raise Cut
+            if not self._is_new:
+                self.ledger.arrive(node.state)
         option = self._plan.pop(0)
         self._here = node.edges.get(option)
         self._is_new = self._here is None
@@ -80,70 +90,82 @@ class Search:
         return moment.options.index(option)
 
     def end(self, standings: Mapping[str, Standing]) -> Node:
-        """The state in which all have ended. Raises: `Cut` where what comes of it is known."""
-        before = self._before
-        node = self._arrive(standings, (), None if before is None else before[1].actor)
+        """The state in which all have ended. Raises: `Cut` where what comes of it is known; `SimError`."""
+        if self._is_new:
+            last = None if self._before is None else self._before[1].actor
+            node = self._arrive(standings, (), last)
+        else:
+            node = self._known_end(standings)
+        node.is_closed = True
         if node.end is not None:
             raise Cut
         return node
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether every option of every state that was met has been taken."""
-        return self.graph.start is not None and self.next_plan() is None
+    def _known_end(self, standings: Mapping[str, Standing]) -> Node:
+        node = self.graph.nodes[self._here] if self._here is not None else None
+        is_same = node is not None and self.ledger.entries(standings) == node.state.entries
+        if node is None or not is_same or self.ledger.seen() != node.state.seen:
+            raise diverged("its end", self._before)
+        node.is_foretold = False
+        return node
 
-    def _arrive(
-        self, standings: Mapping[str, Standing], options: tuple[Option, ...], last: str | None
-    ) -> Node:
+    def _arrive(self, standings: Mapping[str, Standing], options: tuple[Option, ...], last: str | None) -> Node:
         """The node of the state that a step has just led to, whether or not it was met before."""
         if self._before is not None:
             before, taken = self._before
             self.ledger.moved(taken.actor, before.effects[taken.actor])
         state = self.ledger.state(standings)
-        preemptions, depth = self._counted()
-        key = self._key(state, last, preemptions, depth, self._before)
-        node = self.graph.nodes.get(key)
-        if node is None:
-            node = self._added(key, state, standings, options)
-            node.last, node.preemptions, node.depth = last, preemptions, depth
-            node.path = None if self._before is None else (self._before[0].key, self._before[1])
-            self.graph.add(node)
-            self._open.append(key)
+        self._foresight.meet(self.ledger, standings)
+        node = self._node(state, self._before, last, options)
+        node.is_foretold = False
         if self._before is not None:
-            self._remember(*self._before, node)
+            before, taken = self._before
+            before.edges[taken] = node.key
+            self._foresight.note(before, taken, state)
         return node
 
-    def _added(
-        self, key: Key, state: State, standings: Mapping[str, Standing], options: tuple[Option, ...]
+    def _node(
+        self,
+        state: State,
+        before: "tuple[Node, Option] | None",
+        last: str | None,
+        options: tuple[Option, ...],
     ) -> Node:
-        order = list(standings)
-        return Node(
+        """The node of that state: a known one, or a new one that is open."""
+        preemptions, depth = _counted(before)
+        key = self._key(state, last, preemptions, depth, before)
+        node = self.graph.nodes.get(key)
+        if node is not None:
+            return node
+        names = [name for name, _ in state.entries]
+        faces = {name: self._foresight.faces[entry] for name, entry in state.entries}
+        node = Node(
             key=key,
             state=state,
-            seen=self.ledger.seen(),
-            options=tuple(sorted(options, key=lambda option: (option.kind not in MOVES, order.index(option.actor)))),
-            steps={name: one.step for name, one in standings.items() if one.step is not None},
-            effects={name: one.report.effect for name, one in standings.items()},
+            options=tuple(sorted(options, key=lambda option: (option.kind not in MOVES, names.index(option.actor)))),
+            steps={name: face.step for name, face in faces.items() if face.step is not None},
+            effects={name: face.effect for name, face in faces.items()},
+            path=None if before is None else (before[0].key, before[1]),
+            last=last,
+            preemptions=preemptions,
+            depth=depth,
         )
+        self.graph.add(node)
+        self._open.append(key)
+        return node
 
     def _known(self, moment: Moment) -> Node:
         """The node that a known step has led to. Raises: `SimError` (`schedule/diverged`) when it is another one."""
         node = self.graph.nodes[self._here] if self._here is not None else None
+        where = moment.trace.taken[-1].step.tell() if moment.trace.taken else "its start"
         if node is None or set(node.options) != set(moment.options):
-            raise diverged(moment, self._before)
-        if len(self._plan) == 1 or not self._plan:
-            self.ledger.arrive(node.state, node.seen)
+            raise diverged(where, self._before)
+        if len(self._plan) <= 1:
             if self.ledger.entries(moment.standings) != node.state.entries:
-                raise diverged(moment, self._before)
+                raise diverged(where, self._before)
+            self.ledger.arrive(node.state)
+            node.is_foretold = False
         return node
-
-    def _counted(self) -> tuple[int, int]:
-        """How many preemptions and steps lie before the state that was just come to."""
-        if self._before is None:
-            return 0, 0
-        node, option = self._before
-        first = node.ordered(node.last)[0]
-        return node.preemptions + (option != first), node.depth + 1
 
     def _key(
         self, state: State, last: str | None, preemptions: int, depth: int, before: "tuple[Node, Option] | None"
@@ -161,7 +183,7 @@ class Search:
             return None
         order = node.ordered(node.last if self.max_preemptions is not None else last)
         for place, option in enumerate(order):
-            if option in node.edges or self._is_outside(node, option, place) or self._is_foretold(node, option, place):
+            if option in node.edges or self._is_outside(node, option, place) or self._is_foretold(node, option):
                 continue
             return option
         node.is_closed = True
@@ -174,26 +196,26 @@ class Search:
             return int.from_bytes(_path_mark(node.key, option)[:4]) % self.shards != self.shard
         return False
 
-    def _is_foretold(self, node: Node, option: Option, place: int) -> bool:
-        """Whether a step that only reads was seen in the same surroundings, and leads to a state that is known."""
-        effect = node.effects[option.actor]
-        if option.kind is not Kind.GO or effect not in _FORETOLD:
+    def _is_foretold(self, node: Node, option: Option) -> bool:
+        """Whether it is known where the option leads. Effects: if so, it is an edge, and its end a node."""
+        state = self._foresight.foretell(node, option) if self.foretells else None
+        options = None if state is None else self._options_in(state)
+        if state is None or options is None:
             return False
-        after = self._reads.get(_surroundings(node, option.actor))
-        if after is None:
-            return False
-        state = node.state.with_entry(option.actor, after)
-        key = self._key(state, option.actor, node.preemptions + (place > 0), node.depth + 1, (node, option))
-        if key not in self.graph.nodes:
-            return False
-        node.edges[option] = key
-        self.foretold += 1
+        known = len(self.graph.nodes)
+        reached = self._node(state, (node, option), option.actor, options)
+        reached.is_foretold = len(self.graph.nodes) > known
+        node.edges[option] = reached.key
+        self.foretold.append((node.key, option))
         return True
 
-    def _remember(self, node: Node, option: Option, reached: Node) -> None:
-        node.edges[option] = reached.key
-        if option.kind is Kind.GO and node.effects[option.actor] in _FORETOLD:
-            self._reads[_surroundings(node, option.actor)] = dict(reached.state.entries)[option.actor]
+    def _options_in(self, state: State) -> tuple[Option, ...] | None:
+        """Who can move in a state that nobody was in; None where that takes a look at the world."""
+        faces = [(name, self._foresight.faces[entry]) for name, entry in state.entries]
+        if any(not face.can_be_foretold for _, face in faces):
+            return None
+        able = tuple(Option(name, _KIND_OF[face.status]) for name, face in faces if face.status in _KIND_OF)
+        return able if able or all(face.status is Status.ENDED for _, face in faces) else None
 
     def _detour(self, node: Node) -> list[Option]:
         """The options that lead from here through known states to something new; empty where that is far."""
@@ -206,6 +228,8 @@ class Search:
                 if key in reached or len(path) >= _MAX_DETOUR:
                     continue
                 reached.add(key)
+                if not further.options and further.end is None:
+                    return [*path, option]
                 untaken = self._untaken(further, option.actor)
                 if untaken is not None:
                     return [*path, option, untaken]
@@ -213,20 +237,22 @@ class Search:
         return []
 
 
-def diverged(moment: Moment, before: "tuple[Node, Option] | None") -> SimError:
+def diverged(where: str, before: "tuple[Node, Option] | None") -> SimError:
     """The error of a replay that does not repeat: the first step that went another way is named."""
-    step = moment.trace.taken[-1].step if moment.trace.taken else None
-    where = "at its start" if step is None or before is None else f"after step {len(moment.trace.taken)}, {step.tell()}"
+    after = "" if before is None else f" (after {before[1]} at {before[0].steps.get(before[1].actor, 'a step')})"
     return SimError(
         "schedule/diverged",
-        f"the same order led to another state {where}: the race depends on something that is not directed, such as a "
-        "thread, the real clock or random numbers from elsewhere",
+        f"the same order led to another state at {where}{after}: the race depends on something that is not directed, such "
+        "as a thread, the real clock, random numbers from elsewhere, or state that two actors share in this process",
     )
 
 
-def _surroundings(node: Node, actor: str) -> tuple[str, bytes, bytes]:
-    visible = node.state.visible if node.effects[actor] is Effect.READ else b""
-    return actor, dict(node.state.entries)[actor], visible
+def _counted(before: "tuple[Node, Option] | None") -> tuple[int, int]:
+    """How many preemptions and steps lie before the state that is come to."""
+    if before is None:
+        return 0, 0
+    node, option = before
+    return node.preemptions + (option != node.ordered(node.last)[0]), node.depth + 1
 
 
 def _path_mark(key: Key, option: Option) -> bytes:

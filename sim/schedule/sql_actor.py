@@ -89,7 +89,10 @@ class SqlRace:
         """Effects: the tables are as after `setup`."""
         connections.drawn_from_sequences.clear()
         connections.drawn_from_sequences.update(self.tables.drawn_columns)
-        self.tables.put_back(self._kept, only_sequences=self.ledger.is_untouched)
+        if not self.ledger.is_untouched:
+            self.tables.put_back(self._kept)
+        elif self.ledger.has_written:
+            self.tables.put_back_sequences(self._kept)
 
     def run(self, conductor: Conductor) -> None:
         """Effects: all actors have run to their ends."""

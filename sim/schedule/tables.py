@@ -140,16 +140,22 @@ class Tables:
             )
         return Kept(self._kept, self.digests(), self.sequences())
 
-    def put_back(self, kept: Kept, *, only_sequences: bool = False) -> tuple[str, ...]:
+    def put_back_sequences(self, kept: Kept) -> None:
+        """Effects: every sequence is as it was kept; enough where it is known that no table has changed."""
+        calls = [_setval(name, wanted) for name, wanted in zip(self._sequences, kept.sequences, strict=True)]
+        if calls:
+            self._connection.pgconn.exec_(sql.SQL(";").join(calls).as_bytes(self._connection))
+
+    def put_back(self, kept: Kept) -> tuple[str, ...]:
         """The tables that had changed. Effects: every table and sequence is as it was kept; nobody may hold a lock.
 
-        Rows that are as they were are not touched. `only_sequences` is for when it is known that no table has changed.
+        Rows that are as they were are not touched.
         """
-        digests = kept.digests if only_sequences else self.digests()
+        digests = self.digests()
         changed = [number for number, digest in enumerate(digests) if digest != kept.digests[number]]
         script = [part for number in changed for part in self._refill(kept, number)]
         script += [
-            sql.SQL("SELECT setval({}, {}, {})").format(sql.Literal(name.as_string()), *map(sql.Literal, wanted))
+            _setval(name, wanted)
             for name, wanted, found in zip(self._sequences, kept.sequences, self.sequences(), strict=True)
             if wanted != found
         ]
@@ -190,6 +196,10 @@ def _table(row: tuple[object, ...]) -> _Table:
         drawn_numbers=tuple(int(number) for number in _texts(numbers)),
         has_key=bool(has_key),
     )
+
+
+def _setval(name: sql.Identifier, wanted: tuple[int, bool]) -> sql.Composed:
+    return sql.SQL("SELECT setval({}, {}, {})").format(sql.Literal(name.as_string()), *map(sql.Literal, wanted))
 
 
 def _composed(text: str, names: dict[str, sql.Composable]) -> sql.Composed:

@@ -65,12 +65,13 @@ class Rehearsal:
             return
         at = self._at_race if self._at_race is not None and self._prompter.knows_beginning else self._first
         is_untouched = at is self._at_race and self.ledger.is_untouched and not self._is_played_out
-        self._tables.put_back(at.tables, only_sequences=is_untouched)
+        has_changed = False
         if not is_untouched:
+            self._tables.put_back(at.tables)
             has_changed = self._files.put_back(at.files)
-            self._stack.put_back(at.mark, files_changed=has_changed)
-        else:
-            self._stack.timeline.rewind(at.mark.events)
+        elif self.ledger.has_written:
+            self._tables.put_back_sequences(at.tables)
+        self._stack.put_back(at.mark, files_changed=has_changed)
         if self._runs % VACUUM_EVERY == 0:
             self._tables.vacuum()
 

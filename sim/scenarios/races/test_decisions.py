@@ -13,11 +13,13 @@ from worker.contracts.states import CommandStatus, ManagedState
 def test_approve_and_reject_have_exactly_one_winner(stack: Stack) -> None:
     # 09:00  A proposal is open; two operators have its page before them.
     proposal = stack.given.risk_proposed("BTC")
+    day, night = stack.operator("day"), stack.operator("night")
+    approve_page, reject_page = day.open_proposal(proposal), night.open_proposal(proposal)
 
     # Both click.
     with stack.race() as race:
-        approval = race.start(stack.operator("day").approve, proposal, "balanced", hard_confirm="BTC:balanced")
-        rejection = race.start(stack.operator("night").reject, proposal, reason="spread too wide")
+        approval = race.start(day.approve, approve_page, "balanced", hard_confirm="BTC:balanced")
+        rejection = race.start(night.reject, reject_page, reason="spread too wide")
 
     winner, loser = race.winner_and_loser()
     assert loser.outcome.code == Reason.ALREADY_DECIDED

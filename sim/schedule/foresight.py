@@ -1,0 +1,87 @@
+"""What a step will do, known from the same step in the same surroundings: orders are then explored without being run.
+
+A step's surroundings are all that it can depend on: its actor's own past; for one that reads, what is committed; for one
+that writes, locks or commits, also what the open transactions of the others have done, and everything about those who
+wait. What others have only read, or have done in transactions that are over, it cannot feel but through what is
+committed. That holds under READ COMMITTED; transactions that read from a snapshot take their whole past with them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sim.schedule.choice import Kind, Option
+from sim.schedule.gate import Effect
+from sim.schedule.graph import Node
+from sim.schedule.hub import Standing, Status
+from sim.schedule.ledger import Face, Ledger, Seen, State
+
+_KINDS = (Kind.GO, Kind.WAKE, Kind.VICTIM)
+_QUIET = (Effect.NONE, Effect.READ)
+_FELT = (Effect.WRITE, Effect.COMMIT, Effect.ROLLBACK)
+
+_Surroundings = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What a step did: who stands otherwise after it, what is committed after it, who drew how often."""
+
+    entries: Mapping[str, bytes]
+    seen: Seen | None
+    drawn: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Foresight:
+    """What is known of steps. One per exploration."""
+
+    faces: dict[bytes, Face] = field(default_factory=dict)
+    _changes: dict[_Surroundings, _Change] = field(default_factory=dict)
+
+    def meet(self, ledger: Ledger, standings: Mapping[str, Standing]) -> None:
+        """Effects: what the entries of this state say is known."""
+        self.faces.update(ledger.faces(standings))
+
+    def note(self, node: Node, option: Option, reached: State) -> None:
+        """Effects: what `option` did at `node` is known, so far as it can be foretold at all."""
+        around = self._around(node.state, option)
+        if around is None:
+            return
+        before, after = dict(node.state.entries), dict(reached.entries)
+        drawn = tuple(len(now) - len(then) for now, then in zip(reached.draws, node.state.draws, strict=True))
+        seen = None if reached.seen == node.state.seen else reached.seen
+        changed = {name: entry for name, entry in after.items() if entry != before[name]}
+        self._changes.setdefault(around, _Change(changed, seen, drawn))
+
+    def foretell(self, node: Node, option: Option) -> State | None:
+        """The state that `option` leads to from `node`; None where nobody knows."""
+        around = self._around(node.state, option)
+        change = None if around is None else self._changes.get(around)
+        if change is None:
+            return None
+        entries = tuple((name, change.entries.get(name, entry)) for name, entry in node.state.entries)
+        draws = tuple(
+            so_far + (option.actor,) * more for so_far, more in zip(node.state.draws, change.drawn, strict=True)
+        )
+        return State(entries, change.seen or node.state.seen, draws)
+
+    def _around(self, state: State, option: Option) -> _Surroundings | None:
+        """All that the step depends on; None for one that is never foretold."""
+        entries = dict(state.entries)
+        face = self.faces[entries[option.actor]]
+        if option.kind not in _KINDS or not face.can_be_foretold:
+            return None
+        own = (option.actor, option.kind, entries[option.actor])
+        if face.effect is Effect.NONE:
+            return own
+        if face.effect is Effect.READ:
+            return (*own, state.seen)
+        if face.effect not in _FELT:
+            return None
+        others = tuple((name, self._felt(entry)) for name, entry in state.entries if name != option.actor)
+        return (*own, state.seen, state.draws, others)
+
+    def _felt(self, entry: bytes) -> bytes:
+        """What the others can feel of an actor that stands so."""
+        face = self.faces[entry]
+        return entry if face.status in (Status.BLOCKED, Status.GRANTED) else face.opened
