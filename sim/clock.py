@@ -157,7 +157,7 @@ class VirtualClock:
         return self._reading
 
     def put_back(self, reading: ClockReading | None) -> None:
-        """Effects: this process shows what the clock said then; the database's moves are put back by whoever kept them."""
+        """Effects: this process shows that reading again; the database's moves are put back by whoever kept them."""
         if reading != self._reading:
             self._reading = reading
             if self._file is not None and reading is not None:

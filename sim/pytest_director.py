@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sim.errors import SimError
-from sim.schedule.explorer import Exploration, Explorer, replay
+from sim.schedule.exploration import Exploration
+from sim.schedule.explorer import Explorer, replay
 from sim.schedule.interleaving import Interleaving, interleaving_of
 from sim.schedule.sessions import Sessions
 from sim.schedule.settings import DEFAULT_BUDGET, Settings
@@ -59,8 +60,8 @@ def select_token(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not chosen and items:
         raise SimError(
             "schedule/unknown_scenario",
-            f"none of the {len(items)} collected tests has the mark {token.scenario} of the token; name its file, or has the "
-            "scenario been renamed?",
+            f"none of the {len(items)} collected tests has the mark {token.scenario} of the token; name its file, or "
+            "has the scenario been renamed?",
         )
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = chosen
@@ -94,7 +95,10 @@ def play(item: pytest.Function, sessions: Sessions, stack: Stack) -> None:
 def summarize(reporter: Any) -> None:
     """Effects: at the end of the run, what each exploration did."""
     sections = [
-        line for outcome in ("passed", "failed") for report in reporter.stats.get(outcome, []) for line in _lines(report)
+        line
+        for outcome in ("passed", "failed")
+        for report in reporter.stats.get(outcome, [])
+        for line in _lines(report)
     ]
     if sections:
         reporter.section("explored")
@@ -117,9 +121,15 @@ def _settings(item: pytest.Function, wish: Interleaving) -> Settings:
         budget=budget if budget is not None else wish.budget or DEFAULT_BUDGET,
         depth=depth if depth is not None else wish.max_preemptions,
         seed=option("--sim-seed"),
-        shard=item.callspec.params[_SHARD] if parts > 1 else 0,
+        shard=_part(item),
         shards=parts,
     )
+
+
+def _part(item: pytest.Function) -> int:
+    """Which part of its scenario this test explores, from 0."""
+    number = item.callspec.params.get(_SHARD, 0) if hasattr(item, "callspec") else 0
+    return number if isinstance(number, int) else 0
 
 
 def _scenario(item: pytest.Function) -> str:
@@ -127,7 +137,7 @@ def _scenario(item: pytest.Function) -> str:
     parts = item.config.getoption("--sim-split")
     if parts == 1:
         return item.nodeid
-    part = f"part{item.callspec.params[_SHARD] + 1}of{parts}"
+    part = f"part{_part(item) + 1}of{parts}"
     return item.nodeid.replace(f"[{part}]", "").replace(f"-{part}", "").replace(f"{part}-", "")
 
 
@@ -138,12 +148,12 @@ def _body(item: pytest.Function) -> Callable[[Stack], object]:
 
 def _progress(item: pytest.Function) -> Callable[[Exploration], None]:
     reporter = item.config.pluginmanager.get_plugin("terminalreporter")
-    is_shown = reporter is not None and reporter.isatty and not hasattr(item.config, "workerinput")
+    is_shown = bool(getattr(reporter, "isatty", False)) and not hasattr(item.config, "workerinput")
     last = now_s()
 
     def show(exploration: Exploration) -> None:
         nonlocal last
-        if is_shown and now_s() - last > _PROGRESS_EVERY_S:
+        if reporter is not None and is_shown and now_s() - last > _PROGRESS_EVERY_S:
             last = now_s()
             reporter.rewrite(f"{exploration.runs} runs, {exploration.ends} to their ends ", erase=True)
 

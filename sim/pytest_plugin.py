@@ -8,11 +8,12 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from sim import pytest_director as director
@@ -311,7 +312,7 @@ def stack(
     command = None if text is None else worker_command(text)
     with ExitStack() as closing:
         lease = closing.enter_context(lease_pool.acquire())
-        connect = BoundedConnection.connect
+        connect: Callable[..., psycopg.Connection[Any]] = BoundedConnection.connect
         if director.is_directed(request.node):
             sessions = Sessions(lease.address, signals=lease_pool.server.supports_signals)
             request.node.stash[_sessions_key] = closing.enter_context(sessions)

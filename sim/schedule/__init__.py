@@ -1,1 +1,1 @@
-"""The director: who moves next. Actors are real code, one of them moves at a time, and every order is a recorded choice."""
+"""The director: who moves next. Actors are real code, one moves at a time, and every order is a recorded choice."""

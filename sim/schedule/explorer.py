@@ -133,8 +133,8 @@ class Explorer:
         if self.result.reached == 0:
             raise SimError(
                 "schedule/vacuous",
-                f"in none of {self.result.runs} runs {self.result.reach}: the race proves nothing. Let the actors meet, or "
-                "say with `reaches` what the race is to show",
+                f"in none of {self.result.runs} runs {self.result.reach}: the race proves nothing. Let the actors meet, "
+                "or say with `reaches` what the race is to show",
             )
         return self.result
 
@@ -199,7 +199,7 @@ class Explorer:
         result.outcomes = sorted(found.values(), key=lambda one: (one.schedule.preemptions, one.words))
 
     def _explain(self, error: BaseException, conductor: Conductor) -> None:
-        """Effects: notes on `error` tell the order in which it came, the shortest that was found, and how to repeat it."""
+        """Effects: notes on `error` tell the shortest order in which it was found to come, and how to repeat it."""
         if isinstance(error, KeyboardInterrupt) or not conductor.trace.taken:
             return
         trace = conductor.trace
@@ -238,7 +238,7 @@ MAX_SHRINKING_RUNS = 200
 def replay(subject: Subject, schedule: Schedule) -> Trace:
     """What one order did.
 
-    Raises: what the body raises; `SimError` (`schedule/step_gone`, `schedule/option_gone`) where the token does not fit.
+    Raises: what the body raises; `SimError` (`schedule/step_gone`, `schedule/option_gone`) where it does not fit.
     """
     player = Replay(schedule)
     conductor = Conductor(subject, player.choose)

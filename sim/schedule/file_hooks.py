@@ -1,4 +1,4 @@
-"""File operations below one folder as an actor's steps: opening to write, syncing, renaming, linking, removing, locking.
+"""File operations below one folder as an actor's steps: opening to write, syncing, naming, removing, locking.
 
 Writing into a file that is open, and closing it, belong to the step before. A lock that another actor holds is waited
 for by the hub, not by the kernel: its holder is known, and so is a circle of locks that runs through the database.

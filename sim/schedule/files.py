@@ -41,7 +41,7 @@ class Files:
         return dict(self._read(self._root, ""))
 
     def put_back(self, kept: KeptFiles) -> bool:
-        """Whether anything had changed. Effects: the folder is as it was kept; a file that was not changed is let be."""
+        """Whether anything had changed. Effects: the folder is as it was kept; files that are so already are let be."""
         found = self.keep()
         added = [name for name in found if name not in kept]
         changed = [name for name, file in kept.items() if found.get(name) != file]

@@ -1,8 +1,8 @@
 """What a step will do, known from the same step in the same surroundings: orders are then explored without being run.
 
-A step's surroundings are all that it can depend on: its actor's own past; for one that reads, what is committed; for one
-that writes, locks or commits, also what the open transactions of the others have done, and everything about those who
-wait. What others have only read, or have done in transactions that are over, it cannot feel but through what is
+A step's surroundings are all that it can depend on: its actor's own past; for one that reads, what is committed; for
+one that writes, locks or commits, also what the open transactions of the others have done, and everything about those
+who wait. What others have only read, or have done in transactions that are over, it cannot feel but through what is
 committed. That holds under READ COMMITTED; transactions that read from a snapshot take their whole past with them.
 """
 

@@ -167,5 +167,7 @@ class Trace:
 
     def is_before(self, first: Step, second: Step) -> bool:
         """Whether both steps were made, the first one earlier."""
-        places = [next((n for n, taken in enumerate(self.taken) if taken.step == step), None) for step in (first, second)]
+        places = [
+            next((n for n, taken in enumerate(self.taken) if taken.step == step), None) for step in (first, second)
+        ]
         return places[0] is not None and places[1] is not None and places[0] < places[1]

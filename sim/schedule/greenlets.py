@@ -8,7 +8,8 @@ import contextvars
 import select
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import greenlet
 
@@ -78,7 +79,10 @@ class GreenletSeat:
         return any(one.pgconn.backend_pid == backend_pid for one in mine)
 
     def open(self) -> Report:
-        """Where the actor stands before its first step. Raises: `SimError` (`schedule/no_gate`) when it gets nowhere."""
+        """Where the actor stands before its first step.
+
+        Raises: `SimError` (`schedule/no_gate`) when it waits for something before.
+        """
         self._hub = self._greenlet.parent = greenlet.getcurrent()
         _seats[self._greenlet] = self
         self._switch()
@@ -97,7 +101,7 @@ class GreenletSeat:
     def settle(self, timeout_s: float) -> Report | None:
         """The report after the step, or None while the server has not answered within `timeout_s`."""
         while self._report is None:
-            if not select.select([self._busy_on], [], [], timeout_s)[0]:
+            if self._busy_on is None or not select.select([self._busy_on], [], [], timeout_s)[0]:
                 return None
             self._switch(True)
         return self._report
@@ -176,15 +180,28 @@ class GreenletSeat:
         self._report = Report(outcome=outcome, done=self._done)
 
     def _outcome(self) -> Outcome:
-        try:
-            with acting_as(self._acting or self._name):
-                return succeeded(self._call(*self._arguments, **self._named))
-        except ActorGone as gone:
-            return unknown(gone)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # the actor ends here, and its error is its outcome
-            return raised(error)
+        value = None
+        with _End() as end, acting_as(self._acting or self._name):
+            value = self._call(*self._arguments, **self._named)
+        if end.error is None:
+            return succeeded(value)
+        return unknown(end.error) if isinstance(end.error, ActorGone) else raised(end.error)
+
+
+class _End:
+    """The end of an actor's code: what it raised is its outcome, but for what asks the whole run to stop."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self.error = error
+        return not isinstance(error, KeyboardInterrupt)
 
 
 _seats: dict[Any, GreenletSeat] = {}

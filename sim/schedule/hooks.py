@@ -104,8 +104,8 @@ def _refusing_threads(real: Callable[..., None]) -> Callable[..., None]:
         if seat is not None and not seat.is_abandoned:
             raise SimError(
                 "schedule/foreign_thread",
-                f"{seat.name} starts a thread ({thread.name}); one thread of an actor can be directed, so let the actor do "
-                "it itself, or make what the thread does an actor of its own",
+                f"{seat.name} starts a thread ({thread.name}); one thread of an actor can be directed, so let the actor "
+                "do it itself, or make what the thread does an actor of its own",
             )
         real(thread)
 
@@ -135,5 +135,3 @@ def _bytes(who: str, number: int, size: int) -> bytes:
 def _replace(undo: ExitStack, owner: Any, name: str, replacement: Any) -> None:
     undo.callback(setattr, owner, name, getattr(owner, name))
     setattr(owner, name, replacement)
-
-

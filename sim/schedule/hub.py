@@ -2,12 +2,12 @@
 
     trace = Hub(sessions).run(seats, choose)
 
-`choose` is called with a `Moment` and returns the number of one of its options; it may raise `Cut` to end the run there.
+`choose` is called with a `Moment` and returns the number of one of its options; it may raise `Cut` to end the run.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-import time
 from enum import Enum, auto
 
 from sim.errors import SimError
@@ -241,7 +241,7 @@ class Hub:
         return tuple(sorted(owners))
 
     def _look_for_grants(self) -> None:
-        """Effects: who waited and need not any longer is known; the only one of them goes on where nobody was stopped."""
+        """Effects: who waited and need not any longer is known; where nobody was stopped that one has gone on."""
         waiting = {
             pid: one
             for one in self._standings.values()
@@ -300,8 +300,8 @@ class Hub:
         if len(seats) > 2 and self.sessions.stopper is None:
             raise SimError(
                 "schedule/signals_needed",
-                f"a race of {len(seats)} actors needs to stop the server's processes by signals, which do not reach this "
-                "server; play it with --postgres=embedded, or with two actors",
+                f"a race of {len(seats)} actors needs to stop the server's processes by signals, which do not reach "
+                "this server; play it with --postgres=embedded, or with two actors",
             )
 
     def _end(self, seats: Sequence[Seat]) -> None:

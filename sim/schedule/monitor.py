@@ -27,7 +27,7 @@ class Monitor:
         asked = b"{%s}" % b",".join(b"%d" % pid for pid in pids)
         answer = self._answered(self._raw.exec_prepared(_WHO, [asked]))
         rows = range(answer.ntuples)
-        return {int(answer.get_value(n, 0)): _pids(answer.get_value(n, 1)) for n in rows}
+        return {int(answer.get_value(n, 0) or b"0"): _pids(answer.get_value(n, 1)) for n in rows}
 
     def cancel(self, pids: Iterable[int]) -> None:
         """Effects: the statements in progress of these processes of the server are cancelled."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from worker.contracts.errors import Reason, StackError, TransientError
+from worker.contracts.errors import StackError, TransientError
 
 _EXPIRY = "expiry"
 
@@ -54,7 +54,7 @@ def raised(error: BaseException) -> Outcome:
     """The outcome of a call that raised `error`: expired or refused where a rule said no, else failed."""
     code = code_of(error)
     if isinstance(error, StackError) and not isinstance(error, TransientError):
-        is_expiry = isinstance(error.reason, Reason) and error.reason.category == _EXPIRY
+        is_expiry = error.reason.category == _EXPIRY
         kind = OutcomeKind.EXPIRED if is_expiry else OutcomeKind.REFUSED
         return Outcome(kind=kind, error=error, code=code)
     return Outcome(kind=OutcomeKind.FAILED, error=error, code=code)

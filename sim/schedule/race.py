@@ -75,7 +75,8 @@ class Race:
         """Somebody who will make this call. Without a `name` it is called as whom the method belongs to."""
         real = getattr(call, "real_call", call)
         owner = getattr(getattr(real, "__self__", None), "name", None)
-        chosen = self._free_name(name or (owner if isinstance(owner, str) else getattr(real, "__name__", "actor")))
+        called = owner if isinstance(owner, str) else str(getattr(real, "__name__", "actor"))
+        chosen = self._free_name(name or called)
         return self.enter(GreenletSeat(chosen, real, arguments, named))
 
     def enter(self, seat: Seat) -> Entrant:

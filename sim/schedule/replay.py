@@ -1,4 +1,4 @@
-"""Plays one given order: wherever a step that the schedule names would be the default, what it names is done instead."""
+"""Plays one given order: where a step that the schedule names would be the default, what it names is done instead."""
 
 from dataclasses import dataclass
 
@@ -42,4 +42,3 @@ class Replay:
                 f"the token names the step {step.tell()!r}, which did not come, or not in that order; the code has "
                 "changed since: explore anew",
             )
-

@@ -242,8 +242,8 @@ def diverged(where: str, before: "tuple[Node, Option] | None") -> SimError:
     after = "" if before is None else f" (after {before[1]} at {before[0].steps.get(before[1].actor, 'a step')})"
     return SimError(
         "schedule/diverged",
-        f"the same order led to another state at {where}{after}: the race depends on something that is not directed, such "
-        "as a thread, the real clock, random numbers from elsewhere, or state that two actors share in this process",
+        f"the same order led to another state at {where}{after}: the race depends on something that is not directed, "
+        "such as a thread, the real clock, random numbers from elsewhere, or state that two actors share in this process",
     )
 
 

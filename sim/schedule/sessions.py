@@ -1,9 +1,9 @@
-"""The director's side of one database: actors' sessions, kept open from one schedule to the next, and who waits for whom.
+"""The director's side of one database: actors' sessions, kept open between schedules, and who waits for whom.
 
-    sessions = Sessions(address, signals=server.supports_signals)
-    engine = open_engine(url_of(address), application_name="gui", connect=sessions.connect)
-    …
-    sessions.close()
+sessions = Sessions(address, signals=server.supports_signals)
+engine = open_engine(url_of(address), application_name="gui", connect=sessions.connect)
+…
+sessions.close()
 """
 
 from types import TracebackType

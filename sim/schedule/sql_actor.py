@@ -23,7 +23,8 @@ from sim.postgres.address import DatabaseAddress
 from sim.schedule import connection as connections
 from sim.schedule.choice import Kind
 from sim.schedule.connection import GateConnection
-from sim.schedule.explorer import Conductor, Exploration, Explorer, Subject
+from sim.schedule.exploration import Exploration
+from sim.schedule.explorer import Conductor, Explorer, Subject
 from sim.schedule.gate import Trace
 from sim.schedule.greenlets import GreenletSeat
 from sim.schedule.hub import Hub, Moment, Status
@@ -74,7 +75,7 @@ class SqlRace:
         self.sessions = Sessions(address, signals=signals)
         self._watching = self.sessions.monitor.connection
         for statement in setup:
-            self._watching.execute(statement)  # type: ignore[call-overload]  # it is the caller's own text
+            self._watching.execute(statement)
         self._actors = {name: _named(name, steps) for name, steps in actors.items()}
         self._lines: dict[str, GateConnection] = {}
         self._check, self._reaches = check, reaches
@@ -189,7 +190,7 @@ def _named(actor: str, steps: Steps) -> dict[str, str]:
 
 def _said(line: GateConnection, step: str, statement: str) -> SqlResult:
     try:
-        cursor = line.execute(statement)  # type: ignore[call-overload]  # it is the caller's own text
+        cursor = line.execute(statement)
         rows = tuple(map(tuple, cursor.fetchall())) if cursor.description is not None else ()
         return SqlResult(step, rows)
     except psycopg.Error as error:

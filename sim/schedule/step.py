@@ -21,8 +21,32 @@ _SAFE = "/_-"
 _PLAIN_CALLS = frozenset(
     {
         *("count", "sum", "min", "max", "avg", "coalesce", "cardinality", "json_typeof", "exists", "in", "now"),
-        *("transaction_timestamp", "any", "all", "array", "cast", "make_interval", "values", "select", "and", "or", "not"),
-        *("array_agg", "string_agg", "lower", "upper", "length", "abs", "greatest", "least", "nullif", "varchar", "where"),
+        *(
+            "transaction_timestamp",
+            "any",
+            "all",
+            "array",
+            "cast",
+            "make_interval",
+            "values",
+            "select",
+            "and",
+            "or",
+            "not",
+        ),
+        *(
+            "array_agg",
+            "string_agg",
+            "lower",
+            "upper",
+            "length",
+            "abs",
+            "greatest",
+            "least",
+            "nullif",
+            "varchar",
+            "where",
+        ),
         *("numeric", "on", "from", "when", "then", "as", "interval", "row"),
     }
 )

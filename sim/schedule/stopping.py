@@ -1,4 +1,4 @@
-"""Stops a server's process that waits for a lock, so that it is a choice when it gets it; wakes every one of them again.
+"""Stops a server's process that waits for a lock, so that it is a choice when it gets it; wakes all of them again.
 
 A watchdog, a process of a few lines, wakes them when this process is gone without having done so: a stopped backend
 would keep its server from ever shutting down.

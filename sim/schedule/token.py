@@ -28,7 +28,7 @@ class Token:
 
 
 def scenario_mark(scenario: str) -> str:
-    """The mark of a scenario, named as pytest names it (`folder/test_x.py::test_y[parameter]`): six letters or digits."""
+    """Six letters or digits for a scenario, named as pytest names it (`folder/test_x.py::test_y[parameter]`)."""
     digest = hashlib.sha256(scenario.encode()).digest()
     return base64.b32encode(digest).decode().lower()[:_MARK_CHARS]
 

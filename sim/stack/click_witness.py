@@ -32,8 +32,8 @@ class Click:
 class ClickWitness:
     """Watches the clicks of one stack. Without `rows` and `looks` it only listens.
 
-    `is_in_race` is for clicks that are made between each other: it then looks at nothing, for others move meanwhile, and
-    leaves the interpreter's one profile function alone.
+    `is_in_race` is for clicks that are made between each other: it then looks at nothing, for others move meanwhile,
+    and leaves the interpreter's one profile function alone.
     """
 
     timeline: Timeline

@@ -1,8 +1,8 @@
 """Gives a body that is played again the same answers up to its race, without doing anything.
 
 What stands before a race is the same in every order of it, and takes most of the time: real clicks, real workers. The
-first run notes each call on the stack and its answer; later runs are given the answers. A body that uses something which
-cannot be given back (a process that runs, a `with` block) is played from its beginning each time; nothing is skipped then.
+first run notes each call on the stack and its answer; later runs are given the answers. A body that uses something
+which cannot be given back (a process that runs, a `with` block) is played from its beginning each time.
 """
 
 from collections.abc import Callable

@@ -114,5 +114,3 @@ class _Standstill:
     def __init__(self, tables: Kept, files: KeptFiles, mark: Mark, digest: bytes) -> None:
         self.tables, self.files, self.mark = tables, files, mark
         self.seen = Seen(tables.digests, digest)
-
-

@@ -114,8 +114,8 @@ class Stack:
         """
         raise SimError(
             "schedule/not_explored",
-            f"a race that should show that {reaches.words} needs somebody who plays it in every order; mark the scenario "
-            "@every_interleaving",
+            f"a race that should show that {reaches.words} needs somebody who plays it in every order; mark the "
+            "scenario @every_interleaving",
         )
 
     def operator(self, name: str = "day") -> Operator:

@@ -25,6 +25,7 @@ PLANTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "the-bot-sees-what-a-bot-sees": {"sim/fake_bot/planted.py": "import worker.handlers"},
         "the-gui-sees-what-a-gui-sees": {"sim/fake_gui/planted.py": "import sim.witness"},
         "a-rule-never-acts": {"sim/rules/planted.py": "import psycopg"},
+        "the-director-knows-no-stack": {"sim/schedule/planted.py": "import worker.services"},
         "sim-layers": {"sim/witness/planted.py": "import sim.stack"},
         "no-cycles": {"sim/witness/planted.py": "import sim.clock_twin", "sim/clock_twin.py": "import sim.witness"},
     }
