@@ -80,6 +80,11 @@ class GateConnection(psycopg.Connection[Any]):
         if self.take_back is None or self.closed or not self.take_back(self):
             super().close()
 
+    def roll_back(self) -> None:
+        """Effects: no transaction is open, as after a client that went away; no step for anybody."""
+        if self.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            self.pgconn.exec_(b"ROLLBACK")
+
     def hang_up(self) -> None:
         """Effects: the connection is cut, as by a network that went away; the server sees its client gone."""
         with socket.socket(fileno=os.dup(self.pgconn.socket)) as wire:
@@ -122,10 +127,13 @@ class GateConnection(psycopg.Connection[Any]):
 
     def _park(self, seat: GreenletSeat, statement: Statement) -> None:
         effect = self._effect_of(statement)
-        verdict = seat.park(statement.verb, statement.target, effect)
         if statement.isolation is not None:
             self._isolation = Isolation(statement.isolation)
-            if self.pgconn.transaction_status is _IDLE and statement.verb == "set":
+        verdict = seat.park(
+            statement.verb, statement.target, effect, isolation=self._isolation, is_blind=statement.is_blind
+        )
+        if statement.isolation is not None:
+            if self.pgconn.transaction_status == _IDLE and statement.verb == "set":
                 self.default_isolation = self._isolation
         self._effect = effect
         if verdict is Verdict.CUT:
@@ -133,17 +141,21 @@ class GateConnection(psycopg.Connection[Any]):
         self._loses_reply = verdict is Verdict.DROP_REPLY
 
     def _effect_of(self, statement: Statement) -> Effect:
+        if statement.is_script:
+            return Effect.OTHER
         if statement.verb in _ENDS:
             return Effect.WRITE if statement.target else _ENDS[statement.verb]
         if statement.only_reads:
             return Effect.READ
-        is_alone = self.autocommit and self.pgconn.transaction_status is _IDLE
+        if statement.verb not in _LEAVES_NOTHING or statement.verb == "show":
+            return Effect.OTHER
+        is_alone = self.autocommit and self.pgconn.transaction_status == _IDLE
         return Effect.COMMIT if is_alone else Effect.WRITE
 
     def _did(self, seat: GreenletSeat, result: bytes) -> None:
         if self._effect is None:
             return
-        in_transaction = self.pgconn.transaction_status is not _IDLE
+        in_transaction = self.pgconn.transaction_status != _IDLE
         seat.did(Done(effect=self._effect, result=result, in_transaction=in_transaction, isolation=self._isolation))
         self._effect = None
         if not in_transaction:

@@ -74,7 +74,9 @@ class Conductor:
             raise SimError("schedule/second_race", "a scenario has one race; split it, or put all actors into one")
         self.race = race
         hub, ledger = self.subject.hub, self.subject.ledger
-        if self.search is not None:
+        if self.search is None:
+            ledger.lose_sight()
+        else:
             ledger.begin(self.subject.start)
         hub.on_step = None if self.search is None else ledger.on_step
         try:
@@ -133,8 +135,8 @@ class Explorer:
         if self.result.reached == 0:
             raise SimError(
                 "schedule/vacuous",
-                f"in none of {self.result.runs} runs {self.result.reach}: the race proves nothing. Let the actors meet, "
-                "or say with `reaches` what the race is to show",
+                f"in none of {self.result.runs} runs {self.result.reach}: the race proves nothing. Let the actors "
+                "meet, or say with `reaches` what the race is to show",
             )
         return self.result
 

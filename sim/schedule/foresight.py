@@ -75,7 +75,8 @@ class Foresight:
         if face.effect is Effect.NONE:
             return own
         if face.effect is Effect.READ:
-            return (*own, state.seen)
+            others_faces = (self.faces[entry] for name, entry in state.entries if name != option.actor)
+            return None if any(other.is_heavy for other in others_faces) else (*own, state.seen)
         if face.effect not in _FELT:
             return None
         others = tuple((name, self._felt(entry)) for name, entry in state.entries if name != option.actor)

@@ -35,7 +35,7 @@ class Effect(StrEnum):
     READ = "read"
     """Nothing; what it saw is the committed state and the actor's own writes."""
     WRITE = "write"
-    """Rows, locks or sequences, inside a transaction that is open."""
+    """Rows, their locks, or sequences, inside a transaction that is open."""
     COMMIT = "commit"
     """What is committed."""
     ROLLBACK = "rollback"
@@ -77,14 +77,17 @@ class Need:
 class Report:
     """Where an actor stands: at the gate of step `next`, or at its end with an `outcome`.
 
-    `done` is the step before, None at the first gate. `effect` is what the step to come can change. `need` is what it
-    needs that no server knows of: the lock of a file.
+    `done` is the step before, None at the first gate. `effect` is what the step to come can change, `isolation` that of
+    its transaction. `is_blind` says that what it writes does not hang on what is committed. `need` is what it needs that
+    no server knows of: the lock of a file.
     """
 
     next: Step | None = None
     outcome: Outcome | None = None
     done: Done | None = None
     effect: Effect = Effect.OTHER
+    isolation: Isolation = Isolation.READ_COMMITTED
+    is_blind: bool = False
     need: Need | None = None
 
 

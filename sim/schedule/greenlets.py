@@ -119,6 +119,9 @@ class GreenletSeat:
                 return False
         if not self._ended:
             self._greenlet.throw(ActorGone())
+        for connection in self._connections:
+            if connection.owner is self and not connection.closed:
+                connection.roll_back()
         return self._ended
 
     def _kill(self) -> None:
@@ -201,7 +204,7 @@ class _End:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         self.error = error
-        return not isinstance(error, KeyboardInterrupt)
+        return isinstance(error, Exception | ActorGone | SystemExit)
 
 
 _seats: dict[Any, GreenletSeat] = {}

@@ -104,8 +104,8 @@ def _refusing_threads(real: Callable[..., None]) -> Callable[..., None]:
         if seat is not None and not seat.is_abandoned:
             raise SimError(
                 "schedule/foreign_thread",
-                f"{seat.name} starts a thread ({thread.name}); one thread of an actor can be directed, so let the actor "
-                "do it itself, or make what the thread does an actor of its own",
+                f"{seat.name} starts a thread ({thread.name}); one thread of an actor can be directed, so let the "
+                "actor do it itself, or make what the thread does an actor of its own",
             )
         real(thread)
 

@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 from sim.errors import SimError
 from sim.schedule.choice import Kind, Option, in_order
-from sim.schedule.gate import Report, Seat, Taken, Trace, Verdict
+from sim.schedule.gate import Effect, Report, Seat, Taken, Trace, Verdict
 from sim.schedule.greenlets import PATIENCE_S
 from sim.schedule.sessions import DEADLOCK_TIMEOUT_MS, Sessions
 from sim.schedule.step import Step
@@ -86,6 +86,8 @@ class Hub:
     sessions: Sessions
     more_options: MoreOptions | None = None
     on_step: OnStep | None = None
+    may_commit_late: bool = False
+    """Whether the end of the last run came while a statement was waiting that commits by itself."""
     _standings: dict[str, Standing] = field(default_factory=dict)
     _trace: Trace = field(default_factory=Trace)
     _last: str | None = None
@@ -306,7 +308,10 @@ class Hub:
 
     def _end(self, seats: Sequence[Seat]) -> None:
         """Effects: no actor is left; those that wait come last, once the others have let go of their locks."""
-        left = [one.seat for one in self._standings.values() if one.seat.backend_pid is not None]
+        at_work = [one for one in self._standings.values() if one.seat.backend_pid is not None]
+        # A statement that commits by itself may yet do so, once the others have let go of their locks.
+        self.may_commit_late = any(one.report.effect not in (Effect.READ, Effect.WRITE) for one in at_work)
+        left = [one.seat for one in at_work]
         for seat in (one for one in seats if one not in left):
             seat.abandon(MAX_STEP_S)
         if len(left) > 1:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from sim.schedule.gate import Done, Effect, Isolation, Report
 from sim.schedule.hub import Standing, Status
 from sim.schedule.step import Step
-from sim.schedule.tables import Digests, Tables
+from sim.schedule.tables import Digests, Tables, TablesLocked
 
 _QUIET = (Effect.NONE, Effect.READ)
+_WAITING = (Status.BLOCKED, Status.GRANTED)
 _ENDING = (Effect.COMMIT, Effect.ROLLBACK)
 
 
@@ -50,12 +51,14 @@ class Face:
     """What an entry of a state says about its actor.
 
     `opened` stands for what its open transactions have done to rows and locks: all that others can feel of them.
+    `is_heavy` says that they have, or wait for, locks that stop even readers.
     """
 
     status: Status
     step: Step | None
     effect: Effect
     opened: bytes
+    is_heavy: bool
     can_be_foretold: bool
 
 
@@ -72,6 +75,9 @@ class Ledger:
     """Whether any step may have drawn from a sequence."""
     _histories: dict[str, bytes] = field(default_factory=dict)
     _opened: dict[str, bytes] = field(default_factory=dict)
+    _looked_at: dict[str, bytes] = field(default_factory=dict)
+    _heavy: set[str] = field(default_factory=set)
+    _mover: "tuple[str, Seen | None]" = ("", None)
     _order: bytes = b""
     _digests: Digests | None = None
     _files: bytes | None = None
@@ -82,11 +88,17 @@ class Ledger:
         """Effects: a new schedule, from the state that database and files are in now: `start`, where that is known."""
         self._histories.clear()
         self._opened.clear()
+        self._looked_at.clear()
+        self._heavy.clear()
         self._order, self.is_untouched, self.has_written = b"", True, False
         self._digests, self._files = (None, None) if start is None else (start.digests, start.files)
         if start is None or not self._values_at_start:
             self._values_at_start = tuple(map(_given, self.tables.draws()))
         self._draws = tuple(() for _ in self._values_at_start)
+
+    def lose_sight(self) -> None:
+        """Effects: a schedule begins that is not followed, so anything may have been changed by it."""
+        self.is_untouched, self.has_written = False, True
 
     def on_step(self, name: str, report: Report) -> None:
         """Effects: what the actor learnt from its step is part of its history."""
@@ -98,23 +110,41 @@ class Ledger:
         self._histories[name] = history = _mixed(self._histories.get(name, b""), told)
         self._order = _mixed(self._order, name.encode() + done.result)
         has_written = name in self._opened or done.effect not in _QUIET
+        looked_at = self._looked_at.pop(name, b"")
+        if done.effect in (Effect.WRITE, Effect.OTHER):
+            # What a statement writes may hang on what was committed when it ran, and that is told by no result.
+            self._histories[name] = history = _mixed(history, looked_at)
+            told += looked_at
+        if done.effect is Effect.OTHER and done.in_transaction:
+            self._heavy.add(name)
         if done.isolation is not Isolation.READ_COMMITTED:
             self._opened[name] = history
         elif done.effect not in _QUIET:
             self._opened[name] = _mixed(self._opened.get(name, b""), told)
-        if done.effect in (Effect.COMMIT, Effect.OTHER) and has_written:
+        is_other = done.effect is Effect.OTHER and not done.in_transaction
+        if (done.effect is Effect.COMMIT or is_other) and has_written:
             self._digests, self.is_untouched = None, False
-        if done.effect in (Effect.FILE, Effect.OTHER):
+        if done.effect is Effect.FILE or is_other:
             self._files, self.is_untouched = None, False
         if not done.in_transaction and done.effect in _ENDING:
             self._opened.pop(name, None)
-        self.has_written = self.has_written or has_written
+            self._heavy.discard(name)
+
+    def moves(self, standing: Standing, seen: Seen) -> None:
+        """Effects: the actor begins its step, or goes on with one that waited, where that is what is committed.
+
+        A step that begins may draw from sequences even if it never ends.
+        """
+        report, name = standing.report, standing.seat.name
+        self._mover = (name, seen)
+        self.has_written = self.has_written or report.effect not in _QUIET
+        if report.effect not in _QUIET and not report.is_blind:
+            self._looked_at[name] = _mixed(self._looked_at.get(name, b""), repr(seen).encode())
 
     def moved(self, name: str, effect: Effect) -> None:
         """Effects: `name` has just moved, so what sequences have given since the last look was given to it."""
         if effect in _QUIET or not self._values_at_start:
             return
-        self.has_written = True
         values = map(_given, self.tables.draws())
         self._draws = tuple(
             so_far + (name,) * (value - at_start - len(so_far))
@@ -141,7 +171,9 @@ class Ledger:
                 step=standing.step,
                 effect=standing.report.effect,
                 opened=self._opened.get(name, b""),
-                can_be_foretold=standing.report.need is None,
+                is_heavy=name in self._heavy
+                or (standing.status in _WAITING and standing.report.effect is Effect.OTHER),
+                can_be_foretold=standing.report.need is None and standing.report.isolation is Isolation.READ_COMMITTED,
             )
             for name, standing in standings.items()
         }
@@ -149,10 +181,19 @@ class Ledger:
     def seen(self) -> Seen:
         """What is committed now."""
         if self._digests is None:
-            self._digests = self.tables.digests()
+            self._digests = self._read_digests()
         if self._files is None:
             self._files = self.files()
         return Seen(self._digests, self._files, self.clock())
+
+    def _read_digests(self) -> Digests:
+        try:
+            return self.tables.digests()
+        except TablesLocked:
+            # What nobody can read now is still known to follow from what it was before and who has committed since.
+            name, before = self._mover
+            told = repr(before).encode() + self._histories.get(name, b"")
+            return tuple(_mixed(told, b"%d" % number).hex() for number in range(len(self.tables.names)))
 
     def _snapshot(self, done: Done) -> bytes:
         """What a transaction that does not read what is committed now depends on beside what it has read."""
@@ -160,12 +201,14 @@ class Ledger:
             case Isolation.READ_COMMITTED:
                 return b""
             case Isolation.SNAPSHOT:
-                return repr(self.tables.digests()).encode()
+                return repr(self._read_digests()).encode()
             case Isolation.SERIALIZABLE:
                 return self._order
 
     def _entry(self, name: str, standing: Standing) -> bytes:
         told = [standing.status.name, str(standing.step), *standing.blocked_by]
+        if standing.status in _WAITING:
+            told.append(self._looked_at.get(name, b"").hex())
         if standing.status is Status.ENDED:
             told.append(str(standing.report.outcome))
         return _mixed(self._histories.get(name, b""), "|".join(told).encode())

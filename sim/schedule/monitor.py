@@ -11,6 +11,8 @@ from sim.postgres.address import DatabaseAddress
 _WHO = b"who_blocks_whom"
 _ASK = b"SELECT p, array_to_string(pg_blocking_pids(p), ',') FROM unnest($1::int[]) AS p"
 
+MAX_LOCK_WAIT_MS = 100
+
 
 class Monitor:
     """Asks one server. `connection` (autocommit) may be used for other questions between two of its own."""
@@ -20,6 +22,8 @@ class Monitor:
             address.conninfo(), autocommit=True, prepare_threshold=None, application_name="sim-director"
         )
         self._raw = self.connection.pgconn
+        # The hub itself must never wait for an actor that waits for the hub.
+        self._answered(self._raw.exec_(b"SET lock_timeout = '%dms'" % MAX_LOCK_WAIT_MS))
         self._answered(self._raw.prepare(_WHO, _ASK))
 
     def blockers_of(self, pids: Iterable[int]) -> dict[int, tuple[int, ...]]:

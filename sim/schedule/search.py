@@ -87,6 +87,7 @@ class Search:
         self._here = node.edges.get(option)
         self._is_new = self._here is None
         self._before = (node, option)
+        self.ledger.moves(moment.standings[option.actor], node.state.seen)
         return moment.options.index(option)
 
     def end(self, standings: Mapping[str, Standing]) -> Node:
@@ -243,7 +244,7 @@ def diverged(where: str, before: "tuple[Node, Option] | None") -> SimError:
     return SimError(
         "schedule/diverged",
         f"the same order led to another state at {where}{after}: the race depends on something that is not directed, "
-        "such as a thread, the real clock, random numbers from elsewhere, or state that two actors share in this process",
+        "such as a thread, the real clock, random numbers from elsewhere, or state that two actors share",
     )
 
 

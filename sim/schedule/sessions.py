@@ -84,8 +84,7 @@ class Sessions:
         found = self._out.pop(id(connection), None)
         if found is None or connection.broken or not connection.leaves_nothing:
             return False
-        if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-            connection.pgconn.exec_(b"ROLLBACK")  # what the server does with a client that goes away
+        connection.roll_back()
         if connection.pgconn.transaction_status != TransactionStatus.IDLE or len(self._kept[found[0]]) >= MAX_KEPT:
             return False
         if connection.autocommit:

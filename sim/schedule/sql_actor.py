@@ -90,7 +90,7 @@ class SqlRace:
         """Effects: the tables are as after `setup`."""
         connections.drawn_from_sequences.clear()
         connections.drawn_from_sequences.update(self.tables.drawn_columns)
-        if not self.ledger.is_untouched:
+        if not self.ledger.is_untouched or self.hub.may_commit_late:
             self.tables.put_back(self._kept)
         elif self.ledger.has_written:
             self.tables.put_back_sequences(self._kept)
@@ -153,7 +153,8 @@ class SqlRace:
                     seat.label = step
                     self.last[name].append(_said(line, step, statement))
             finally:
-                if line.pgconn.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
+                seat.label = None
+                if line.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                     line.rollback()
             return tuple(self.last[name])
 

@@ -14,6 +14,7 @@ _NAMED = re.compile(r"^\w+\s+(?:transaction\s+|table\s+|prepared\s+|to\s+savepoi
 _LOCKING = re.compile(r"\bfor\s+(no\s+key\s+)?(update|share|key\s+share)\b", re.IGNORECASE)
 _CALL = re.compile(r"([\w.]+)\s*\(")
 
+_LOOKING = re.compile(r"\b(select|table|update)\b", re.IGNORECASE)
 _LEVEL = re.compile(r"\b(repeatable\s+read|serializable)\b", re.IGNORECASE)
 _KEEPING = re.compile(r"\b(set_config|pg_(try_)?advisory_lock\w*)\b", re.IGNORECASE)
 
@@ -104,6 +105,10 @@ class Statement:
     only_reads: bool
     isolation: str | None = None
     """The level that it asks for, where that is `repeatable read` or `serializable`."""
+    is_script: bool = False
+    """It is several statements in one; only the first gives the name."""
+    is_blind: bool = False
+    """What it writes is in the statement itself: it looks at no row to know."""
     keeps_in_session: bool = False
     """It may leave something in its session that outlives the transaction: a setting, an advisory lock."""
 
@@ -113,6 +118,8 @@ def read_statement(text: str) -> Statement:
     """What the text of one SQL statement says. Only names hang on it, and whether a step may be foretold."""
     bare = _COMMENTS.sub(" ", text).strip()
     read = _read(bare)
+    if ";" in bare.rstrip("; \n\t"):
+        read = replace(read, only_reads=False, is_blind=False, is_script=True)
     keeps = _KEEPING.search(bare) is not None
     return replace(read, keeps_in_session=True) if keeps else read
 
@@ -124,14 +131,17 @@ def _read(bare: str) -> Statement:
     level = _LEVEL.search(bare)
     asked = " ".join(level.group().lower().split()) if level else None
     if verb in ("insert", "update", "delete", "merge", "with") and written is not None:
-        return Statement(written.group(1).split()[0].lower(), _name(written.group(2)), False, asked)
+        is_blind = verb == "insert" and _LOOKING.search(bare) is None
+        verb = written.group(1).split()[0].lower()
+        return Statement(verb, _name(written.group(2)), False, asked, is_blind=is_blind)
     if verb in ("select", "with", "values", "table"):
         source, called = _FROM.search(bare), _CALLED.search(bare)
         target = _name(source.group(1)) if source else called.group(1) if called else ""
         if _LOCKING.search(bare):
             return Statement("select-for-update", target, False, asked)
         calls = {name.lower().removeprefix("pg_catalog.") for name in _CALL.findall(bare)}
-        return Statement("select", target, verb != "table" and calls <= _PLAIN_CALLS, asked)
+        only_reads = verb != "table" and calls <= _PLAIN_CALLS
+        return Statement("select", target, only_reads, asked, is_blind=calls == {"pg_notify"} and source is None)
     if verb in ("begin", "commit", "rollback", "start", "end", "abort"):
         back_to = re.search(r"\bto\s+(?:savepoint\s+)?([\w\"]+)", bare, re.IGNORECASE) if verb == "rollback" else None
         names = {"start": "begin", "end": "commit", "abort": "rollback"}

@@ -11,6 +11,8 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
+from sim.errors import SimError
+
 Digests = tuple[str, ...]
 
 _TABLES: LiteralString = """
@@ -74,6 +76,10 @@ class Kept:
     sequences: tuple[tuple[int, bool], ...]
 
 
+class TablesLocked(SimError):
+    """What is committed cannot be read now."""
+
+
 class Tables:
     """The tables of one database, looked at over one autocommit connection that nobody else uses at the same time."""
 
@@ -113,12 +119,19 @@ class Tables:
         return tuple(found[number] for number in self._drawn)
 
     def digests(self) -> Digests:
-        """What is committed, one digest per table. Numbers from sequences count by their order alone."""
+        """What is committed, one digest per table. Numbers from sequences count by their order alone.
+
+        Raises: `TablesLocked` while somebody holds, or is about to get, a lock that stops even readers.
+        """
         if not self._tables:
             return ()
         answer = self._connection.pgconn.exec_prepared(b"director_digest", [])
         if answer.nfields != len(self._tables) or answer.ntuples != 1:
-            raise psycopg.OperationalError(f"the tables were not told: {answer.get_error_message()}")
+            raise TablesLocked(
+                "schedule/tables_locked",
+                f"what is committed could not be read: {answer.get_error_message().strip()}; wait for whoever holds a "
+                "lock that stops readers",
+            )
         return tuple((answer.get_value(0, column) or b"").decode() for column in range(answer.nfields))
 
     def sequences(self) -> tuple[tuple[int, bool], ...]:

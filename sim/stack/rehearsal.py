@@ -65,6 +65,7 @@ class Rehearsal:
             return
         at = self._at_race if self._at_race is not None and self._prompter.knows_beginning else self._first
         is_untouched = at is self._at_race and self.ledger.is_untouched and not self._is_played_out
+        is_untouched = is_untouched and not self.hub.may_commit_late
         has_changed = False
         if not is_untouched:
             self._tables.put_back(at.tables)

@@ -1,0 +1,106 @@
+"""Small races of SQL alone, one for each way in which transactions meet."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+TABLES = (
+    "DROP TABLE IF EXISTS lines, accounts",
+    "CREATE TABLE accounts (id int PRIMARY KEY, v int NOT NULL)",
+    "CREATE TABLE lines (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
+    "account int NOT NULL REFERENCES accounts, word text UNIQUE)",
+    "INSERT INTO accounts SELECT n, 0 FROM generate_series(1, 4) AS n",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SmallRace:
+    """Actors' statements. `has_waits` says whether anybody can come to wait."""
+
+    actors: Mapping[str, Sequence[str]]
+    has_waits: bool = True
+
+
+def _add(account: int) -> str:
+    return f"UPDATE accounts SET v = v + 1 WHERE id = {account}"
+
+
+def _begun(statement: str) -> str:
+    return f"BEGIN; {statement}"
+
+
+def _line(account: int, word: str) -> str:
+    return f"INSERT INTO lines (account, word) VALUES ({account}, '{word}') ON CONFLICT DO NOTHING RETURNING id"
+
+
+def _transaction(*statements: str, begin: str = "BEGIN") -> list[str]:
+    return [begin, *statements, "COMMIT"]
+
+
+_SUM = "SELECT sum(v) FROM accounts"
+_COPY = "UPDATE accounts SET v = (SELECT v + 1 FROM accounts WHERE id = 2) WHERE id = 1"
+_COPY_BACK = "UPDATE accounts SET v = (SELECT v + 1 FROM accounts WHERE id = 1) WHERE id = 2"
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+_SERIALIZABLE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+_QUEUE = "SELECT id FROM accounts WHERE v = 0 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
+_TAKE = "UPDATE accounts SET v = 1 WHERE id = (SELECT id FROM accounts WHERE v = 0 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)"
+
+SMALL_RACES: Mapping[str, SmallRace] = MappingProxyType(
+    {
+        "one row": SmallRace({name: _transaction(_add(1)) for name in "ab"}),
+        "one row, then a read": SmallRace({"a": _transaction(_add(1), _SUM), "b": _transaction(_SUM, _add(1))}),
+        "two rows": SmallRace({"a": _transaction(_add(1)), "b": _transaction(_add(2))}, has_waits=False),
+        "write skew": SmallRace({"a": _transaction(_COPY), "b": _transaction(_COPY_BACK)}, has_waits=False),
+        "statements that commit alone": SmallRace({"a": [_add(1), _SUM], "b": _transaction(_add(1), _SUM)}),
+        "rolled back": SmallRace({"a": ["BEGIN", _add(1), "ROLLBACK"], "b": _transaction(_add(1), _SUM)}),
+        "savepoint rolled back": SmallRace(
+            {"a": ["BEGIN", "SAVEPOINT s", _add(1), "ROLLBACK TO s", "COMMIT"], "b": _transaction(_add(1))}
+        ),
+        "unique key": SmallRace({"a": _transaction(_line(1, "x")), "b": _transaction(_line(2, "x"), _SUM)}),
+        "numbers from a sequence": SmallRace(
+            {"a": _transaction(_line(1, "x"), _line(1, "y")), "b": _transaction(_line(2, "z"))}, has_waits=False
+        ),
+        "unique key, rolled back": SmallRace(
+            {"a": ["BEGIN", _line(1, "x"), "ROLLBACK"], "b": _transaction(_line(2, "x"))}
+        ),
+        "foreign key": SmallRace(
+            {"a": _transaction(_line(1, "x")), "b": _transaction("UPDATE accounts SET id = 9 WHERE id = 1")}
+        ),
+        "deadlock": SmallRace({"a": ["BEGIN", _add(1), _add(2)], "b": [_begun(_add(2)), _add(1)]}),
+        "lock made stronger": SmallRace(
+            {name: [_begun("SELECT v FROM accounts WHERE id = 1 FOR SHARE"), _add(1)] for name in "ab"}
+        ),
+        "skip locked": SmallRace({"a": _transaction(_QUEUE, _add(1)), "b": _transaction(_QUEUE)}),
+        "queue": SmallRace({name: _transaction(_TAKE) for name in "ab"}, has_waits=False),
+        "no wait": SmallRace(
+            {
+                "a": _transaction(_add(1)),
+                "b": _transaction("SELECT v FROM accounts WHERE id = 1 FOR UPDATE NOWAIT", _SUM),
+            },
+        ),
+        "repeatable read": SmallRace(
+            {"a": _transaction(_SUM, _SUM, begin=_SNAPSHOT), "b": _transaction(_add(1))}, has_waits=False
+        ),
+        "repeatable read, writing": SmallRace(
+            {"a": _transaction(_SUM, _add(1), begin=_SNAPSHOT), "b": _transaction(_add(1))}
+        ),
+        "serializable": SmallRace(
+            {"a": _transaction(_COPY, begin=_SERIALIZABLE), "b": _transaction(_COPY_BACK, begin=_SERIALIZABLE)},
+            has_waits=False,
+        ),
+        "table lock": SmallRace(
+            {"a": _transaction("LOCK TABLE accounts IN EXCLUSIVE MODE", _SUM), "b": _transaction(_SUM, _add(1))}
+        ),
+        "exclusive table lock": SmallRace(
+            {"a": _transaction("LOCK TABLE accounts"), "b": _transaction(_SUM, "SELECT v FROM accounts WHERE id = 1")}
+        ),
+        "advisory lock": SmallRace(
+            {name: _transaction("SELECT pg_advisory_xact_lock(1)", _add(number)) for number, name in enumerate("ab", 1)}
+        ),
+        "three on one row": SmallRace({name: [_add(1)] for name in "abc"}, has_waits=False),
+        "three transactions": SmallRace({name: [_begun(_COPY), "COMMIT"] for name in "abc"}),
+        "three with a key": SmallRace(
+            {"a": ["BEGIN", _line(1, "x"), "ROLLBACK"], "b": [_line(2, "x")], "c": [_line(3, "x"), _SUM]}
+        ),
+    }
+)
