@@ -132,9 +132,9 @@ class GateConnection(psycopg.Connection[Any]):
         verdict = seat.park(
             statement.verb, statement.target, effect, isolation=self._isolation, is_blind=statement.is_blind
         )
-        if statement.isolation is not None:
-            if self.pgconn.transaction_status == _IDLE and statement.verb == "set":
-                self.default_isolation = self._isolation
+        is_for_session = statement.verb == "set" and self.pgconn.transaction_status == _IDLE
+        if statement.isolation is not None and is_for_session:
+            self.default_isolation = self._isolation
         self._effect = effect
         if verdict is Verdict.CUT:
             self.hang_up()

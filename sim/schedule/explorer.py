@@ -23,6 +23,7 @@ from sim.schedule.replay import Replay
 from sim.schedule.search import Search
 from sim.schedule.settings import Settings
 from sim.schedule.stopwatch import now_s
+from sim.schedule.strategies import Priorities, RandomWalk
 from sim.schedule.tell import tell_failure
 from sim.schedule.token import Token, scenario_mark
 
@@ -115,6 +116,8 @@ class Explorer:
     scenario: str
     progress: Callable[[Exploration], None] = lambda _: None
     result: Exploration = field(init=False)
+    _sampled: dict[str, Schedule] = field(default_factory=dict)
+    _longest: int = 0
 
     def __post_init__(self) -> None:
         self.result = Exploration(scenario=self.scenario)
@@ -129,6 +132,8 @@ class Explorer:
         search = self._search(self.settings.depth)
         try:
             self._run_all(search)
+            if search.next_plan() is not None:
+                self._sample()
         finally:
             self._sum_up(search)
             self.result.seconds = now_s() - started
@@ -165,6 +170,27 @@ class Explorer:
                 self._ended(search, conductor)
             self.progress(self.result)
 
+    def _sample(self) -> None:
+        """Effects: of the orders that the budget left over, some were drawn by chance and run to their ends."""
+        settings, steps = self.settings, max(self._longest, 1)
+        self.result.strategy += (
+            f", then {settings.samples} by priorities (PCT, depth 3) and {settings.samples} at random"
+        )
+        for number in range(settings.samples):
+            seed = settings.seed + number
+            for draw in (Priorities(seed, self.result.actors, steps), RandomWalk(seed)):
+                conductor = Conductor(self.subject, draw.choose)
+                try:
+                    self._run(conductor)
+                except BaseException as error:
+                    self._explain(error, conductor)
+                    raise
+                if conductor.race is not None:
+                    self.result.ends += 1
+                    words = conductor.race.outcomes()
+                    self._sampled.setdefault(words, conductor.trace.schedule)
+                self.progress(self.result)
+
     def _run(self, conductor: Conductor) -> None:
         self.result.runs += 1
         self.subject.put_back()
@@ -172,6 +198,7 @@ class Explorer:
             self.subject.run(conductor)
         finally:
             self.result.steps += len(conductor.trace.taken)
+            self._longest = max(self._longest, len(conductor.trace.taken))
             if conductor.race is not None:
                 reach = conductor.race.reaches
                 self.result.reach = reach.words
@@ -198,6 +225,8 @@ class Explorer:
                 schedule = graph.schedule_of(options)
                 if words not in found or schedule.preemptions < found[words].schedule.preemptions:
                     found[words] = Found(words, counts[words], schedule)
+        for words, schedule in self._sampled.items():
+            found.setdefault(words, Found(words, 1, schedule))
         result.outcomes = sorted(found.values(), key=lambda one: (one.schedule.preemptions, one.words))
 
     def _explain(self, error: BaseException, conductor: Conductor) -> None:

@@ -78,8 +78,8 @@ class Report:
     """Where an actor stands: at the gate of step `next`, or at its end with an `outcome`.
 
     `done` is the step before, None at the first gate. `effect` is what the step to come can change, `isolation` that of
-    its transaction. `is_blind` says that what it writes does not hang on what is committed. `need` is what it needs that
-    no server knows of: the lock of a file.
+    its transaction. `is_blind` says that what it writes does not hang on what is committed. `need` is what it needs
+    that no server knows of: the lock of a file.
     """
 
     next: Step | None = None

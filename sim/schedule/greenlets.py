@@ -7,7 +7,8 @@ of everybody else.
 import contextvars
 import select
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -54,6 +55,7 @@ class GreenletSeat:
         self._pid: int | None = None
         self._ended = False
         self.is_abandoned = False
+        self.is_undirected = False
         self.is_dead = False
         """Killed: its code is never run again, not even to clean up."""
         self.label: str | None = None
@@ -211,5 +213,20 @@ _seats: dict[Any, GreenletSeat] = {}
 
 
 def current() -> GreenletSeat | None:
-    """The actor whose code is running."""
-    return _seats.get(greenlet.getcurrent()) if _seats else None
+    """The actor whose code is running, if what it does now are steps."""
+    seat = _seats.get(greenlet.getcurrent()) if _seats else None
+    return None if seat is None or seat.is_undirected else seat
+
+
+@contextmanager
+def undirected() -> Iterator[None]:
+    """Within the block nothing that the current actor does is a step: it is the stage at work on its behalf."""
+    seat = current()
+    if seat is None:
+        yield
+        return
+    seat.is_undirected = True
+    try:
+        yield
+    finally:
+        seat.is_undirected = False

@@ -63,10 +63,19 @@ Conduct = Callable[["Race", Sequence[Seat]], "tuple[Trace, dict[str, Outcome]]"]
 
 
 class Race:
-    """One race, to be entered inside its block. `reaches` is what it is to prove."""
+    """One race, to be entered inside its block. `reaches` is what it is to prove.
 
-    def __init__(self, conduct: Conduct, *, reaches: Reach = SOMEBODY_WAITED) -> None:
-        self._conduct = conduct
+    `as_step` makes a call that is no code under test, such as a move of the clock, one step of its actor.
+    """
+
+    def __init__(
+        self,
+        conduct: Conduct,
+        *,
+        reaches: Reach = SOMEBODY_WAITED,
+        as_step: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda call: call,
+    ) -> None:
+        self._conduct, self._as_step = conduct, as_step
         self.reaches = reaches
         self.entrants: list[Entrant] = []
         self._trace: Trace | None = None
@@ -77,7 +86,7 @@ class Race:
         owner = getattr(getattr(real, "__self__", None), "name", None)
         called = owner if isinstance(owner, str) else str(getattr(real, "__name__", "actor"))
         chosen = self._free_name(name or called)
-        return self.enter(GreenletSeat(chosen, real, arguments, named))
+        return self.enter(GreenletSeat(chosen, self._as_step(real), arguments, named))
 
     def enter(self, seat: Seat) -> Entrant:
         """Somebody who takes part by a seat of its own: a process, a list of SQL steps."""

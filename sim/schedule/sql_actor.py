@@ -34,7 +34,8 @@ from sim.schedule.sessions import Sessions
 from sim.schedule.settings import Settings
 from sim.schedule.tables import Kept, Tables
 
-Steps = Sequence[str] | Mapping[str, str]
+Steps = Sequence[str] | Mapping[str, str] | Callable[[GateConnection], object]
+"""Statements, with names of their own or numbered; or code that is given the actor's connection (autocommit)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class SqlRace:
         self._watching = self.sessions.monitor.connection
         for statement in setup:
             self._watching.execute(statement)
-        self._actors = {name: _named(name, steps) for name, steps in actors.items()}
+        self._actors = {name: _named(name, steps) for name, steps in actors.items() if not callable(steps)}
+        self._calls = {name: steps for name, steps in actors.items() if callable(steps)}
         self._lines: dict[str, GateConnection] = {}
         self._check, self._reaches = check, reaches
         self.tables = Tables(self._watching)
@@ -101,6 +103,8 @@ class SqlRace:
         with Race(conductor.conduct, reaches=self._reaches) as race:
             for name, steps in self._actors.items():
                 race.enter(self._seat(name, steps))
+            for name, call in self._calls.items():
+                race.enter(GreenletSeat(name, self._run_call, (name, call)))
         if self._check is not None:
             self._check(self._watching)
 
@@ -161,6 +165,9 @@ class SqlRace:
         seat = GreenletSeat(name, run)
         return seat
 
+    def _run_call(self, name: str, call: Callable[[GateConnection], object]) -> object:
+        return call(self._line(name))
+
     def _line(self, name: str) -> GateConnection:
         """The actor's own session, open from one order to the next."""
         line = self._lines.get(name)
@@ -183,7 +190,7 @@ def explore_sql(race: SqlRace, settings: Settings | None = None, *, scenario: st
     return Explorer(subject, settings or Settings(), scenario).explore()
 
 
-def _named(actor: str, steps: Steps) -> dict[str, str]:
+def _named(actor: str, steps: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
     if isinstance(steps, Mapping):
         return dict(steps)
     return {f"{actor}{number}": statement for number, statement in enumerate(steps, start=1)}

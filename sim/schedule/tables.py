@@ -43,7 +43,7 @@ SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.rel
 """
 
 
-_CLOCK = "simclock"
+_CLOCK, _REAL_TIMES = "simclock", ("real_at",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,8 @@ class _Table:
 
     def digest(self) -> sql.Composable:
         """One row's text is all that no sequence gave; where one did, it gives the order of the rows."""
-        told = [sql.Identifier(column) for column in self.columns if column not in self.drawn]
+        left_out = (*self.drawn, *(_REAL_TIMES if self.label.startswith(f"{_CLOCK}.") else ()))
+        told = [sql.Identifier(column) for column in self.columns if column not in left_out]
         row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(told)) if told else sql.SQL("''")
         order: list[sql.Composable] = [sql.Identifier(column) for column in self.drawn] or [row]
         ordered = sql.SQL(", ").join(order)

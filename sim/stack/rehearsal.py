@@ -6,14 +6,16 @@ must ask for the same (`sim.stack.prompter`).
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from sim.report.text import tell
 from sim.rules.breach import Breach
 from sim.schedule import connection as connections
 from sim.schedule.explorer import Conductor
 from sim.schedule.files import Files, KeptFiles
-from sim.schedule.gate import Seat, Trace
-from sim.schedule.hooks import directed
+from sim.schedule.gate import Effect, Seat, Trace
+from sim.schedule.greenlets import undirected
+from sim.schedule.hooks import directed, made_as_step
 from sim.schedule.hub import Hub
 from sim.schedule.ledger import Ledger, Seen
 from sim.schedule.outcome import Outcome
@@ -88,7 +90,20 @@ class Rehearsal:
             raise RuleBroken(breaches, tell(breaches, self._stack.timeline))
 
     def _open_race(self, reaches: Reach = SOMEBODY_WAITED) -> Race:
-        return Race(self._conduct, reaches=reaches)
+        return Race(self._conduct, reaches=reaches, as_step=self._as_step)
+
+    def _as_step(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """A move of the clock as one step; anything else as it is."""
+        if getattr(call, "__self__", None) is not self._stack.clock:
+            return call
+        name = str(getattr(call, "__name__", "move"))
+
+        def moved(*arguments: Any, **named: Any) -> Any:
+            with made_as_step("clock", name, Effect.OTHER), undirected():
+                return call(*arguments, **named)
+
+        moved.__name__ = "clock"
+        return moved
 
     def _conduct(self, race: Race, seats: Sequence[Seat]) -> tuple[Trace, dict[str, Outcome]]:
         if self._conductor is None:
@@ -106,7 +121,7 @@ class Rehearsal:
 
     def _clock(self) -> bytes:
         reading = self._stack.clock.reading
-        return b"" if reading is None else reading.to_json().encode()
+        return b"" if reading is None else f"{reading.virtual_at} {reading.running}".encode()
 
 
 class _Standstill:

@@ -1,0 +1,101 @@
+"""Orders that are given by step names, on real locks: who waits, who gets the lock, who is told of a deadlock."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sim.errors import SimError
+from sim.postgres.address import DatabaseAddress
+from sim.schedule.sql_actor import SqlRace
+from sim.schedule.stopping import Stopper
+from sim.stack.child import wait_until
+from tests.sim.schedule.sql_races import TABLES
+
+ADD_1, ADD_2 = (f"UPDATE accounts SET v = v + 1 WHERE id = {account}" for account in (1, 2))
+CROSSING = {"a": ["BEGIN", ADD_1, ADD_2, "COMMIT"], "b": ["BEGIN", ADD_2, ADD_1, "COMMIT"]}
+ONE_ROW = {name: ["BEGIN", ADD_1, "COMMIT"] for name in "abc"}
+
+
+def opened(address: DatabaseAddress, actors: dict[str, list[str]], *, signals: bool = True) -> SqlRace:
+    return SqlRace(address, signals=signals, setup=TABLES, actors=actors)
+
+
+def test_statement_on_a_locked_row_waits_until_its_holder_commits(address: DatabaseAddress) -> None:
+    with opened(address, {name: ONE_ROW[name] for name in "ab"}) as race:
+        played = race.play(["a1", "a2", "b1", "b2", "a3", "b3"])
+
+    assert played.waited == ("b2",)
+    assert played.trace.waits == [("b", "a")]
+    assert [result.sqlstate for results in played.results.values() for result in results] == [None] * 6
+
+
+@pytest.mark.parametrize("signals", [True, False])
+def test_deadlock_is_told_with_its_circle_and_one_victim(address: DatabaseAddress, signals: bool) -> None:
+    with opened(address, CROSSING, signals=signals) as race:
+        played = race.play(["a1", "b1", "a2", "b2", "a3", "b3"])
+
+    states = [result.sqlstate for results in played.results.values() for result in results if result.sqlstate]
+    assert set(played.trace.deadlocks[0]) == {"a", "b"}
+    assert states[0] == "40P01"
+
+
+def test_three_actors_need_signals_and_say_so(address: DatabaseAddress) -> None:
+    with opened(address, ONE_ROW, signals=False) as race, pytest.raises(SimError) as failed:
+        race.play([])
+
+    assert failed.value.code == "schedule/signals_needed"
+
+
+def test_two_actors_do_without_signals(address: DatabaseAddress) -> None:
+    with opened(address, {name: ONE_ROW[name] for name in "ab"}, signals=False) as race:
+        played = race.play(["a1", "a2", "b1", "b2", "a3", "b3"])
+
+    assert played.waited == ("b2",)
+
+
+def test_unknown_step_is_named(address: DatabaseAddress) -> None:
+    with opened(address, ONE_ROW) as race, pytest.raises(SimError) as failed:
+        race.play(["a1", "z9"])
+
+    assert failed.value.code == "schedule/unknown_step"
+    assert "z9" in failed.value.message
+
+
+def test_stopped_process_goes_on_when_its_run_is_killed(tmp_path: Path) -> None:
+    sleeper = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    program = (
+        "import sys; from sim.schedule.stopping import Stopper; stopper = Stopper(); "
+        f"stopper.stop({sleeper.pid}); print('stopped', flush=True); sys.stdin.read()"
+    )
+    run = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert run.stdout is not None
+    assert run.stdout.readline() == b"stopped\n"
+    state = psutil.Process(sleeper.pid)
+    wait_until(lambda: state.status() == psutil.STATUS_STOPPED, "the sleeper stopped")
+
+    run.kill()
+    run.communicate()
+
+    wait_until(lambda: state.status() != psutil.STATUS_STOPPED, "the sleeper woken")
+    sleeper.communicate()
+
+
+def test_stopper_wakes_everybody_at_its_end() -> None:
+    sleeper = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    stopper = Stopper()
+    stopper.stop(sleeper.pid)
+    wait_until(lambda: psutil.Process(sleeper.pid).status() == psutil.STATUS_STOPPED, "the sleeper stopped")
+    watchdog = stopper.watchdog_pid
+    assert watchdog is not None
+
+    stopper.close()
+
+    wait_until(lambda: psutil.Process(sleeper.pid).status() != psutil.STATUS_STOPPED, "the sleeper woken")
+    assert not psutil.pid_exists(watchdog)
+    os.kill(sleeper.pid, signal.SIGTERM)
+    sleeper.communicate()
