@@ -76,6 +76,8 @@ def in_order(options: Sequence[Option], last: str | None) -> list[Option]:
 def read_option(text: str) -> Option:
     """The option that `str` wrote. Raises: `ValueError`."""
     name, _, kind = text.partition("+")
+    if not name:
+        raise ValueError(f"expected actor[+kind], found {text!r}")
     return Option(unquote(name), Kind(kind) if kind else Kind.GO)
 
 

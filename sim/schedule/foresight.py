@@ -1,9 +1,9 @@
 """What a step will do, known from the same step in the same surroundings: orders are then explored without being run.
 
-A step's surroundings are all that it can depend on: its actor's own past; for one that reads, what is committed; for
-one that writes, locks or commits, also what the open transactions of the others have done, and everything about those
-who wait. What others have only read, or have done in transactions that are over, it cannot feel but through what is
-committed. That holds under READ COMMITTED; transactions that read from a snapshot take their whole past with them.
+A step's surroundings are all that it can depend on: its actor's own past and the time; for one that reads, what is
+committed; for one that writes, locks or commits, also what the open transactions of the others have done, and all
+about those who wait. What others have only read, or have done in transactions that are over, it cannot feel but through
+what is committed. That holds under READ COMMITTED; nothing is foretold of a transaction that reads from a snapshot.
 """
 
 from collections.abc import Mapping
@@ -73,7 +73,7 @@ class Foresight:
             return None
         own = (option.actor, option.kind, entries[option.actor])
         if face.effect is Effect.NONE:
-            return own
+            return (*own, state.seen.clock)
         if face.effect is Effect.READ:
             others_faces = (self.faces[entry] for name, entry in state.entries if name != option.actor)
             return None if any(other.is_heavy for other in others_faces) else (*own, state.seen)

@@ -106,7 +106,8 @@ class Ledger:
         if done is None:
             self._histories.setdefault(name, b"")
             return
-        told = f"{done.effect} {done.in_transaction} ".encode() + done.result + self._snapshot(done)
+        # The time goes in, for BEGIN fixes what now() says, and no result tells of it.
+        told = f"{done.effect} {done.in_transaction} ".encode() + done.result + self._snapshot(done) + self.clock()
         self._histories[name] = history = _mixed(self._histories.get(name, b""), told)
         self._order = _mixed(self._order, name.encode() + done.result)
         has_written = name in self._opened or done.effect not in _QUIET

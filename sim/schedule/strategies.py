@@ -27,8 +27,8 @@ class Priorities:
     """Probabilistic concurrency testing: the actor of highest priority moves; at a few steps it falls behind all.
 
     A bug that needs `depth` ordered events is found by one draw with a probability of at least 1 / (n k^(depth-1)),
-    with n actors and k `steps`. Source: Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding
-    Bugs", ASPLOS 2010.
+    with n actors and k `steps`. Source: Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of
+    Finding Bugs", ASPLOS 2010.
     """
 
     seed: int
