@@ -333,6 +333,7 @@ def open_stack(
         before = _Before(home, watch, said)
         clicks = ClickWitness(timeline=timeline, rows=rows, looks=looks)
         day = Operator(name="day", user_id=CAST["day"][0], engine=engine, timeline=timeline, witness=clicks)
+        given = _given(lease, home, worker, day, before.settle, clock)
         yield Stack(
             home=home,
             lease=lease,
@@ -346,16 +347,7 @@ def open_stack(
             bus=BusActor(address=lease.address, timeline=timeline),
             cache=CacheActor(address=lease.address, timeline=timeline),
             faults=Faults(address=lease.address, rows=rows, home=home, spared=(kept,), timeline=timeline, clock=clock),
-            given=ManagedGiven(
-                address=lease.address,
-                home=home,
-                timeline=timeline,
-                worker=worker,
-                day=day,
-                settle=before.settle,
-                clock=clock,
-                rows=rows,
-            ),
+            given=given,
             witness=Watching(home=home, timeline=timeline, sensors=Sensors(logs=(witness_log,))),
             evidence=kept,
             _before=before,
@@ -364,6 +356,21 @@ def open_stack(
             _clicks=clicks,
             _looks=looks,
         )
+
+
+def _given(
+    lease: Lease, home: Path, worker: WorkerActor, day: Operator, settle: Callable[[], None], clock: VirtualClock
+) -> ManagedGiven:
+    return ManagedGiven(
+        address=lease.address,
+        home=home,
+        timeline=worker.timeline,
+        worker=worker,
+        day=day,
+        settle=settle,
+        clock=clock,
+        rows=worker.rows,
+    )
 
 
 def _size(path: Path) -> int:
