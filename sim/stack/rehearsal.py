@@ -22,8 +22,9 @@ from sim.schedule.outcome import Outcome
 from sim.schedule.race import SOMEBODY_WAITED, Race, Reach
 from sim.schedule.sessions import Sessions
 from sim.schedule.tables import Kept, Tables
+from sim.stack.mark import Mark
 from sim.stack.prompter import Prompter
-from sim.stack.stack import Mark, Stack
+from sim.stack.stack import Stack
 
 VACUUM_EVERY = 500
 """Runs after which the tables are vacuumed: each one that commits leaves dead rows behind."""

@@ -6,13 +6,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import LiteralString
 from uuid import UUID
 
 import psycopg
 from sqlalchemy import URL, Engine
 
-from sim.clock import ClockReading, VirtualClock
+from sim.clock import VirtualClock
 from sim.errors import SimError
 from sim.fake_bot.reading import read_journal
 from sim.postgres.leases import Lease
@@ -40,6 +40,7 @@ from sim.stack.managed_views import (
     view_history,
     view_proposal,
 )
+from sim.stack.mark import Mark, size_of
 from sim.stack.operator_actor import Operator
 from sim.stack.outside import Measured, measure
 from sim.stack.rows import CommandView, Rows
@@ -206,7 +207,7 @@ class Stack:
         evidence.read_secrets(self.timeline, [self.lease.address.password])
         return judge(self.timeline)
 
-    def mark(self) -> "Mark":
+    def mark(self) -> Mark:
         """How far the story is, for `put_back`."""
         return Mark(
             events=len(self.timeline),
@@ -214,10 +215,10 @@ class Stack:
             children=len(self.launcher.children),
             looks=self._looks.remembered(),
             reading=self.clock.reading,
-            log_bytes=_size(self.launcher.witness_log),
+            log_bytes=size_of(self.launcher.witness_log),
         )
 
-    def put_back(self, mark: "Mark", *, files_changed: bool) -> None:
+    def put_back(self, mark: Mark, *, files_changed: bool) -> None:
         """Effects: what the stage remembers is what it did at `mark`; rows and files are put back by the caller."""
         self.timeline.rewind(mark.events)
         if files_changed:
@@ -226,7 +227,7 @@ class Stack:
         del self.launcher.children[mark.children :]
         self._looks.remember(mark.looks)
         self.clock.put_back(mark.reading)
-        if _size(self.launcher.witness_log) > mark.log_bytes:
+        if size_of(self.launcher.witness_log) > mark.log_bytes:
             os.truncate(self.launcher.witness_log, mark.log_bytes)
 
     @contextmanager
@@ -256,18 +257,6 @@ class Stack:
             for child in self.launcher.children
             for stream, path in (("stdout", child.stdout_file), ("stderr", child.stderr_file))
         ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """How far a story is: lengths of what is only ever added to, and what was seen last."""
-
-    events: int
-    said: int
-    children: int
-    looks: tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]
-    reading: ClockReading | None
-    log_bytes: int
 
 
 class _Before:
@@ -371,10 +360,6 @@ def _given(
         clock=clock,
         rows=worker.rows,
     )
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 @lru_cache(maxsize=8)
