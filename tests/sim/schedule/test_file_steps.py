@@ -42,7 +42,7 @@ def counted(stack: Stack, *, locks: bool) -> None:
     assert path.read_text() == "2"
 
 
-def test_writers_under_the_home_lock_lose_nothing(sessions: Sessions, rehearsed: Stack) -> None:  # noqa: F811
+def test_writers_under_the_home_lock_lose_nothing(sessions: Sessions, rehearsed: Stack) -> None:
     subject = Rehearsal(rehearsed, sessions, lambda stack: counted(stack, locks=True))
 
     found = Explorer(subject, Settings(), "locked").explore()
@@ -52,7 +52,7 @@ def test_writers_under_the_home_lock_lose_nothing(sessions: Sessions, rehearsed:
     assert [one.words for one in found.outcomes] == ["first succeeded; second succeeded"]
 
 
-def test_writers_without_the_lock_lose_a_count(sessions: Sessions, rehearsed: Stack) -> None:  # noqa: F811
+def test_writers_without_the_lock_lose_a_count(sessions: Sessions, rehearsed: Stack) -> None:
     subject = Rehearsal(rehearsed, sessions, lambda stack: counted(stack, locks=False))
 
     with pytest.raises(AssertionError) as failed:
