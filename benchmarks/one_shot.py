@@ -156,7 +156,8 @@ def bench() -> Iterator[Bench]:
             "BOT_HOME": str(home),
         }
         with (
-            closing(warm_zygote(address, home)) as zygote,
+            # Its forks follow no clock file, like the cold worker that they are measured against.
+            closing(warm_zygote(address, home, virtual_time=False)) as zygote,
             psycopg.connect(address.conninfo(), autocommit=True) as database,
         ):
             yield Bench(database, url, environment, zygote)

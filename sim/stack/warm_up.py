@@ -17,10 +17,11 @@ from worker.db.session import open_engine, url_of
 _BASELINE = {"BTC": "0.5"}
 
 
-def warm_zygote(address: DatabaseAddress, folder: Path) -> Zygote:
+def warm_zygote(address: DatabaseAddress, folder: Path, *, virtual_time: bool = True) -> Zygote:
     """A zygote that has run two dry runs and a baseline, and a child of it one dry run more.
 
-    Their home is below `folder`; the database, empty before, holds their rows afterwards. Raises: as `Zygote`.
+    Their home is below `folder`; the database, empty before, holds their rows afterwards. `virtual_time` and Raises: as
+    `Zygote`.
     """
     home = make_home(folder / "warm-up")
     with psycopg.connect(address.conninfo(), autocommit=True, application_name="sim-warm-up") as connection:
@@ -35,12 +36,9 @@ def warm_zygote(address: DatabaseAddress, folder: Path) -> Zygote:
     day.apply_baseline(_BASELINE)
     day.apply_profile(REFERENCE_PROFILE)
     engine.dispose()
-    clock_file = folder / "clock.json"
-    clock_file.write_text(ClockReading(virtual_at=real_now(), real_at=real_now(), running=True).to_json())
-    environment = {
-        "BOT_HOME": str(home),
-        "BINANCE_TESTNET": "true",
-        "WORKER_ID": "warm-up",
-        "SIM_CLOCK_FILE": str(clock_file),
-    }
-    return Zygote(warm_up={**address.environment(), **environment})
+    environment = {"BOT_HOME": str(home), "BINANCE_TESTNET": "true", "WORKER_ID": "warm-up"}
+    if virtual_time:
+        clock_file = folder / "clock.json"
+        clock_file.write_text(ClockReading(virtual_at=real_now(), real_at=real_now(), running=True).to_json())
+        environment["SIM_CLOCK_FILE"] = str(clock_file)
+    return Zygote(warm_up={**address.environment(), **environment}, virtual_time=virtual_time)

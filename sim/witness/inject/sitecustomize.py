@@ -78,7 +78,8 @@ def install(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The names of what is now in force: some of `audit`, `clock`, `services`, `landlock`, `file operations`.
 
     Effects: an audit hook for the rest of the process, patched civil time, restricted rights. A second call changes
-    where the events go and which clock file is followed. Ends the process if a sensor cannot be installed.
+    where the events go and which clock file is followed; without one, time is real again. Ends the process if a sensor
+    cannot be installed.
     """
     global _log, _clock
     names = []
@@ -88,6 +89,7 @@ def install(environ: Mapping[str, str]) -> tuple[str, ...]:
             names.append("clock")
         elif "sim_witness_clock_file" in sys.modules:
             _sibling("clock_file").step_back()
+            _clock = None
         if environ.get("SIM_WITNESS_LOG"):
             _inside.now = True  # our own opening of the log is no event
             _log = _Log(os.path.abspath(environ["SIM_WITNESS_LOG"]), environ.get("SIM_WITNESS_ACTOR", "unknown"))
@@ -110,12 +112,14 @@ def install(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def preload() -> None:
-    """Effects: what `install` would import and patch is there already; for a process whose children call it.
+def preload(*, virtual_time: bool) -> None:
+    """Effects: what `install` would import is there already; for a process whose children call it.
 
-    The process itself goes on showing real time.
+    With `virtual_time` civil time is patched already too, and the process itself goes on showing real time; a child
+    that follows no clock file then undoes the patch. Without it a child that follows one patches for itself.
     """
-    _sibling("clock_file").prepare()
+    if virtual_time:
+        _sibling("clock_file").prepare()
     _sibling("events")
     _sibling("landlock", os.path.dirname(_FOLDER))
     _sibling("file_operations")

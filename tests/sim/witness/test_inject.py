@@ -196,3 +196,87 @@ def test_a_process_forked_from_a_bare_one_installs_for_itself(home: Path, clock:
         ("worker:w2", None),
         ("worker:w2", str(home / "x")),
     ]
+
+
+WARM = """
+import json, os, sys, time, datetime, sitecustomize
+from datetime import datetime as known
+from time import time as told
+sitecustomize.preload(virtual_time=sys.argv[1] == "virtual")
+real = [datetime.datetime, known, time.time, told]
+
+def seen(environ):
+    ours, theirs = os.pipe()
+    if os.fork() == 0:
+        sitecustomize.install(environ)
+        from email import utils  # imported by nobody before: it finds what the process has in place by now
+        classes = [datetime.datetime.__module__, known.__module__, utils.datetime.datetime.__module__]
+        kinds = sorted({type(function).__name__ for function in (time.time, told)})
+        os.write(theirs, json.dumps([classes, kinds, time.time(), told(), known.now().timestamp()]).encode())
+        os._exit(0)
+    os.wait()
+    return json.loads(os.read(ours, 4096))
+
+print(json.dumps({"plain": seen({}), "following": seen(json.loads(sys.argv[2])), "itself": time.time()}))
+"""
+REAL_CLASSES = [["datetime"] * 3, ["builtin_function_or_method"]]
+AT_NINE = 1778576400.0
+
+
+@pytest.mark.parametrize("served", ["virtual", "real"])
+def test_fork_of_a_warm_process_follows_its_clock_file_and_without_one_has_real_time_and_classes(
+    served: str, clock: Path
+) -> None:
+    done = run_python(WARM, served, json.dumps({"SIM_CLOCK_FILE": str(clock)}), **environment(TZ="UTC"))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = json.loads(done.stdout)
+    assert shown["plain"][:2] == REAL_CLASSES
+    assert [moment for moment in [*shown["plain"][2:], shown["itself"]] if abs(moment - time.time()) > 60] == []
+    assert shown["following"][2:] == [AT_NINE] * 3
+
+
+@pytest.mark.parametrize(("served", "is_patched"), [("virtual", True), ("real", False)])
+def test_warm_process_is_patched_only_where_its_children_follow_a_clock(served: str, is_patched: bool) -> None:
+    source = (
+        "import sys, datetime, sitecustomize\n"
+        "sitecustomize.preload(virtual_time=sys.argv[1] == 'virtual')\n"
+        "print('sim_witness_clock_file' in sys.modules, datetime.datetime.__module__ == 'freezegun.api')\n"
+    )
+
+    done = run_python(source, served, **environment())
+
+    assert (done.stdout, done.stderr) == (f"{is_patched} {is_patched}\n", "")
+
+
+def test_warm_process_has_no_time_that_could_be_moved() -> None:
+    source = (
+        "import sitecustomize\n"
+        "clock_file = sitecustomize._sibling('clock_file')\n"
+        "clock = clock_file.RealClock()\n"
+        "for move in (clock.tick, clock.move_to):\n"
+        "    try:\n"
+        "        move(1)\n"
+        "    except clock_file.ClockFileError:\n"
+        "        print('refused')\n"
+    )
+
+    done = run_python(source, **environment())
+
+    assert (done.stdout, done.stderr) == ("refused\nrefused\n", "")
+
+
+def test_process_that_no_longer_follows_a_clock_stamps_no_virtual_time(home: Path, clock: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    source = (
+        "import os, sys, sitecustomize\n"
+        "open(sys.argv[1], 'w')\n"
+        "sitecustomize.install({**os.environ, 'SIM_CLOCK_FILE': ''})\n"
+        "open(sys.argv[1], 'w')\n"
+    )
+
+    done = run_python(source, home / "x", **environment(log=log, SIM_CLOCK_FILE=str(clock)))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    before, after = [event.virtual_at for event in read_log(log)[0] if event.what == "file.open"]
+    assert (before, after) == (datetime(2026, 5, 12, 9, tzinfo=UTC), None)
