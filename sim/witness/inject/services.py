@@ -21,15 +21,32 @@ BUTTON = "flag drift"
 
 Tell = Callable[[dict[str, Any]], None]
 
+_watching: "_Watching | None" = None
+
+
+class _Watching:
+    """Which folders no call may reach, and who is told of the calls."""
+
+    def __init__(self, forbidden: Sequence[str], tell: Tell) -> None:
+        self.forbidden, self.tell = forbidden, tell
+
 
 def install(folders: str, tell: Tell) -> None:
-    """Effects: every later call of `DriftService.create_flag_command` is told; the first line says that it will be."""
-    forbidden = tuple(folders.split(os.pathsep))
-    imported = sys.modules.get(MODULE)
-    if imported is not None:
-        _watch(imported, forbidden, tell)
+    """Effects: every later call of `DriftService.create_flag_command` is told; the first line says that it will be.
+
+    A second call changes the folders and who is told; each call of the service is still told once.
+    """
+    global _watching
+    asked = _Watching(tuple(folders.split(os.pathsep)), tell)
+    if _watching is None:
+        _watching = asked
+        imported = sys.modules.get(MODULE)
+        if imported is not None:
+            _watch(imported, asked)
+        else:
+            sys.meta_path.insert(0, _WhenImported(lambda module: _watch(module, asked)))
     else:
-        sys.meta_path.insert(0, _WhenImported(lambda module: _watch(module, forbidden, tell)))
+        _watching.forbidden, _watching.tell = asked.forbidden, asked.tell
     tell({"what": "services.watched"})
 
 
@@ -57,7 +74,7 @@ class _WhenImported:
         return spec
 
 
-def _watch(module: ModuleType, forbidden: Sequence[str], tell: Tell) -> None:
+def _watch(module: ModuleType, asked: _Watching) -> None:
     from sim.witness.calls import calls_into
     from sim.witness.transactions import listen_to, watching_transactions
     from worker.contracts.errors import StackError
@@ -73,7 +90,8 @@ def _watch(module: ModuleType, forbidden: Sequence[str], tell: Tell) -> None:
     @wraps(flag)
     def watched(self: Any, asset: str, *arguments: Any, **named: Any) -> Any:
         outcome = command_id = None
-        with calls_into(*forbidden) as calls, watching_transactions() as seen:
+        tell = asked.tell
+        with calls_into(*asked.forbidden) as calls, watching_transactions() as seen:
             try:
                 command = flag(self, asset, *arguments, **named)
                 outcome, command_id = "clicked", str(command.command_id) if command.created else None

@@ -64,3 +64,20 @@ def test_child_without_the_variable_tells_of_no_service(tmp_path: Path) -> None:
     run_python(REFUSED, **environment(log=log, actor="bot"))
 
     assert [event.what for event in read_log(log)[0]] == ["sensor.installed"]
+
+
+@pytest.mark.parametrize("imported", [False, True], ids=["before its import", "after its import"])
+def test_second_installation_tells_each_call_once_in_the_log_that_is_kept_now(tmp_path: Path, imported: bool) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    again = (
+        "import os, sitecustomize\n"
+        + "import worker.services.drift\n" * imported
+        + f"sitecustomize.install({{**os.environ, 'SIM_WITNESS_LOG': {str(second)!r}, "
+        "'SIM_SERVICES': 'worker/risk:worker/services'})\n"
+    )
+
+    done = run_python(again + REFUSED, **environment(log=first, actor="bot", SIM_SERVICES="worker/risk"))
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "EnvironmentNotAllowed\n", "")
+    assert [len(told(log, "service.transactions")) for log in (first, second)] == [0, 1]
+    assert "worker/services/submission.py:require_testnet" in [call["place"] for call in told(second, "service.called")]
