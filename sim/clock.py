@@ -7,7 +7,8 @@
 
 In the database every connection sees the clock through schema `simclock`; a transaction that is open while time moves
 keeps its own now(), exactly as Postgres promises. In this process freezegun is entered once and then moved, which is
-a thousand times cheaper than entering it anew.
+a thousand times cheaper than entering it anew. Only civil time is virtual: `monotonic` and `perf_counter` stay real,
+here as in the children, so that whatever waits for elapsed time still ends while the clock stands.
 """
 
 import json
@@ -29,8 +30,8 @@ from freezegun import api
 from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
 
-# Their clocks stay real: a frozen `monotonic` never lets a timeout come due. All are leaves: whatever one of them
-# called back within five frames would see real time as well.
+# Their civil time stays real: some reckon with it when a timeout comes due. All are leaves: whatever one of them called
+# back within five frames would see real time as well.
 STAYS_REAL = (
     "psycopg",
     "psycopg_pool",
@@ -47,6 +48,8 @@ STAYS_REAL = (
     "sim.clock",
     "sim.stack.child",
 )
+
+_ELAPSED = ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
 
 _EPOCH = api.real_datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_LEAD_S = 0.001
@@ -315,10 +318,27 @@ class _Follows(api.FrozenDateTimeFactory):
 
 def _enter_freezegun(factory: _Follows) -> Any:
     frozen = freezegun.freeze_time(ignore=list(STAYS_REAL))
-    frozen.start()
+    with _elapsed_time_stays():
+        frozen.start()
     # freezegun asks the newest of its factories; ours takes the place of the fixed one it has just made.
     api.freeze_factories[-1] = factory
     return frozen
+
+
+@contextmanager
+def _elapsed_time_stays() -> Iterator[None]:
+    """Effects: inside, freezegun puts the real functions where it would put its own.
+
+    Afterwards it is as it was, for somebody else who freezes time in this process.
+    """
+    fakes = {f"fake_{name}": getattr(api, f"fake_{name}") for name in _ELAPSED}
+    for name in _ELAPSED:
+        setattr(api, f"fake_{name}", getattr(api, f"real_{name}"))
+    try:
+        yield
+    finally:
+        for name, fake in fakes.items():
+            setattr(api, name, fake)
 
 
 def _iso(at: datetime) -> str:

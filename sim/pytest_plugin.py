@@ -268,7 +268,7 @@ def zygote(lease_pool: LeasePool, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="session")
 def patched_time() -> Iterator[None]:
-    """Civil time is patched once for all scenarios of this process."""
+    """Civil time is patched once for all scenarios of this process; it is real between them, elapsed time always."""
     with patched_process():
         yield
 
