@@ -101,10 +101,17 @@ def test_fails(altered):
 TELLS_ITS_SERVER = """
 from pathlib import Path
 
-def test_server(postgres_server, lease_pool, worker_id):
+def test_server(postgres_server, lease_pool, worker_id, home_below):
     with lease_pool.acquire() as lease:
         assert lease.connection.execute("SELECT 1").fetchone() == (1,)
+    assert home_below.is_dir()
     Path("server-of-" + worker_id).write_text(postgres_server.run_id)
+    Path("homes-of-" + worker_id).write_text(str(home_below))
+"""
+
+TELLS_ITS_HOMES = """
+def test_homes(home_below, tmp_path):
+    assert home_below == tmp_path
 """
 
 NEEDS_A_SERVER = """
@@ -357,5 +364,22 @@ def test_workers_of_a_run_share_one_server_and_what_a_killed_run_left_is_named(a
     servers = {path.name: path.read_text() for path in alone.path.glob("server-of-*")}
     assert set(servers) == {"server-of-gw0", "server-of-gw1"}
     assert len(set(servers.values())) == 1
+    # Homes lie below the folder of the run, one for each test, and go with it.
+    homes = {path.read_text() for path in alone.path.glob("homes-of-*")}
+    assert {Path(home).parent for home in homes} == {run_root / servers["server-of-gw0"] / "homes"}
+    assert len(homes) == 2
     result.stdout.fnmatch_lines(["*left by earlier runs, cleaned*", "*leftovers of run deadbeef*"])
     assert [path.name for path in run_root.iterdir() if path.is_dir()] == []
+
+
+def test_homes_of_a_run_of_one_process_lie_below_its_folder_too(alone: Nested, run_root: Path) -> None:
+    result = alone.run_apart(TELLS_ITS_SERVER, "-n", "0")
+
+    result.assert_outcomes(passed=1)
+    run_id = (alone.path / "server-of-master").read_text()
+    assert Path((alone.path / "homes-of-master").read_text()).parent == run_root / run_id / "homes"
+    assert [path.name for path in run_root.iterdir() if path.is_dir()] == []
+
+
+def test_homes_of_a_run_within_a_run_lie_in_the_folders_of_its_tests(nested: Nested) -> None:
+    nested.run_apart(TELLS_ITS_HOMES).assert_outcomes(passed=1)
