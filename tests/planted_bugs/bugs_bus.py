@@ -16,6 +16,8 @@ _ZOMBIE = f"{_BUS}/test_zombie_worker.py"
 _FENCING = f"{_BUS}/test_fencing.py"
 _WAKE_UP = f"{_BUS}/test_wake_up.py"
 _EXPIRY = "sim/scenarios/expiry/test_command_expiry.py"
+_COMMAND_LINE = "tests/worker/test_command_worker.py"
+_LOCK_WAIT = f"{_COMMAND_LINE}::test_home_lock_is_waited_for_as_long_as_the_worker_was_told[0.5-6]"
 
 _IS_EXPIRED_SQL = "          AND (candidate.expires_at IS NULL OR now() < candidate.expires_at)\n"
 _NONE_ACTIVE = """          AND NOT EXISTS (
@@ -337,4 +339,43 @@ _TIME = (
     ),
 )
 
-BUGS: tuple[PlantedBug, ...] = (*_CLAIM, *_FENCING_BUGS, *_LEASE_BUGS, *_TIME)
+_WAITS = (
+    one_edit(
+        "home lock waited for by a constant",
+        claim="WORKER_LOCK_WAIT_S: how long the home lock is waited for",
+        file=_RECOVER,
+        old="max_attempts=1 + round(context.lock_wait_s / RETRY_S)",
+        new="max_attempts=51",
+        scenario=_LOCK_WAIT,
+        says="within 6 attempts",
+    ),
+    one_edit(
+        "lock wait told and forgotten",
+        claim="WORKER_LOCK_WAIT_S: how long the home lock is waited for",
+        file=_WORKER,
+        old="lock_wait_s=settings.lock_wait_s",
+        new="lock_wait_s=5.0",
+        scenario=_LOCK_WAIT,
+        says="within 6 attempts",
+    ),
+    one_edit(
+        "poll told and forgotten",
+        claim="WORKER_POLL_S: how long an idle worker sleeps",
+        file=_WORKER,
+        old="poll_s=settings.poll_s",
+        new="poll_s=5.0",
+        scenario=f"{_COMMAND_LINE}::test_idle_worker_looks_as_often_as_it_was_told",
+        says="never saw: the second command met before the usual poll",
+    ),
+    one_edit(
+        "idle worker that sleeps by a constant",
+        claim="WORKER_POLL_S: how long an idle worker sleeps",
+        file=_LOOP,
+        old="[], [], context.poll_s)",
+        new="[], [], 5.0)",
+        scenario=f"{_COMMAND_LINE}::test_idle_worker_looks_as_often_as_it_was_told",
+        says="never saw: the second command met before the usual poll",
+    ),
+)
+
+BUGS: tuple[PlantedBug, ...] = (*_CLAIM, *_FENCING_BUGS, *_LEASE_BUGS, *_TIME, *_WAITS)

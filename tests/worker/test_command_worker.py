@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from sim.postgres.leases import Lease, LeasePool
+from sim.stack.child import wait_until
 from sim.stack.home import make_home
 from worker.command_worker import (
     EXIT_DEFECT,
@@ -27,6 +28,8 @@ from worker.command_worker import (
     _stopping_on_signals,
     main,
 )
+from worker.readers.home import Home
+from worker.writers.home_lock import HomeLock
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "Corr3ctHorseBatteryStaple99"
@@ -35,6 +38,15 @@ PUT = (
     "INSERT INTO commands (command_id, command_type, subject, payload, idempotency_key) "
     "VALUES (gen_random_uuid(), 'apply_profile_testnet', %s, '{}', %s)"
 )
+
+# A baseline whose worker went away: recovery looks at the files, and so needs the home lock.
+PUT_LAPSED = (
+    "INSERT INTO commands (command_id, command_type, subject, payload, idempotency_key, status, attempts, worker_id, "
+    "claimed_at, started_at, lease_expires_at) VALUES (gen_random_uuid(), 'apply_baseline_holdings', 'baseline', '{}', "
+    "'b', 'running', 1, 'gone', now(), now(), now() - interval '1 second')"
+)
+BEFORE_THE_USUAL_POLL_S = 4.0
+"""A worker that is told nothing else looks every 5 s."""
 
 
 @pytest.fixture(autouse=True)
@@ -233,3 +245,42 @@ def test_signal_wakes_a_wait_before_any_handler_has_run() -> None:
         signal.raise_signal(signal.SIGTERM)
 
         assert select.select([stop.wake_fd], [], [], 0)[0] == [stop.wake_fd]
+
+
+@pytest.mark.parametrize(("told", "attempts"), [("0", 1), ("0.5", 6), ("0.74", 8)])
+def test_home_lock_is_waited_for_as_long_as_the_worker_was_told(
+    environment: dict[str, str], lease: Lease, home: Path, told: str, attempts: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The attempts are 0.1 s apart, and the first one waits for nothing.
+    lease.connection.execute(PUT_LAPSED)
+
+    with HomeLock(Home(home)):
+        assert main(ONCE, environment | {"WORKER_LOCK_WAIT_S": told}) == EXIT_TRANSIENT
+
+    assert f"within {attempts} attempts 0.1 s apart" in capsys.readouterr().err
+    assert lease.connection.execute("SELECT status FROM commands").fetchone() == ("running",)
+
+
+@pytest.fixture
+def looking_often(environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A worker in its loop that looks by itself twenty times a second."""
+    command = [sys.executable, "-m", "worker.command_worker"]
+    told = os.environ | environment | {"WORKER_POLL_S": "0.05"}
+    with subprocess.Popen(command, env=told, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+        yield process
+        process.kill()
+
+
+def test_idle_worker_looks_as_often_as_it_was_told(looking_often: "subprocess.Popen[bytes]", lease: Lease) -> None:
+    def is_done(name: str) -> bool:
+        row = lease.connection.execute("SELECT status FROM commands WHERE subject = %s", (name,)).fetchone()
+        return row == ("failed",)
+
+    # Nobody is notified of either row. The first may be met by any look; from there on a whole poll has to pass.
+    lease.connection.execute(PUT, ("a", "a"))
+    wait_until(lambda: is_done("a"), "the first command met")
+    lease.connection.execute(PUT, ("b", "b"))
+    wait_until(lambda: is_done("b"), "the second command met before the usual poll", BEFORE_THE_USUAL_POLL_S)
+
+    looking_often.terminate()
+    assert looking_often.wait(30) == EXIT_DONE
