@@ -46,6 +46,9 @@ def restore_cache(connection: Connection, home: Home, lock: HomeLock, *, asset: 
     drift = find_drift(connection, home, standing)
     if finish_reopened(connection, standing, drift):
         return True
+    if not drift.differences:
+        # Services refuse what the files forbid too: a frozen entry whose holding they lack, or do not have frozen.
+        return False
     with transaction(connection):
         drift.repair(connection)
         insert_audit_event(connection, event_type=DRIFT_EVENT, user_id=None, command_id=None, metadata=drift.metadata())

@@ -1,5 +1,7 @@
 """Assets that services lost sight of: their rows come back with the next process, unless somebody else brings them."""
 
+import json
+
 import psycopg
 import pytest
 
@@ -101,3 +103,24 @@ def test_rows_that_a_sweep_has_still_to_write_are_left_to_it(world: World) -> No
 
     assert world.history("ETH")[-2:] == [("risk_proposed", "expired"), ("expired", "frozen")]
     assert world.events_of_nobody() == ["managed.proposal_expired"]
+
+
+@pytest.mark.parametrize(
+    ("in_file", "in_cache"),
+    [({}, "DELETE FROM baseline_holdings"), ({"frozen": False}, "UPDATE baseline_holdings SET frozen = false")],
+)
+def test_holding_that_the_file_lacks_as_well_leaves_nothing_to_tell(
+    world: World, in_file: dict[str, object], in_cache: str
+) -> None:
+    document = json.loads(world.home.baseline_holdings.read_text())
+    holdings = {
+        asset: holding | in_file for asset, holding in document["holdings"].items() if in_file or asset != "ETH"
+    }
+    world.home.baseline_holdings.write_text(json.dumps({**document, "holdings": holdings}))
+    world.rows(f"{in_cache} WHERE asset = 'ETH' OR %s", bool(in_file))
+    for _ in range(3):
+        world.run_once()
+
+    assert world.events_of_nobody() == []
+    with pytest.raises(Refusal):
+        world.request()
