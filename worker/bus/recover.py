@@ -41,16 +41,17 @@ def locked_home(context: BusContext) -> Iterator[HomeLock]:
         yield lock
 
 
-def finish_change_of_no_command(context: BusContext) -> None:
-    """Nothing when no change of both files is half done, or one that a command's own recovery will finish.
+def finish_change_of_no_command(context: BusContext) -> bool:
+    """False when no change of both files is half done, or one that a command's own recovery will finish.
 
     Effects: an expiry that a killed sweep left half done is whole; no lease and perhaps no row would lead to it.
     Raises: as `locked_home`; `TransientError` when the intent cannot be read.
     """
     intent = pending_intent(context.home)
-    if intent is not None and find_command(context.connection, intent.command_id) is None:
-        with locked_home(context):
-            pass  # whoever takes the lock has finished it
+    if intent is None or find_command(context.connection, intent.command_id) is not None:
+        return False
+    with locked_home(context):
+        return True  # whoever takes the lock has finished it
 
 
 def recover_lapsed(context: BusContext) -> ClaimedCommand | None:

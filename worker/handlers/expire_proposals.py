@@ -75,8 +75,8 @@ class HoldingMissing(DamagedFile):
         )
 
 
-def settle_due(connection: Connection, home: Home, lock: HomeLock, *, row: ProposalRow) -> None:
-    """The proposal is final, or its row says again what its file says; nothing if somebody else came first.
+def settle_due(connection: Connection, home: Home, lock: HomeLock, *, row: ProposalRow) -> bool:
+    """True when the proposal became final; False when only its row was put right, or somebody else came first.
 
     Raises: `TransientError` when the home does not say what became of it; then nothing has changed.
     Effects: at most one change of both files, then the rows in one transaction.
@@ -84,19 +84,17 @@ def settle_due(connection: Connection, home: Home, lock: HomeLock, *, row: Propo
     lock.require_held(home)
     due = due_now(connection, row.proposal_id)
     if due is None:
-        return
+        return False
     standing = look(home, due.row.asset)
     entry, proposal_id = standing.entry, due.row.proposal_id
     if entry is not None and entry.command_id == expiry_change_id(proposal_id):
-        _finish_expiry(connection, home, due, standing)
-    elif entry is None or entry.proposal_id != proposal_id or entry.state not in OPEN_PROPOSAL | MANAGED:
-        _settle_elsewhere(connection, home, standing, due.row)
-    elif entry.state in MANAGED:
-        _record_decision(
-            connection, recalled_proposal(home, proposal_id, asset=due.row.asset), due.row, ManagedState.APPROVED
-        )
-    else:
-        _settle_open(connection, home, lock, due, standing, entry)
+        return _finish_expiry(connection, home, due, standing)
+    if entry is None or entry.proposal_id != proposal_id or entry.state not in OPEN_PROPOSAL | MANAGED:
+        return _settle_elsewhere(connection, home, standing, due.row)
+    if entry.state in MANAGED:
+        proposal = recalled_proposal(home, proposal_id, asset=due.row.asset)
+        return _record_decision(connection, proposal, due.row, ManagedState.APPROVED)
+    return _settle_open(connection, home, lock, due, standing, entry)
 
 
 def find_strays(connection: Connection, home: Home) -> list[str]:
@@ -155,7 +153,7 @@ def _is_stray(connection: Connection, home: Home, asset: str, entry: ManagedAsse
 
 def _settle_open(
     connection: Connection, home: Home, lock: HomeLock, due: DueProposal, standing: Standing, entry: ManagedAsset
-) -> None:
+) -> bool:
     """The asset stands under the proposal. Its file says until when; without one the row's word is all there is."""
     proposal = read_proposal(home, due.row.proposal_id, asset=due.row.asset)
     expires_at = due.row.expires_at if proposal is None else proposal.expires_at
@@ -163,7 +161,7 @@ def _settle_open(
     if not due.is_without_request and not is_expired(due.now, expires_at):
         if proposal is not None:
             _correct(connection, proposal, differences)
-        return
+        return False
     if standing.holding is None:
         raise HoldingMissing(home, asset=due.row.asset)
     after = change_asset(
@@ -180,7 +178,7 @@ def _settle_open(
         command_id=expiry_change_id(due.row.proposal_id),
         attempt=1,
     )
-    _write_expiry(
+    return _write_expiry(
         connection,
         _Expiry(
             row=due.row,
@@ -192,13 +190,13 @@ def _settle_open(
     )
 
 
-def _finish_expiry(connection: Connection, home: Home, due: DueProposal, standing: Standing) -> None:
+def _finish_expiry(connection: Connection, home: Home, due: DueProposal, standing: Standing) -> bool:
     """A sweep died between files and rows; from where the asset came its history still says, or nobody knows."""
     state = asset_state(connection, due.row.asset)
     proposal = readable_proposal(home, due.row.proposal_id, asset=due.row.asset)
     known = state if state in EXPIRE.begins_in else None
     through = EXPIRE.through
-    _write_expiry(
+    return _write_expiry(
         connection,
         _Expiry(
             row=due.row,
@@ -210,18 +208,20 @@ def _finish_expiry(connection: Connection, home: Home, due: DueProposal, standin
     )
 
 
-def _settle_elsewhere(connection: Connection, home: Home, standing: Standing, row: ProposalRow) -> None:
+def _settle_elsewhere(connection: Connection, home: Home, standing: Standing, row: ProposalRow) -> bool:
     """The asset does not stand under this proposal: it was decided and the row lost that, or nothing came of it."""
     command = find_by_key(connection, f"mh:decide:{row.proposal_id}")
     decision = _DECISIONS.get(command.command_type) if command is not None else None
     if command is not None and decision is not None and command.status is CommandStatus.SUCCEEDED:
-        _record_decision(connection, recalled_proposal(home, row.proposal_id, asset=row.asset), row, decision)
-        return
+        proposal = recalled_proposal(home, row.proposal_id, asset=row.asset)
+        return _record_decision(connection, proposal, row, decision)
     is_frozen = standing.entry is None or standing.entry.state is EXPIRE.ends_in
     # A sweep died between files and rows, and then a baseline replaced its entry: of that move only the history lacks.
     moves = _moves_from(asset_state(connection, row.asset)) if is_frozen else ()
     generation = standing.pair.generation
-    _write_expiry(connection, _Expiry(row=row, proposal=None, moves=moves, generation=generation, differences=()))
+    return _write_expiry(
+        connection, _Expiry(row=row, proposal=None, moves=moves, generation=generation, differences=())
+    )
 
 
 def _moves_from(state: ManagedState | None) -> _Moves:
@@ -229,8 +229,11 @@ def _moves_from(state: ManagedState | None) -> _Moves:
     return EXPIRE.steps_from(state) if state is not None and state in EXPIRE.begins_in else ()
 
 
-def _write_expiry(connection: Connection, expiry: _Expiry) -> None:
-    """Effects: the row, the history, the events, in one transaction; none of them if the row is no longer open."""
+def _write_expiry(connection: Connection, expiry: _Expiry) -> bool:
+    """False if the row is no longer open.
+
+    Effects: the row, the history, the events, in one transaction; none of them if the row is no longer open.
+    """
     row = expiry.row
     told = {"proposal_id": str(row.proposal_id), "generation": expiry.generation}
     history = [
@@ -249,17 +252,19 @@ def _write_expiry(connection: Connection, expiry: _Expiry) -> None:
             correct_row(connection, proposal=expiry.proposal)
             _audit(connection, DRIFT_EVENT, row.asset, row.proposal_id, differences=list(expiry.differences))
         if not record_expired(connection, proposal_id=row.proposal_id):
-            return
+            return False
         insert_history(connection, history)
         _audit(connection, EXPIRED_EVENT, row.asset, row.proposal_id, generation=expiry.generation)
+    return True
 
 
-def _record_decision(connection: Connection, proposal: Proposal, row: ProposalRow, decision: ManagedState) -> None:
+def _record_decision(connection: Connection, proposal: Proposal, row: ProposalRow, decision: ManagedState) -> bool:
     difference = f"managed_proposals.state: {decision.value} in the file, {row.state.value} in the row"
     decided_by = decider_of(connection, row.proposal_id)
     with transaction(connection):
-        record_decision(connection, proposal=proposal, decision=decision, decided_by=decided_by)
+        recorded = record_decision(connection, proposal=proposal, decision=decision, decided_by=decided_by)
         _audit(connection, DRIFT_EVENT, row.asset, row.proposal_id, differences=[difference])
+    return recorded
 
 
 def _correct(connection: Connection, proposal: Proposal, differences: tuple[str, ...]) -> bool:

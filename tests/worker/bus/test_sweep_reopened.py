@@ -1,20 +1,23 @@
 """Files put back from a backup that is older than the database: what they open again was decided long ago."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from tests.worker.managed_worlds import MINUTE, World, another_worker
 from worker.bus import loop
 from worker.bus.loop import run_until_stopped
-from worker.bus.sweep import restore_lost_rows
+from worker.bus.sweep import restore_lost_rows, sweep_due
 from worker.contracts.errors import Reason, TransientError
 from worker.contracts.proposals import expiry_change_id
+from worker.db.proposal_store import MAX_DUE
+from worker.writers.home_lock import HomeLock
 
 DRIFT, EXPIRED = "managed.cache_drift_detected", "managed.reopened_proposal_expired"
 MOVES = [("risk_proposed", "expired"), ("expired", "frozen")]
@@ -179,3 +182,73 @@ def test_two_workers_that_found_the_same_asset_freeze_it_once(world: World) -> N
         assert not loop.step(other)
 
     assert world.events_of_nobody() == [DRIFT, EXPIRED]
+
+
+def test_held_lock_keeps_nobody_waiting_for_a_proposal_that_is_not_due(world: World) -> None:
+    reopened(world, "reject")
+    world.run_once()
+    restore_lost_rows(world.context)
+    world.advance(15 * MINUTE - timedelta(microseconds=1))
+    assert [one.asset for one in world.context.files_seen.reopened] == ["ETH"]
+
+    with HomeLock(world.home):
+        sweep_due(world.context)
+        assert world.context.proposals_set_aside == {}
+
+        world.advance(timedelta(microseconds=1))
+        sweep_due(world.context)
+        assert [error.reason for error in world.context.proposals_set_aside.values()] == [Reason.HOME_LOCKED]
+
+
+def test_held_lock_is_waited_for_once_in_a_sweep(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    due, in_files = world.proposed("BTC"), reopened(world, "reject")
+    restore_lost_rows(world.context)
+    world.advance(15 * MINUTE)
+    tried: list[int] = []
+    enter = HomeLock.__enter__
+
+    def counted(lock: HomeLock) -> HomeLock:
+        tried.append(1)
+        return enter(lock)
+
+    with HomeLock(world.home):
+        monkeypatch.setattr(HomeLock, "__enter__", counted)
+        sweep_due(world.context)
+
+    assert (len(tried), [*world.context.proposals_set_aside]) == (1, [due])
+    sweep_due(world.context)
+    assert (world.state("BTC"), world.state("ETH")) == ("frozen", "frozen")
+    assert in_files not in {one.proposal_id for one in world.context.files_seen.reopened}
+
+
+def hundred_reopened(world: World, proposal_id: UUID) -> None:
+    """Effects: as many assets more as a sweep settles stand under decided proposals, each without a file."""
+    baseline, managed = (
+        json.loads(path.read_text()) for path in (world.home.baseline_holdings, world.home.managed_state)
+    )
+    for number in range(MAX_DUE):
+        asset, other = f"COIN{number}", uuid4()
+        baseline["holdings"][asset] = baseline["holdings"]["ETH"]
+        managed["assets"][asset] = managed["assets"]["ETH"] | {"proposal_id": str(other)}
+        world.rows(
+            "INSERT INTO managed_proposals (proposal_id, asset, state, expires_at, decided_at, decision) "
+            "SELECT %s, %s, state, expires_at, decided_at, decision FROM managed_proposals WHERE proposal_id = %s",
+            *(other, asset, proposal_id),
+        )
+    put_back(world, (json.dumps(baseline).encode(), json.dumps(managed).encode()))
+
+
+def test_one_sweep_settles_a_hundred_whether_rows_or_files_tell_of_them(world: World) -> None:
+    world.proposed("BTC")
+    hundred_reopened(world, reopened(world, "reject"))
+    restore_lost_rows(world.context)
+    world.advance(15 * MINUTE)
+
+    def left() -> int:
+        return world.home.managed_state.read_text().count('"risk_proposed"')
+
+    assert left() == 1 + 1 + MAX_DUE
+    sweep_due(world.context)
+    assert (left(), world.state("BTC")) == (2, "frozen")
+    sweep_due(world.context)
+    assert left() == 0

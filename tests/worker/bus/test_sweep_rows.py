@@ -1,6 +1,7 @@
 """Rows that tell a sweep something else than the files: lost, too early, too late, or without their decision."""
 
 import json
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
@@ -19,7 +20,10 @@ from tests.worker.managed_worlds import (
     finish,
 )
 from worker.bus.loop import step
-from worker.bus.sweep import restore_lost_rows
+from worker.bus.sweep import restore_if_files_changed, restore_lost_rows, sweep_due
+from worker.db.proposal_store import due_proposals
+from worker.handlers.expire_proposals import settle_due
+from worker.writers.home_lock import HomeLock
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -111,6 +115,61 @@ def test_look_at_a_home_that_cannot_be_read_says_so_and_goes_on(world: World, ca
     assert world.run_once() == 1
     assert world.command(command) == ("succeeded", None)
     assert "could not be compared" in caplog.text
+
+
+def damaged_intent(world: World) -> None:
+    world.home.intent.write_text("{")
+
+
+def damaged_state(world: World) -> None:
+    world.home.managed_state.write_text("{")
+
+
+def generations_apart(world: World) -> None:
+    document = json.loads(world.home.managed_state.read_text())
+    world.home.managed_state.write_text(json.dumps({**document, "generation": 99}))
+
+
+@pytest.mark.parametrize("spoil", [damaged_intent, damaged_state, generations_apart])
+def test_idle_worker_looks_once_at_files_that_only_a_person_can_put_right(
+    world: World, spoil: Callable[[World], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    world.proposed()
+    spoil(world)
+
+    # What it has seen it keeps in mind, until other files stand there.
+    assert [restore_if_files_changed(world.context) for _ in range(3)] == [True, False, False]
+    assert caplog.text.count("could not be compared") == 1
+    spoil(world)
+    assert restore_if_files_changed(world.context)
+
+
+def test_idle_worker_looks_again_at_a_home_that_somebody_held(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.proposed()
+    world.rows("DELETE FROM managed_proposals")
+    with HomeLock(world.home):
+        assert [restore_if_files_changed(world.context) for _ in range(2)] == [False, False]
+    assert caplog.text.count("could not be compared") == 2
+
+    assert [restore_if_files_changed(world.context) for _ in range(2)] == [True, False]
+    assert world.events_of_nobody() == ["managed.cache_drift_detected"]
+
+
+def test_row_that_was_put_right_is_not_said_to_be_settled(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    proposal_id = world.proposed()
+    world.edit_row(proposal_id, "expires_at = expires_at - interval '1 hour'")
+    world.run_once()
+    assert "is settled" not in caplog.text
+
+    world.advance(15 * MINUTE)
+    due = due_proposals(world.context.connection)
+    with another_worker(world) as other:
+        sweep_due(other)
+    assert caplog.text.count("is settled") == 1
+    # Somebody else came first.
+    with HomeLock(world.home) as lock:
+        assert [settle_due(world.context.connection, world.home, lock, row=row) for row in due] == [False]
 
 
 def test_row_that_lost_its_approval_is_decided_again_by_the_files(world: World) -> None:
