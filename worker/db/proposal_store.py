@@ -91,13 +91,16 @@ LIMIT {MAX_DUE}
 """
 
 # Locked in one order, so that two sweeps of the same rows wait for each other and never crosswise.
+_LOCK = """
+SELECT p.proposal_id FROM managed_proposals AS p
+WHERE p.proposal_id = ANY (%(proposal_ids)s::uuid[])
+ORDER BY p.proposal_id FOR NO KEY UPDATE
+"""
+
 _POSTPONE = """
 UPDATE managed_proposals AS p SET updated_at = timezone('UTC', now())
-FROM (SELECT one.proposal_id FROM managed_proposals AS one
-      WHERE one.proposal_id = ANY (%(proposal_ids)s::uuid[]) AND one.decided_at IS NULL
-        AND one.state IN ('proposal_pending', 'risk_proposed')
-      ORDER BY one.proposal_id FOR UPDATE) AS locked
-WHERE p.proposal_id = locked.proposal_id
+WHERE p.proposal_id = ANY (%(proposal_ids)s::uuid[]) AND p.decided_at IS NULL
+  AND p.state IN ('proposal_pending', 'risk_proposed')
 """
 
 _DUE_NOW = f"""
@@ -182,8 +185,13 @@ def due_proposals(connection: Connection, *, set_aside: Collection[UUID] = ()) -
     return [_row(row) for row in rows]
 
 
+def lock_rows(connection: Connection, proposal_ids: Collection[UUID]) -> None:
+    """Effects: nobody else writes these rows, open or decided, before the commit. Call it inside a transaction."""
+    execute(connection, _LOCK, {"proposal_ids": id_array(proposal_ids)})
+
+
 def postpone(connection: Connection, proposal_ids: Collection[UUID]) -> None:
-    """Effects: these open rows were written now, and nothing else of them changed; each is locked until the commit."""
+    """Effects: these open rows were written now, and nothing else of them changed. Call it under `lock_rows`."""
     execute(connection, _POSTPONE, {"proposal_ids": id_array(proposal_ids)})
 
 

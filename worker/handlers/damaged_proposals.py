@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from worker.contracts.errors import TransientError
 from worker.db.audit_store import insert_news
-from worker.db.proposal_store import postpone
+from worker.db.proposal_store import lock_rows, postpone
 from worker.db.session import transaction
 from worker.guards.secrets import scrub
 from worker.handlers.expire_proposals import HoldingMissing
@@ -43,10 +43,14 @@ def tell_of_damage(
 ) -> tuple[DamagedProposal, ...]:
     """Those of `damaged` that no audit event had told of yet.
 
+    A proposal is told of once in its life: one that was put right and is damaged again later is in the log only, and in
+    the exit code, as long as it is.
+
     Effects: one event for each of them; every one that is open is taken after all others by later sweeps.
     """
     with transaction(connection):
         # The rows come first: a second worker that met the same damage waits for them, and then reads the event.
+        lock_rows(connection, [one.proposal_id for one in damaged])
         postpone(connection, [one.proposal_id for one in damaged])
         told = insert_news(
             connection,

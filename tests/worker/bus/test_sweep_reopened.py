@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +18,7 @@ from worker.bus.sweep import restore_lost_rows, sweep_due
 from worker.contracts.errors import Reason, TransientError
 from worker.contracts.proposals import expiry_change_id
 from worker.db.proposal_store import MAX_DUE
+from worker.db.session import transaction
 from worker.writers.home_lock import HomeLock
 
 DRIFT, EXPIRED = "managed.cache_drift_detected", "managed.reopened_proposal_expired"
@@ -252,3 +254,32 @@ def test_one_sweep_settles_a_hundred_whether_rows_or_files_tell_of_them(world: W
     assert (left(), world.state("BTC")) == (2, "frozen")
     sweep_due(world.context)
     assert left() == 0
+
+
+def wait_for_lock_or_end(world: World, work: Future[None]) -> None:
+    """Returns once the work waits for a lock in the database, or is over; after ten seconds it fails."""
+    waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    for _ in range(1000):
+        if work.done() or world.rows(waiting):
+            return
+        world.rows("SELECT pg_sleep(0.01)")
+    raise AssertionError("the sweep neither waits for a lock nor ends")
+
+
+def test_two_workers_that_overlap_tell_of_one_damaged_proposal_once(world: World) -> None:
+    proposal_id = reopened(world, "reject")
+    restore_lost_rows(world.context)
+    world.home.risk_proposal(proposal_id).write_text("{")
+    world.advance(15 * MINUTE)
+    with another_worker(world) as other, ThreadPoolExecutor(max_workers=1) as threads:
+        restore_lost_rows(other)
+        with transaction(other.connection):
+            # The other has told of it, and has yet to commit.
+            sweep_due(other)
+            assert [*other.proposals_damaged] == [proposal_id]
+            sweep = threads.submit(sweep_due, world.context)
+            wait_for_lock_or_end(world, sweep)
+        sweep.result(timeout=10)
+
+    assert [*world.context.proposals_damaged] == [proposal_id]
+    assert world.events_of_nobody() == [DRIFT, "managed.proposal_set_aside"]
