@@ -9,18 +9,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from worker.bus.context import MAX_ATTEMPTS, BusContext
-from worker.contracts.commands import spec_for
+from worker.contracts.commands import CommandType, spec_for
 from worker.contracts.errors import Reason, Refusal, TransientError
 from worker.contracts.states import CommandStatus
 from worker.db import bus_store
 from worker.db.bus_store import ClaimedCommand, LapsedLease
 from worker.db.command_store import find_command
-from worker.handlers.outcome import Outcome, refused
+from worker.handlers.outcome import Handler, Outcome, refused
 from worker.readers.pair import is_named_in_files
 from worker.writers.home_lock import RETRY_S, HomeLock
 from worker.writers.two_files import pending_intent, recover
 
 LOG = logging.getLogger(__name__)
+
+_BROKEN_MODULE = (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, LookupError, OSError)
+"""What the import of a module raises that is missing, unreadable, half replaced or of another release than others."""
+
+
+class HandlerBroken(TransientError):
+    """The handler of a command's type cannot be loaded, so that nobody can ask it whether its change is on disk."""
+
+    def __init__(self, command_type: CommandType) -> None:
+        super().__init__(
+            Reason.HANDLER_NOT_AVAILABLE,
+            f"the handler of {command_type.value} cannot be loaded, the log says why; install the worker anew",
+        )
 
 
 @contextmanager
@@ -56,6 +69,9 @@ def finish_change_of_no_command(context: BusContext) -> bool:
 
 def recover_lapsed(context: BusContext) -> ClaimedCommand | None:
     """The first lapsed command whose change is on disk, taken over to be finished now; None when there is none.
+
+    A handler that cannot be loaded keeps nobody waiting: a running command of a type that changes files is set aside
+    until it can be, every other one is put back or fails as ever, without its handler's own rows.
 
     Effects: every lapsed command before it, at most 100, goes back to `pending` or fails, or is set aside in `context`.
     Raises: as `locked_home`.
@@ -98,7 +114,7 @@ def _recover_one(context: BusContext, lapsed: LapsedLease) -> ClaimedCommand | N
         except TransientError as error:
             if error.reason is Reason.HOME_LOCKED:
                 raise
-            if may_be_on_disk(context, command):
+            if isinstance(error, HandlerBroken) or may_be_on_disk(context, command):
                 # A person must settle its files; commands that need none of them go on meanwhile.
                 LOG.error("command %s is left as it is: %s", command.command_id, error)
                 context.set_aside[command.id] = error
@@ -117,7 +133,20 @@ def _may_have_changed_files(context: BusContext, command: ClaimedCommand) -> boo
 
 def _is_applied(context: BusContext, command: ClaimedCommand) -> bool:
     spec = spec_for(command.command_type)
-    return spec is not None and context.handlers[spec.command_type].is_applied(context.home, command)
+    handler = None if spec is None else _handler(context, spec.command_type)
+    return handler is not None and handler.is_applied(context.home, command)
+
+
+def _handler(context: BusContext, command_type: CommandType) -> Handler | None:
+    """As the context's.
+
+    Raises: `HandlerBroken` when its module cannot be imported.
+    """
+    try:
+        return context.handler_for(command_type)
+    except _BROKEN_MODULE as error:
+        LOG.exception("the handler of %s cannot be loaded", command_type)
+        raise HandlerBroken(command_type) from error
 
 
 def _return_or_fail(context: BusContext, lapsed: LapsedLease, error: TransientError | None = None) -> None:
@@ -146,5 +175,8 @@ def _exhausted(context: BusContext, command: ClaimedCommand, error: TransientErr
         f"command {command.command_id} was begun {command.attempt} times and never finished; {why}",
     )
     spec = spec_for(command.command_type)
-    handler = context.handler_for(spec.command_type) if spec is not None else None
-    return handler.failure(refusal, command) if handler is not None else refused(refusal)
+    try:
+        handler = None if spec is None else _handler(context, spec.command_type)
+    except HandlerBroken:
+        handler = None
+    return refused(refusal) if handler is None else handler.failure(refusal, command)
