@@ -32,7 +32,10 @@ LOCK_WAIT_S = 5.0
 
 _DECIMAL = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?", re.ASCII)
 _SHORTEST_POLL_S = 0.05
-_LONGEST_WAIT_S = 30.0  # half a lease: a worker that waits must not lose its command meanwhile
+_LONGEST_WAIT_S = 30.0
+"""Half a lease: a worker that waits for the home lock must not lose its command meanwhile, and one that polls finds a
+command whose lease ran out no later than half a lease after that.
+"""
 
 
 class StartRefused(Exception):
