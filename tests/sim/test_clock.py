@@ -44,31 +44,6 @@ with follow_clock_file(Path(sys.argv[1])):
         print(datetime.now(UTC).isoformat(), time.time(), flush=True)
 """
 
-# Tells the module of a class known before, whether elapsed time is Python's own, and the civil time; at each stage.
-PATCHED = """
-import json, sys, time
-from contextlib import ExitStack
-from datetime import datetime as known
-from pathlib import Path
-from time import monotonic as elapsed
-from sim.clock import follow_clock_file, patched_process
-
-OWN = [time.monotonic, time.perf_counter, time.monotonic_ns, time.perf_counter_ns, elapsed]
-
-def seen():
-    now = [time.monotonic, time.perf_counter, time.monotonic_ns, time.perf_counter_ns, elapsed]
-    return [known.__module__, now == OWN, time.time()]
-
-stages = [seen()]
-with patched_process():
-    stages.append(seen())
-    with follow_clock_file(Path(sys.argv[1])):
-        stages.append(seen())
-    stages.append(seen())
-stages.append(seen())
-print(json.dumps(stages))
-"""
-
 
 def build(address: DatabaseAddress) -> None:
     with psycopg.connect(address.conninfo()) as connection:
@@ -367,47 +342,3 @@ def test_time_without_zone_or_shape_is_refused(clock: VirtualClock, at: str | da
 
 def test_moment_reads_every_zone_as_utc() -> None:
     assert moment("2026-05-12T11:00:00+02:00") == moment("2026-05-12T09:00:00Z") == NINE
-
-
-def test_patched_process_shows_real_time_but_where_a_clock_rules_and_is_left_as_it_was(clock_file: Path) -> None:
-    clock_file.write_text(ClockReading(virtual_at=NINE, real_at=real_now(), running=False).to_json())
-
-    done = subprocess.run(
-        [sys.executable, "-c", PATCHED, str(clock_file)], check=True, capture_output=True, text=True, timeout=60
-    )
-
-    stages = json.loads(done.stdout)
-    assert [stage[0] for stage in stages] == ["datetime", *["freezegun.api"] * 3, "datetime"]
-    assert [stage[1] for stage in stages] == [True] * 5
-    assert stages[2][2] == NINE.timestamp()
-    real = [stages[number][2] for number in (0, 1, 3, 4)]
-    assert [at for at in real if abs(at - real_now().timestamp()) > 60] == []
-
-
-def test_elapsed_time_goes_on_under_a_frozen_clock(clock: VirtualClock) -> None:
-    clock.freeze_at(NINE)
-    before = time.monotonic(), time.perf_counter()
-
-    time.sleep(0.001)
-
-    assert time.monotonic() > before[0]
-    assert time.perf_counter() > before[1]
-    assert abs(time.monotonic() - time.clock_gettime(time.CLOCK_MONOTONIC)) < 60
-
-
-def test_somebody_elses_freeze_after_a_clock_still_freezes_elapsed_time(clock_file: Path) -> None:
-    source = (
-        "import sys, time, freezegun\n"
-        "from pathlib import Path\n"
-        "from sim.clock import follow_clock_file\n"
-        "with follow_clock_file(Path(sys.argv[1])):\n"
-        "    pass\n"
-        "with freezegun.freeze_time('2026-05-12T09:00:00Z'):\n"
-        "    print(time.monotonic() == time.monotonic() == time.time())\n"
-    )
-
-    done = subprocess.run(
-        [sys.executable, "-c", source, str(clock_file)], check=True, capture_output=True, text=True, timeout=60
-    )
-
-    assert done.stdout == "True\n"
