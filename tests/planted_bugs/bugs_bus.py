@@ -365,7 +365,7 @@ _WAITS = (
         old="poll_s=settings.poll_s",
         new="poll_s=5.0",
         scenario=f"{_COMMAND_LINE}::test_idle_worker_looks_as_often_as_it_was_told",
-        says="never saw: the second command met before the usual poll",
+        says="never saw: another look before the usual poll",
     ),
     one_edit(
         "idle worker that sleeps by a constant",
@@ -374,7 +374,7 @@ _WAITS = (
         old="[], [], context.poll_s)",
         new="[], [], 5.0)",
         scenario=f"{_COMMAND_LINE}::test_idle_worker_looks_as_often_as_it_was_told",
-        says="never saw: the second command met before the usual poll",
+        says="never saw: another look before the usual poll",
     ),
 )
 
