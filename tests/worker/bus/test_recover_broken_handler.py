@@ -8,17 +8,19 @@ import pytest
 
 from tests.worker.managed_worlds import MINUTE, World
 from worker.bus.context import MAX_ATTEMPTS, BusContext
+from worker.bus.load_all import load_all
 from worker.bus.loop import run_at_most
 from worker.bus.recover import HandlerBroken
 from worker.contracts.errors import Reason
-from worker.handlers.registry import HandlerRegistry
+from worker.handlers.registry import HANDLERS, HandlerRegistry
 
 FAILED = ("failed", "recovery/attempts_exhausted")
 
 
 @pytest.fixture
 def broken(world: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[BusContext]:
-    """The worker as it starts anew, without the module that the test names."""
+    """The worker as it starts anew, without the module that the test names; the world's own worker has all of them."""
+    load_all(HANDLERS)
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, f"worker.handlers.{request.param}", None)
         yield replace(world.context, handlers=HandlerRegistry())
