@@ -26,6 +26,9 @@ MAX_STEPS = 10_000
 
 OUTSIDER = "a session outside the race"
 
+_SHORT_WAIT_S = 10 * DEADLOCK_TIMEOUT_MS / 1000
+"""Who waits for autovacuum alone waits no longer than this: it gives way once somebody looks for a deadlock."""
+
 _MAX_PATIENCE_S = 0.02
 _POLL_S = 0.001
 _DEADLOCK_POLL_S = 0.01
@@ -223,7 +226,8 @@ class Hub:
                 return
             pid = seat.backend_pid
             blockers = () if pid is None else self.sessions.monitor.blockers_of([pid])[pid]
-            if pid is not None and blockers:
+            is_short = waited_s < _SHORT_WAIT_S and self._names_of(blockers) == (OUTSIDER,)
+            if pid is not None and blockers and not is_short:
                 self._block(standing, pid, blockers)
                 return
             waited_s += patience_s

@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from sim.errors import SimError
@@ -18,6 +20,8 @@ from tests.sim.schedule.sql_races import TABLES
 
 ADD_1, ADD_2 = (f"UPDATE accounts SET v = v + 1 WHERE id = {account}" for account in (1, 2))
 CROSSING = {"a": ["BEGIN", ADD_1, ADD_2, "COMMIT"], "b": ["BEGIN", ADD_2, ADD_1, "COMMIT"]}
+HOLD_FOR_A_MOMENT = b"BEGIN; SELECT FROM accounts WHERE id = 1 FOR UPDATE; SELECT pg_sleep(0.3); COMMIT"
+HOLDS = "SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event = 'PgSleep'"
 ONE_ROW = {name: ["BEGIN", ADD_1, "COMMIT"] for name in "abc"}
 
 
@@ -32,6 +36,23 @@ def test_statement_on_a_locked_row_waits_until_its_holder_commits(address: Datab
     assert played.waited == ("b2",)
     assert played.trace.waits == [("b", "a")]
     assert [result.sqlstate for results in played.results.values() for result in results] == [None] * 6
+
+
+def test_short_wait_for_a_session_outside_is_no_part_of_the_order(address: DatabaseAddress) -> None:
+    # As autovacuum does, somebody who is no actor holds a lock for a moment.
+    with (
+        opened(address, {name: ONE_ROW[name] for name in "ab"}) as race,
+        closing(psycopg.connect(address.conninfo(), autocommit=True)) as outsider,
+    ):
+        outsider.pgconn.send_query(HOLD_FOR_A_MOMENT)
+        with psycopg.connect(address.conninfo(), autocommit=True) as looking:
+            wait_until(
+                lambda: looking.execute(HOLDS, [outsider.info.backend_pid]).fetchone() is not None, "the lock held"
+            )
+        played = race.play(["a1", "a2", "b1", "b2", "a3", "b3"])
+
+    assert played.waited == ("b2",)
+    assert played.trace.waits == [("b", "a")]
 
 
 @pytest.mark.parametrize("signals", [True, False])
