@@ -18,7 +18,7 @@ from sim.schedule.gate import Seat, Trace
 from sim.schedule.hub import Choose, Cut, Hub
 from sim.schedule.ledger import Ledger, Seen
 from sim.schedule.outcome import Outcome, unknown
-from sim.schedule.race import Race
+from sim.schedule.race import Race, Reach
 from sim.schedule.replay import Replay
 from sim.schedule.search import Search
 from sim.schedule.settings import Settings
@@ -84,6 +84,9 @@ class Conductor:
             hub.run(seats, self.choose)
         finally:
             self.trace = hub.trace
+            # Here, for a run that is cut comes to no assertion of the body.
+            if race.avoids is not None and race.avoids.when(hub.trace):
+                raise AssertionError(f"in this order {race.avoids.words}")
         if self.search is not None:
             self.node_key = self.search.end(hub.standings).key
         return hub.trace, {name: one.report.outcome or unknown() for name, one in hub.standings.items()}
@@ -118,6 +121,7 @@ class Explorer:
     result: Exploration = field(init=False)
     _sampled: dict[str, Schedule] = field(default_factory=dict)
     _longest: int = 0
+    _reach: Reach | None = None
 
     def __post_init__(self) -> None:
         self.result = Exploration(scenario=self.scenario)
@@ -134,6 +138,8 @@ class Explorer:
             self._run_all(search)
             if search.next_plan() is not None:
                 self._sample()
+            if self.result.reached == 0 and self._reach is not None:
+                self._prove(search, self._reach)
         finally:
             self._sum_up(search)
             self.result.seconds = now_s() - started
@@ -191,6 +197,24 @@ class Explorer:
                     self._sampled.setdefault(words, conductor.trace.schedule)
                 self.progress(self.result)
 
+    def _prove(self, search: Search, reach: Reach) -> None:
+        """Effects: an order was run that has what the race is to prove, if the graph knows of one.
+
+        A run ends where all that follows is known, and steps that are foretold are not run at all: the orders that were
+        begun may each lack what some feasible order has.
+        """
+        candidates = (Trace(taken) for taken in search.graph.orders_through_each_edge())
+        found = next((trace for trace in candidates if reach.when(trace)), None)
+        if found is None:
+            return
+        player = Replay(found.schedule)
+        conductor = Conductor(self.subject, player.choose)
+        try:
+            self._run(conductor)
+        except BaseException as error:
+            self._explain(error, conductor)
+            raise
+
     def _run(self, conductor: Conductor) -> None:
         self.result.runs += 1
         self.subject.put_back()
@@ -201,7 +225,7 @@ class Explorer:
             self._longest = max(self._longest, len(conductor.trace.taken))
             if conductor.race is not None:
                 reach = conductor.race.reaches
-                self.result.reach = reach.words
+                self._reach, self.result.reach = reach, reach.words
                 self.result.reached += reach.when(conductor.trace)
                 self.result.actors = tuple(one.name for one in conductor.race.entrants)
 

@@ -40,6 +40,8 @@ class FileHooks:
         for name, verb in (("fsync", "fsync"), ("fdatasync", "fsync"), ("ftruncate", "truncate")):
             if hasattr(os, name):
                 yield os, name, self._on_descriptor(verb, getattr(os, name))
+        for name in ("stat", "lstat", "scandir", "listdir"):
+            yield os, name, self._looking(getattr(os, name))
         for name, verb in (("unlink", "unlink"), ("remove", "unlink"), ("mkdir", "mkdir"), ("rmdir", "rmdir")):
             yield os, name, self._on_path(verb, getattr(os, name))
         for name, verb in (("replace", "replace"), ("rename", "rename"), ("link", "link"), ("symlink", "symlink")):
@@ -64,6 +66,8 @@ class FileHooks:
             else self._real_open(path, flags, *rest, **named)
         )
         self._names[descriptor] = name
+        if not is_step:
+            self._looks(name)
         return int(descriptor)
 
     def _close(self, descriptor: int) -> None:
@@ -74,7 +78,10 @@ class FileHooks:
         self._real_close(descriptor)
 
     def _io_open(self, file: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:
-        name = None if isinstance(file, int) or set(mode) <= set("rbt") else self._name(file)
+        name = None if isinstance(file, int) else self._name(file)
+        if name is not None and set(mode) <= set("rbt"):
+            self._looks(name)
+            name = None
         if name is None:
             return self._real_io_open(file, mode, *rest, **named)
         return self._step("open", name, lambda: self._real_io_open(file, mode, *rest, **named))
@@ -130,6 +137,20 @@ class FileHooks:
             return self._step(verb, name, lambda: real(descriptor, *rest))
 
         return called
+
+    def _looking(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def called(path: Any = ".", *rest: Any, **named: Any) -> Any:
+            name = None if current() is None else self._name(path)
+            if name is not None:
+                self._looks(name)
+            return real(path, *rest, **named)
+
+        return called
+
+    def _looks(self, name: str) -> None:
+        seat = current()
+        if seat is not None and not name.endswith(".lock"):
+            seat.looks_at_files()
 
     def _on_path(self, verb: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def called(path: Any, *rest: Any, **named: Any) -> Any:

@@ -17,6 +17,9 @@ from sim.schedule.ledger import Face, Ledger, Seen, State
 
 _KINDS = (Kind.GO, Kind.WAKE, Kind.VICTIM)
 _QUIET = (Effect.NONE, Effect.READ)
+_LOCKING = ("flock", "unlock", "sleep")
+"""Steps with files that hang on who holds a lock, which no file says."""
+
 _FELT = (Effect.WRITE, Effect.COMMIT, Effect.ROLLBACK)
 
 _Surroundings = tuple[object, ...]
@@ -73,10 +76,12 @@ class Foresight:
             return None
         own = (option.actor, option.kind, entries[option.actor])
         if face.effect is Effect.NONE:
-            return (*own, state.seen.clock)
+            return (*own, state.seen.clock, state.seen.files)
         if face.effect is Effect.READ:
             others_faces = (self.faces[entry] for name, entry in state.entries if name != option.actor)
             return None if any(other.is_heavy for other in others_faces) else (*own, state.seen)
+        if face.effect is Effect.FILE and face.step is not None and face.step.verb not in _LOCKING:
+            return (*own, state.seen)
         if face.effect not in _FELT:
             return None
         others = tuple((name, self._felt(entry)) for name, entry in state.entries if name != option.actor)

@@ -56,12 +56,16 @@ class Isolation(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Done:
-    """A step that is over. `result` stands for all that the actor learnt from it: rows, or an SQLSTATE."""
+    """A step that is over. `result` stands for all that the actor learnt from it: rows, or an SQLSTATE.
+
+    `saw_files` says that its code has looked at files since, which is no step of its own.
+    """
 
     effect: Effect
     result: bytes = b""
     in_transaction: bool = False
     isolation: Isolation = Isolation.READ_COMMITTED
+    saw_files: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sim.schedule.choice import Choice, Option, Schedule, in_order
-from sim.schedule.gate import Effect
+from sim.schedule.gate import Effect, Taken
 from sim.schedule.ledger import State
 from sim.schedule.step import Step
 
@@ -88,6 +88,27 @@ class Graph:
         for node in self._last_first():
             counts[node.key] = sum(counts.get(key, 0) for key in node.edges.values()) if node.options else 1
         return counts.get(self.start, 0) if self.start is not None else 0
+
+    def orders_through_each_edge(self) -> Iterator[list[Taken]]:
+        """For each known edge an order that goes through it, as the steps of the graph say; waits are not told."""
+        for node in tuple(self.nodes.values()):
+            for option in node.edges:
+                yield self._order([*self.path_to(node.key), option])
+
+    def _order(self, options: Sequence[Option]) -> list[Taken]:
+        """The steps of a path, and of one that leads on from its end."""
+        taken: list[Taken] = []
+        key, last, ahead = self.start, None, list(options)
+        while key is not None and (node := self.nodes[key]).options:
+            order = node.ordered(last)
+            option = ahead.pop(0) if ahead else next((one for one in order if one in node.edges), None)
+            if option is None:
+                break
+            step = node.steps[option.actor]
+            default = node.steps[order[0].actor]
+            taken.append(Taken(option=option, options=tuple(order), step=step, default_step=default))
+            key, last = node.edges.get(option), option.actor
+        return taken
 
     def ends(self) -> Iterator[Node]:
         """The nodes at which all have ended."""

@@ -152,6 +152,11 @@ class GreenletSeat:
         """Effects: the step that was let through is over, and this came of it."""
         self._done = done
 
+    def looks_at_files(self) -> None:
+        """Effects: what the files say now is part of what the actor learnt since its last step."""
+        if self._done is not None:
+            self._done.saw_files = True
+
     def uses(self, connection: Any) -> None:
         """Effects: the connection is known as the actor's; a killed actor's connections are cut."""
         if connection.owner is not self:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -17,6 +17,10 @@ class Interleaving:
     budget: int | None = None
 
 
+@overload
+def every_interleaving(scenario: F) -> F: ...
+@overload
+def every_interleaving(*, max_preemptions: int | None = None, budget: int | None = None) -> Callable[[F], F]: ...
 def every_interleaving(
     scenario: F | None = None, *, max_preemptions: int | None = None, budget: int | None = None
 ) -> Any:

@@ -108,6 +108,8 @@ class Ledger:
             return
         # The time goes in, for BEGIN fixes what now() says, and no result tells of it.
         told = f"{done.effect} {done.in_transaction} ".encode() + done.result + self._snapshot(done) + self.clock()
+        if done.saw_files:
+            told += self.files()
         self._histories[name] = history = _mixed(self._histories.get(name, b""), told)
         self._order = _mixed(self._order, name.encode() + done.result)
         has_written = name in self._opened or done.effect not in _QUIET

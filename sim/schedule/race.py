@@ -63,7 +63,9 @@ Conduct = Callable[["Race", Sequence[Seat]], "tuple[Trace, dict[str, Outcome]]"]
 
 
 class Race:
-    """One race, to be entered inside its block. `reaches` is what it is to prove.
+    """One race, to be entered inside its block.
+
+    `reaches` is what it is to prove, `avoids` what no order of it may have.
 
     `as_step` makes a call that is no code under test, such as a move of the clock, one step of its actor.
     """
@@ -73,10 +75,12 @@ class Race:
         conduct: Conduct,
         *,
         reaches: Reach = SOMEBODY_WAITED,
+        avoids: Reach | None = None,
         as_step: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda call: call,
     ) -> None:
         self._conduct, self._as_step = conduct, as_step
         self.reaches = reaches
+        self.avoids = avoids
         self.entrants: list[Entrant] = []
         self._trace: Trace | None = None
 

@@ -127,7 +127,7 @@ class _Part:
         value = getattr(self._real, name)
         if not callable(value):
             return value
-        if name in _LIVING:
+        if name in _LIVING and self._path == "worker":
             self._prompter.not_prompted()
         return _Call(self._prompter, f"{self._path}.{name}", value)
 

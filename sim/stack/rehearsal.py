@@ -90,8 +90,8 @@ class Rehearsal:
         if breaches:
             raise RuleBroken(breaches, tell(breaches, self._stack.timeline))
 
-    def _open_race(self, reaches: Reach = SOMEBODY_WAITED) -> Race:
-        return Race(self._conduct, reaches=reaches, as_step=self._as_step)
+    def _open_race(self, reaches: Reach = SOMEBODY_WAITED, avoids: Reach | None = None) -> Race:
+        return Race(self._conduct, reaches=reaches, avoids=avoids, as_step=self._as_step)
 
     def _as_step(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """A move of the clock as one step; anything else as it is."""
