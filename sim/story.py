@@ -5,6 +5,7 @@ from sim.schedule.hooks import point
 from sim.schedule.interleaving import every_interleaving
 from sim.schedule.outcome import Outcome, OutcomeKind
 from sim.schedule.race import Race, Reach
+from sim.schedule.reach import ANYBODY_WAITED, at_once, before_either, between, inside_transaction, waited
 from sim.stack.child import Child, Ended, wait_until
 from sim.stack.code import delivered_code, imported_by_worker
 from sim.stack.faults import DISK_FULL, UNWATCHED
@@ -26,6 +27,7 @@ from sim.stack.stack import Stack
 from worker.services.submission import CreatedCommand
 
 __all__ = [
+    "ANYBODY_WAITED",
     "BASELINE",
     "DISK_FULL",
     "ENV_FILE",
@@ -50,11 +52,15 @@ __all__ = [
     "Race",
     "Reach",
     "Stack",
+    "at_once",
     "before_and_after",
+    "before_either",
+    "between",
     "delivered_code",
     "every_interleaving",
     "hours",
     "imported_by_worker",
+    "inside_transaction",
     "managed_payload",
     "microseconds",
     "minutes",
@@ -62,4 +68,5 @@ __all__ = [
     "reference_payload",
     "seconds",
     "wait_until",
+    "waited",
 ]

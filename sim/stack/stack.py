@@ -25,6 +25,7 @@ from sim.stack.bot_actor import BotActor
 from sim.stack.bus_actor import BusActor
 from sim.stack.cache_actor import CacheActor
 from sim.stack.click_witness import ClickWitness
+from sim.stack.directed_worker import open_worker_engine
 from sim.stack.faults import Faults
 from sim.stack.given import CAST, seat_cast
 from sim.stack.given_managed import ManagedGiven
@@ -108,8 +109,10 @@ class Stack:
     _clicks: ClickWitness = field(repr=False)
     _looks: Looks = field(repr=False)
 
-    def race(self, *, reaches: Reach = SOMEBODY_WAITED) -> Race:
-        """A race, whose actors are started in its block; `reaches` is what some order of it must have.
+    def race(self, *, reaches: Reach = SOMEBODY_WAITED, avoids: Reach | None = None) -> Race:
+        """A race, whose actors are started in its block; some order of it must have `reaches`, none may have `avoids`.
+
+        Assertions after the block run once for each distinct end: what is to hold of every order belongs into `avoids`.
 
         Raises: `SimError` (`schedule/not_explored`) in a scenario that is not marked `@every_interleaving`.
         """
@@ -316,6 +319,7 @@ def open_stack(
         closing.callback(launcher.end_all)
         looks = Looks(rows=rows, home=home, timeline=timeline)
         worker = _worker_actor(launcher, looks, rows=rows, environment=environment, command=worker_command)
+        worker.open_engine = lambda worker_id: open_worker_engine(lease.address, worker_id, connect)
         said: list[AuditEvent] = []
         closing.enter_context(listening(said.append))
         watch = closing.enter_context(open_home_watch(home, timeline))

@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from io import StringIO
+from pathlib import Path
+
+from sqlalchemy import Engine
 
 from sim.errors import SimError
 from sim.stack import confined
 from sim.stack.child import DEFAULT_TIMEOUT_S, Child, Ended, wait_until
+from sim.stack.directed_worker import DirectedWorker
 from sim.stack.launcher import Launcher
 from sim.stack.rows import Rows
 from sim.timeline import Timeline
@@ -29,7 +33,7 @@ class WorkerActor:
 
     `command` is the foreign executable of `--worker-command`, or None for our own worker. `environment` is what a
     worker process of this stack is told; a scenario changes it per call. `look` is called before each start and after
-    each run that went well.
+    each run that went well. `open_engine` opens the database for a worker of that id which runs in this process.
     """
 
     launcher: Launcher
@@ -38,7 +42,9 @@ class WorkerActor:
     environment: Mapping[str, str]
     command: Sequence[str] | None = None
     look: Callable[[], None] = lambda: None
+    open_engine: Callable[[str], Engine] | None = field(default=None, repr=False)
     running: list[Child] = field(default_factory=list)
+    _engines: dict[str, Engine] = field(default_factory=dict, repr=False)
 
     def run_once(
         self,
@@ -88,6 +94,26 @@ class WorkerActor:
             child = self.launcher.warm(MODULE, argv, actor=actor, environment=settings)
         self.running.append(child)
         return child
+
+    def directed(self, worker_id: str = DEFAULT_WORKER) -> DirectedWorker:
+        """A worker of this process for a race to start, by `run_once` or `run_until_idle`.
+
+        Raises: `SimError` (`stage/foreign_worker`) where a foreign worker is to be played.
+        """
+        if self.command is not None or self.open_engine is None:
+            raise SimError(
+                "stage/foreign_worker",
+                "only our own worker can be directed step by step; mark the scenario own_worker_only with the reason",
+            )
+        if worker_id not in self._engines:
+            self._engines[worker_id] = self.open_engine(worker_id)
+        return DirectedWorker(
+            name=worker_id,
+            home=Path(self.environment["BOT_HOME"]),
+            timeline=self.timeline,
+            handled=self._handled,
+            engine=self._engines[worker_id],
+        )
 
     def run_once_in_process(self, worker_id: str = DEFAULT_WORKER, argv: Sequence[str] = ("--once",)) -> Ended:
         """How the same `main` ended in this very process; its log is the `stderr`.
