@@ -12,6 +12,7 @@ from tests.planted_bugs.bugs_managed_moves import BUGS as MANAGED_MOVE_BUGS
 from tests.planted_bugs.bugs_managed_put_back import BUGS as MANAGED_PUT_BACK_BUGS
 from tests.planted_bugs.bugs_managed_rules import BUGS as MANAGED_RULE_BUGS
 from tests.planted_bugs.bugs_payload import BUGS as PAYLOAD_BUGS
+from tests.planted_bugs.bugs_races import BUGS as RACE_BUGS
 from tests.planted_bugs.bugs_rules import BUGS as RULE_BUGS
 from tests.planted_bugs.bugs_services import BUGS as SERVICE_BUGS
 from tests.planted_bugs.bugs_start import BUGS as START_BUGS
@@ -31,5 +32,6 @@ BUGS: tuple[PlantedBug, ...] = (
     *KILL_POINT_BUGS,
     *DATABASE_BUGS,
     *START_BUGS,
+    *RACE_BUGS,
 )
 """Every planted bug."""

@@ -29,8 +29,10 @@ class Played:
     output: str
 
 
-def play(root: Path, scenarios: Sequence[str], server: RunningServer | None, pytest: WarmPytest) -> Played:
-    """How the scenarios ended, run from the copy of the source under `root`.
+def play(
+    root: Path, scenarios: Sequence[str], server: RunningServer | None, pytest: WarmPytest, *options: str
+) -> Played:
+    """How the scenarios ended, run from the copy of the source under `root`, with these `options` of pytest.
 
     `server` is shared; without it the run builds its own, for a bug that changes the schema.
     """
@@ -46,7 +48,7 @@ def play(root: Path, scenarios: Sequence[str], server: RunningServer | None, pyt
         environment["SIM_SHARED_SERVER"] = json.dumps(server.to_plain())
     arguments = ["-q", "-p", "pytest_timeout", "-p", "no:cacheprovider", f"--junitxml={report}"]
     # Whole values in what a failure says, so that `says` can name the reason found.
-    arguments += ["-o", "verbosity_assertions=2", f"--basetemp={root / 'tmp'}", *scenarios]
+    arguments += ["-o", "verbosity_assertions=2", f"--basetemp={root / 'tmp'}", *options, *scenarios]
     pytest.run(arguments, root=root, environment=environment, output=printed, timeout_s=MAX_PLAY_S)
     output = printed.read_text(errors="replace")[-3000:]
     if not report.exists():
@@ -65,6 +67,12 @@ def problem_of(bug: PlantedBug, played: Played) -> str | None:
     if not any(bug.says in failure for failure in played.failures):
         return f"expected a failure that says {bug.says!r}, found:\n" + "\n".join(played.failures)
     return None
+
+
+def token_in(played: Played) -> str | None:
+    """The token that a failure names, by which its order is played again; None where none does."""
+    lines = (line.strip() for failure in played.failures for line in failure.splitlines())
+    return next((line.removeprefix("TOKEN ") for line in lines if line.startswith("TOKEN ")), None)
 
 
 def _said(failure: ElementTree.Element) -> str:
