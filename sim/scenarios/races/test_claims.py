@@ -100,7 +100,7 @@ def test_three_workers_on_three_commands_run_each_once(stack: Stack) -> None:
     commands = [stack.operator("day").apply_profile(profile) for _ in range(2)]
     commands.append(stack.operator("day").apply_profile(stack.given.profile()))
 
-    with stack.race(reaches=at_once("w1", "w2", "w3")) as race:
+    with stack.race(reaches=between("w2", "w3", after="w1:update:commands", before="w1:update:commands:3")) as race:
         workers = [race.start(stack.worker.directed(name).run_once) for name in ("w1", "w2", "w3")]
 
     assert 2 <= sum(worker.value for worker in workers) <= 3
