@@ -11,6 +11,7 @@ import click
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
+from sim.cli_director import outcomes, replay
 from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
 from sim.postgres.backup import back_up, holds_rows
@@ -54,6 +55,10 @@ def main() -> None:
     Scenarios run under pytest: `pytest -n auto sim/scenarios`. The commands here prepare a database and show what the
     harness checks. Nothing here ever touches mainnet.
     """
+
+
+main.add_command(outcomes)
+main.add_command(replay)
 
 
 @main.group()

@@ -1,27 +1,39 @@
 """How pytest plays a scenario that is marked `@every_interleaving`: every order of it, or the one of a token.
 
-Options: `--sim-budget N`, `--sim-depth N`, `--sim-seed N`, `--sim-split N`, `--sim-token TOKEN`.
+Options: `--sim-budget N`, `--sim-depth N`, `--sim-seed N`, `--sim-split N`, `--sim-count N`, `--sim-certificates DIR`,
+`--sim-token TOKEN`, `--sim-pause-at K`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sim.errors import SimError
+from sim.rules.registry import RULES
+from sim.schedule.certificate import DEFAULT_COUNTED, certify, count_anew, tell_certificate
 from sim.schedule.exploration import Exploration
-from sim.schedule.explorer import Explorer, replay
+from sim.schedule.explorer import Explorer
+from sim.schedule.hub import Moment
 from sim.schedule.interleaving import Interleaving, interleaving_of
+from sim.schedule.kept_outcomes import forget, keep
+from sim.schedule.retelling import Pause, retell, tell_retold
 from sim.schedule.sessions import Sessions
 from sim.schedule.settings import DEFAULT_BUDGET, Settings
 from sim.schedule.stopwatch import now_s
-from sim.schedule.tell import tell_exploration, tell_trace
+from sim.schedule.tell import tell_exploration, tell_failure
 from sim.schedule.token import read_token, scenario_mark
-from sim.stack.rehearsal import Rehearsal
+from sim.stack.looking_around import look_around
+from sim.stack.rehearsal import Rehearsal, RuleBroken
 from sim.stack.stack import Stack
 
 PROPERTY = "sim_exploration"
 """Name of the property in which a test's report carries what its exploration did, one line of text each."""
+
+CERTIFICATES = "build/outcomes"
+"""Where certificates are kept unless the run says otherwise, below the folder that pytest calls its root."""
 
 _SHARD = "sim_shard"
 _PROGRESS_EVERY_S = 1.0
@@ -35,7 +47,23 @@ def add_options(group: Any) -> None:
     group.addoption(
         "--sim-split", type=int, default=1, metavar="N", help="explore each race in N parts, which xdist spreads"
     )
+    group.addoption(
+        "--sim-count",
+        type=int,
+        default=DEFAULT_COUNTED,
+        metavar="N",
+        help=f"count orders anew, by running them one by one, where there are at most N ({DEFAULT_COUNTED})",
+    )
+    group.addoption(
+        "--sim-certificates", metavar="DIR", default=CERTIFICATES, help=f"where certificates go ({CERTIFICATES})"
+    )
     group.addoption("--sim-token", metavar="TOKEN", help="play this one order, and no other scenario")
+    group.addoption(
+        "--sim-pause-at",
+        type=int,
+        metavar="K",
+        help="with --sim-token: stop where its step K is due and open a shell with database and home as they are then",
+    )
 
 
 def split(metafunc: pytest.Metafunc) -> None:
@@ -82,14 +110,61 @@ def play(item: pytest.Function, sessions: Sessions, stack: Stack) -> None:
     settings, scenario = _settings(item, wish), _scenario(item)
     token = item.config.getoption("--sim-token")
     if token is not None:
-        lines = list(tell_trace(replay(rehearsal, read_token(token).schedule)))
-        item.user_properties.append((PROPERTY, [f"played {token}", *lines]))
+        _replay(item, rehearsal, stack, token)
         return
     explorer = Explorer(rehearsal, settings, scenario, _progress(item))
+    folder, part = item.config.rootpath / item.config.getoption("--sim-certificates"), _part_name(item)
+    lines: list[str] = []
+    item.user_properties.append((PROPERTY, lines))
     try:
-        explorer.explore()
+        found = explorer.explore()
+        counted = count_anew(rehearsal, found, max_orders=item.config.getoption("--sim-count"))
+        certificate = certify(found, counted=counted, part=part)
+    except BaseException:
+        forget(folder, scenario, part)
+        lines += tell_exploration(explorer.result)
+        raise
+    kept = keep(folder, certificate)
+    lines += [
+        *tell_certificate(certificate),
+        f"  kept      {_shown(kept, item.config.rootpath)}, {found.seconds:.2f} s",
+    ]
+
+
+def _replay(item: pytest.Function, rehearsal: Rehearsal, stack: Stack, text: str) -> None:
+    """Effects: one order was played; its story is a property of the report. Raises: what the body raises."""
+    at, lines = item.config.getoption("--sim-pause-at"), [f"played {text}", f"  of {_scenario(item)}"]
+    item.user_properties.append((PROPERTY, lines))
+    kept = item.config.rootpath / "build" / "paused" / f"{text.partition(',')[0]}-{at}"
+
+    def look(moment: Moment) -> None:
+        with _at_the_terminal(item.config):
+            look_around(stack, moment, at, kept)
+
+    retold = retell(rehearsal, read_token(text).schedule, pause=None if at is None else Pause(at, look))
+    lines += [f"  {line}" for line in tell_retold(retold)]
+    if retold.error is None:
+        lines.append(f"  rules    all {len(RULES)} judged, none broken; every assertion of the scenario held")
+        return
+    if isinstance(retold.error, RuleBroken):
+        lines.append(f"  rules    BROKEN {', '.join(dict.fromkeys(one.rule for one in retold.error.breaches))}")
+    lines.append(f"  failed   {type(retold.error).__name__}: {str(retold.error).partition(chr(10))[0]}")
+    for note in tell_failure(retold.trace, token=text, scenario=_scenario(item)):
+        retold.error.add_note(note)
+    raise retold.error
+
+
+@contextmanager
+def _at_the_terminal(config: pytest.Config) -> Iterator[None]:
+    """Inside the block, standard input and output are those of the one who started pytest."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is not None:
+        capture.suspend(in_=True)
+    try:
+        yield
     finally:
-        item.user_properties.append((PROPERTY, list(tell_exploration(explorer.result))))
+        if capture is not None:
+            capture.resume()
 
 
 def summarize(reporter: Any) -> None:
@@ -98,7 +173,7 @@ def summarize(reporter: Any) -> None:
         line
         for outcome in ("passed", "failed")
         for report in reporter.stats.get(outcome, [])
-        for line in _lines(report)
+        for line in lines_of(report)
     ]
     if sections:
         reporter.section("explored")
@@ -106,7 +181,8 @@ def summarize(reporter: Any) -> None:
             reporter.line(line)
 
 
-def _lines(report: Any) -> Iterable[str]:
+def lines_of(report: Any) -> Iterable[str]:
+    """What the director told of a test, one line of text each."""
     if getattr(report, "when", None) == "call":
         for name, lines in getattr(report, "user_properties", []):
             if name == PROPERTY:
@@ -130,6 +206,16 @@ def _part(item: pytest.Function) -> int:
     """Which part of its scenario this test explores, from 0."""
     number = item.callspec.params.get(_SHARD, 0) if hasattr(item, "callspec") else 0
     return number if isinstance(number, int) else 0
+
+
+def _part_name(item: pytest.Function) -> str:
+    """What the part that this test explores is called; empty where it explores all."""
+    parts = item.config.getoption("--sim-split")
+    return "" if parts == 1 else f"part{_part(item) + 1}of{parts}"
+
+
+def _shown(path: Path, root: Path) -> str:
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def _scenario(item: pytest.Function) -> str:

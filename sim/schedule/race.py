@@ -108,6 +108,11 @@ class Race:
         return self._trace
 
     @property
+    def is_over(self) -> bool:
+        """Whether everybody has ended, so that there are outcomes."""
+        return self._trace is not None
+
+    @property
     def reached(self) -> bool:
         """Whether this order has what the race is to prove."""
         return self.reaches.when(self.trace)

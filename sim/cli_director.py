@@ -1,0 +1,76 @@
+"""`sim outcomes` and `sim replay`: what the director found, and one order of it again."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from sim.errors import SimError
+from sim.schedule.certificate import tell_certificate
+from sim.schedule.kept_outcomes import compare, read_certificates, scenario_of, tell_difference
+from sim.schedule.token import read_token
+
+SCENARIOS = "sim/scenarios"
+_PLACE = click.Path(path_type=Path)
+
+
+@click.group()
+def outcomes() -> None:
+    """Show and compare what races came to: the certificates that a run of scenarios keeps in build/outcomes."""
+
+
+@outcomes.command("show")
+@click.argument("place", type=_PLACE, default=Path("build/outcomes"))
+def outcomes_show(place: Path) -> None:
+    """Show the certificates of PLACE, a folder or one file (build/outcomes)."""
+    for certificate in read_certificates(place):
+        click.echo("\n".join(tell_certificate(certificate)))
+
+
+@outcomes.command("diff")
+@click.argument("old", type=_PLACE)
+@click.argument("new", type=_PLACE)
+def outcomes_diff(old: Path, new: Path) -> None:
+    """Show which outcomes NEW has and OLD has not, and the reverse. Exit code 1 when one appeared.
+
+    Both are folders of certificates, or files. Keep an earlier run's with `--sim-certificates DIR`.
+    """
+    before, after = read_certificates(old), read_certificates(new)
+    found = compare(before, after)
+    for difference in found:
+        click.echo("\n".join(tell_difference(difference)))
+    appeared = sum(len(one.appeared) for one in found)
+    vanished = sum(len(one.vanished) for one in found)
+    click.echo(f"{len(after)} certificates: {appeared} outcomes appeared, {vanished} vanished")
+    if appeared:
+        sys.exit(1)
+
+
+@click.command("replay")
+@click.argument("token")
+@click.argument("paths", nargs=-1, type=click.Path())
+@click.option(
+    "--pause-at", type=click.IntRange(min=1), metavar="K", help="stop where step K is due and open a shell there"
+)
+@click.option(
+    "--certificates", type=_PLACE, default=Path("build/outcomes"), help="where to look up the token's scenario first"
+)
+def replay(token: str, paths: tuple[str, ...], pause_at: int | None, certificates: Path) -> None:
+    """Play the one order that TOKEN names, and tell it step by step. Exit code 1 when something did not hold.
+
+    The token begins with its scenario's mark, which is looked up among the kept certificates, then among all scenarios
+    of PATHS (sim/scenarios). With --pause-at the database and the home can be looked at where step K is due.
+    """
+    from sim.pytest_quiet import run_quietly  # pytest is slow to import
+
+    mark = read_token(token).scenario
+    known = None if paths else scenario_of(certificates, mark)
+    options = ["--sim-token", token] if pause_at is None else ["--sim-token", token, "--sim-pause-at", str(pause_at)]
+    found = run_quietly([*options, *(paths or [known or SCENARIOS])])
+    if not found.played and not found.failures:
+        raise SimError("schedule/not_played", f"pytest played nothing (exit code {found.exit_code})")
+    click.echo("\n".join(found.told))
+    if not any(line.startswith("  failed") for line in found.told):
+        for failure in found.failures:
+            click.echo(f"  failed   {failure}")
+    sys.exit(min(found.exit_code, 1))
