@@ -43,13 +43,18 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Another option than the default was taken, where the default would have been step `instead_of`."""
+    """Another option than the default was taken, where the default would have been step `instead_of`.
+
+    `due` is what the default would have done with that step: a step that waits is due a second time, when it is woken.
+    """
 
     instead_of: Step
     taken: Option
+    due: Kind = Kind.GO
 
     def __str__(self) -> str:
-        return f"{self.instead_of}={self.taken}"
+        due = "" if self.due is Kind.GO else f"+{self.due.value}"
+        return f"{self.instead_of}{due}={self.taken}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +88,11 @@ def read_option(text: str) -> Option:
 
 def read_choice(text: str) -> Choice:
     """The choice that `str` wrote. Raises: `ValueError`."""
-    step, equals, option = text.partition("=")
+    place, equals, option = text.partition("=")
     if not equals:
         raise ValueError(f"expected step=option, found {text!r}")
-    return Choice(read_step(step), read_option(option))
+    step, _, due = place.partition("+")
+    return Choice(read_step(step), read_option(option), Kind(due) if due else Kind.GO)
 
 
 def names_of(options: Sequence[Option]) -> str:

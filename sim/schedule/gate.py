@@ -165,7 +165,9 @@ class Trace:
     @property
     def schedule(self) -> Schedule:
         """The order that was run."""
-        return Schedule(tuple(Choice(one.default_step, one.option) for one in self.taken if one.is_preemption))
+        return Schedule(
+            tuple(Choice(one.default_step, one.option, one.options[0].kind) for one in self.taken if one.is_preemption)
+        )
 
     def place_of(self, actor: str, verb: str, target: str = "", ordinal: int = 1) -> int | None:
         """Where in the order that step was made; None where it was not."""

@@ -78,7 +78,7 @@ class Graph:
                 break
             default = node.ordered(last)[0]
             if option != default:
-                choices.append(Choice(node.steps[default.actor], option))
+                choices.append(Choice(node.steps[default.actor], option, default.kind))
             key, last = node.edges.get(option), option.actor
         return Schedule(tuple(choices))
 

@@ -22,7 +22,7 @@ class Replay:
         if self._next >= len(self.schedule.choices):
             return 0
         wanted = self.schedule.choices[self._next]
-        if wanted.instead_of != moment.default_step:
+        if (wanted.instead_of, wanted.due) != (moment.default_step, moment.options[0].kind):
             return 0
         if wanted.taken not in moment.options:
             raise SimError(

@@ -23,7 +23,11 @@ def test_step_is_read_as_it_was_written(step: Step, text: str) -> None:
 
 
 def test_token_is_read_as_it_was_written() -> None:
-    choices = tuple(Choice(step, Option("night", kind)) for (step, _), kind in zip(STEPS, Kind, strict=False))
+    kinds = list(Kind)
+    choices = tuple(
+        Choice(step, Option("night", kind), due)
+        for (step, _), kind, due in zip(STEPS, kinds, kinds[::-1], strict=False)
+    )
     token = Token(scenario_mark("test_x.py::test_y[1]"), Schedule(choices))
 
     assert read_token(str(token)) == token
