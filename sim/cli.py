@@ -11,7 +11,7 @@ import click
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from sim.cli_director import outcomes, replay
+from sim.cli_director import outcomes, replay, selftest
 from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
 from sim.postgres.backup import back_up, holds_rows
@@ -59,6 +59,7 @@ def main() -> None:
 
 main.add_command(outcomes)
 main.add_command(replay)
+main.add_command(selftest)
 
 
 @main.group()

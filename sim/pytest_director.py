@@ -1,7 +1,7 @@
 """How pytest plays a scenario that is marked `@every_interleaving`: every order of it, or the one of a token.
 
 Options: `--sim-budget N`, `--sim-depth N`, `--sim-seed N`, `--sim-split N`, `--sim-count N`, `--sim-certificates DIR`,
-`--sim-token TOKEN`, `--sim-pause-at K`.
+`--sim-token TOKEN`, `--sim-pause-at K`; `--sim-traces DIR` and `--sim-samples N` for `sim selftest`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sim import selftest
 from sim.errors import SimError
 from sim.rules.registry import RULES
 from sim.schedule.certificate import DEFAULT_COUNTED, certify, count_anew, tell_certificate
@@ -19,6 +20,7 @@ from sim.schedule.explorer import Explorer
 from sim.schedule.hub import Moment
 from sim.schedule.interleaving import Interleaving, interleaving_of
 from sim.schedule.kept_outcomes import forget, keep
+from sim.schedule.repetition import repeat, sample
 from sim.schedule.retelling import Pause, retell, tell_retold
 from sim.schedule.sessions import Sessions
 from sim.schedule.settings import DEFAULT_BUDGET, Settings
@@ -36,6 +38,7 @@ CERTIFICATES = "build/outcomes"
 """Where certificates are kept unless the run says otherwise, below the folder that pytest calls its root."""
 
 _SHARD = "sim_shard"
+_races_key = pytest.StashKey[int]()
 _PROGRESS_EVERY_S = 1.0
 
 
@@ -65,6 +68,11 @@ def add_options(group: Any) -> None:
         help="with --sim-token: stop where its step K is due and open a shell with database and home as they are then",
     )
 
+    group.addoption("--sim-traces", metavar="DIR", help="play the orders recorded in DIR again, and nothing else")
+    group.addoption(
+        "--sim-samples", type=int, default=0, metavar="N", help="with --sim-traces: draw N orders and record them there"
+    )
+
 
 def split(metafunc: pytest.Metafunc) -> None:
     """Effects: with `--sim-split` a marked scenario is one test per part."""
@@ -75,13 +83,18 @@ def split(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(_SHARD, list(range(parts)), ids=names)
 
 
-def select_token(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Effects: with `--sim-token` only its scenario is left.
+def select(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Effects: with `--sim-token` only its scenario is left, with `--sim-traces` only races are.
 
     Raises: `SimError` (`schedule/malformed_token`, `schedule/unknown_scenario`).
     """
     text = config.getoption("--sim-token")
     if text is None:
+        if config.getoption("--sim-traces") is not None:
+            races = [item for item in items if is_directed(item)]
+            config.hook.pytest_deselected(items=[item for item in items if item not in races])
+            items[:] = races
+            config.stash[_races_key] = len(races)
         return
     token = read_token(text)
     chosen = [item for item in items if is_directed(item) and scenario_mark(item.nodeid) == token.scenario]
@@ -111,6 +124,9 @@ def play(item: pytest.Function, sessions: Sessions, stack: Stack) -> None:
     token = item.config.getoption("--sim-token")
     if token is not None:
         _replay(item, rehearsal, stack, token)
+        return
+    if item.config.getoption("--sim-traces") is not None:
+        _repeat(item, rehearsal)
         return
     explorer = Explorer(rehearsal, settings, scenario, _progress(item))
     folder, part = item.config.rootpath / item.config.getoption("--sim-certificates"), _part_name(item)
@@ -152,6 +168,19 @@ def _replay(item: pytest.Function, rehearsal: Rehearsal, stack: Stack, text: str
     for note in tell_failure(retold.trace, token=text, scenario=_scenario(item)):
         retold.error.add_note(note)
     raise retold.error
+
+
+def _repeat(item: pytest.Function, rehearsal: Rehearsal) -> None:
+    """Effects: orders of the scenario were recorded, or those that were are played again and compared."""
+    scenario, option = _scenario(item), item.config.getoption
+    folder, mark = Path(option("--sim-traces")), scenario_mark(scenario)
+    if option("--sim-samples"):
+        count = -(-option("--sim-samples") // max(item.config.stash[_races_key], 1))
+        selftest.record(folder, mark, sample(rehearsal, count, seed=option("--sim-seed"), scenario=scenario))
+        return
+    recorded = selftest.read_recorded(folder, mark)
+    diverged = tuple(found for one in recorded if (found := repeat(rehearsal, one)) is not None)
+    selftest.report(folder, mark, selftest.Repeated(scenario=scenario, replays=len(recorded), divergences=diverged))
 
 
 @contextmanager

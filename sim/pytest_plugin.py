@@ -116,7 +116,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Raises: `pytest.UsageError` for a scenario that needs a group of handlers that there is not.
     """
     with _as_usage_error():
-        director.select_token(config, items)
+        director.select(config, items)
     for item in items:
         unknown = _needed(item) - set(HANDLER_GROUPS)
         if unknown:

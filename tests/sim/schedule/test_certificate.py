@@ -1,0 +1,154 @@
+"""What is kept of an exploration, held against a count of its own, and what one folder has that another has not."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from sim.errors import SimError
+from sim.postgres.address import DatabaseAddress
+from sim.schedule.certificate import Certificate, KeptOutcome, certify, count_anew, tell_certificate
+from sim.schedule.exploration import Exploration
+from sim.schedule.kept_outcomes import compare, forget, keep, read_certificates, scenario_of, tell_difference
+from sim.schedule.sql_actor import SqlRace, explore_sql
+from sim.schedule.token import scenario_mark
+from sim.schedule.unpruned import Counted
+from tests.sim.schedule.sql_races import SMALL_RACES, TABLES
+
+SCENARIO = "folder/test_x.py::test_y[one-2]"
+
+
+def explored(address: DatabaseAddress, max_orders: int) -> tuple[Exploration, Counted | None]:
+    actors = SMALL_RACES["one row"].actors
+    with SqlRace(address, signals=True, setup=TABLES, actors=actors) as race:
+        found = explore_sql(race, scenario=SCENARIO)
+        return found, count_anew(race, found, max_orders=max_orders)
+
+
+def certificate(
+    *outcomes: str, scenario: str = SCENARIO, orders: int | None = 9, part: str = "", tokens: Sequence[str] = ()
+) -> Certificate:
+    kept = tuple(
+        KeptOutcome(words=words, ends=1, token=f"aaaaaa,{number}", preemptions=number)
+        for number, words in enumerate(outcomes)
+    )
+    return Certificate(
+        scenario=scenario,
+        mark=scenario_mark(scenario),
+        part=part,
+        actors=("day", "night"),
+        strategy="depth-first",
+        is_complete=orders is not None,
+        orders=orders,
+        counted=None,
+        runs=3,
+        ends=2,
+        states=4,
+        steps=5,
+        foretold=0,
+        reach="somebody waited for somebody",
+        reached=1,
+        outcomes=kept,
+    )
+
+
+def test_certificate_says_what_was_run_of_what_and_is_read_as_it_was_kept(
+    address: DatabaseAddress, tmp_path: Path
+) -> None:
+    found, counted = explored(address, 1000)
+
+    made = certify(found, counted=counted)
+    path = keep(tmp_path, made)
+
+    assert read_certificates(tmp_path) == read_certificates(path) == [made]
+    assert scenario_of(tmp_path, scenario_mark(SCENARIO)) == SCENARIO
+    assert made.orders == made.counted
+    assert f"{made.runs} run of {made.orders} feasible, complete; counted one by one: {made.orders}" in "\n".join(
+        tell_certificate(made)
+    )
+
+
+def test_same_race_gives_the_same_certificate(address: DatabaseAddress) -> None:
+    first, second = (certify(explored(address, 0)[0]) for _ in range(2))
+
+    assert first == second
+
+
+def test_race_larger_than_asked_for_is_not_counted_anew(address: DatabaseAddress) -> None:
+    found, counted = explored(address, 2)
+
+    assert counted is None
+    assert certify(found, counted=counted).counted is None
+
+
+def test_count_that_differs_in_number_or_outcome_is_an_error(address: DatabaseAddress) -> None:
+    found, counted = explored(address, 1000)
+    assert counted is not None
+    fewer = Counted(orders=counted.orders - 1, outcomes=counted.outcomes)
+    other = Counted(orders=counted.orders, outcomes=counted.outcomes + Counted().outcomes.__class__({"a failed": 1}))
+
+    for wrong in (fewer, other):
+        with pytest.raises(SimError) as failed:
+            certify(found, counted=wrong)
+        assert failed.value.code == "schedule/miscounted"
+
+
+def test_outcome_that_appears_and_one_that_vanishes_are_named() -> None:
+    [found] = compare([certificate("both succeeded", "day refused")], [certificate("both succeeded", "night refused")])
+
+    assert [one.words for one in found.appeared] == ["night refused"]
+    assert [one.words for one in found.vanished] == ["day refused"]
+    assert list(tell_difference(found))[1:] == [
+        "  NEW       night refused  [aaaaaa,1]",
+        "  vanished  day refused  [aaaaaa,1]",
+    ]
+
+
+def test_same_outcomes_are_no_difference() -> None:
+    assert compare([certificate("a", "b")], [certificate("b", "a")]) == []
+
+
+def test_exploration_that_is_not_complete_any_longer_and_other_orders_are_remarked() -> None:
+    [less] = compare([certificate("a")], [certificate("a", orders=None)])
+    [other] = compare([certificate("a", orders=9)], [certificate("a", orders=10)])
+
+    assert "completely" in less.remarks[0]
+    assert other.remarks == ("orders: 9 before, 10 now",)
+
+
+def test_scenario_that_is_new_or_gone_is_no_new_outcome() -> None:
+    found = compare([certificate("a", scenario="old")], [certificate("a", scenario="new")])
+
+    assert [(one.scenario, bool(one.appeared), len(one.remarks)) for one in found] == [
+        ("new", False, 1),
+        ("old", False, 1),
+    ]
+
+
+def test_outcomes_of_parts_count_as_one() -> None:
+    parts = [certificate("a", part="part1of2", orders=None), certificate("b", part="part2of2", orders=None)]
+
+    assert compare(parts, parts[::-1]) == []
+    assert [one.words for one in compare(parts[:1], parts)[0].appeared] == ["b"]
+
+
+def test_failed_scenario_keeps_no_certificate(tmp_path: Path) -> None:
+    keep(tmp_path, certificate("a"))
+
+    forget(tmp_path, SCENARIO)
+
+    with pytest.raises(SimError) as failed:
+        read_certificates(tmp_path)
+    assert failed.value.code == "schedule/no_certificates"
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"form": 1}', msgspec.json.encode({"outcomes": []})])
+def test_file_that_is_no_certificate_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+
+    with pytest.raises(SimError) as failed:
+        read_certificates(path)
+    assert failed.value.code == "schedule/malformed_certificate"
+    assert str(path) in failed.value.message
