@@ -1,7 +1,7 @@
 """The director's own test: orders of the race scenarios drawn by chance, and played again under harder conditions.
 
-A third of the replays is made as they were drawn, a third under another hash seed, and a third under yet another with the
-processor overloaded. Each pass is a run of pytest of its own, so nothing is carried over but the tokens.
+A third of the replays is made as they were drawn, a third under another hash seed, and a third under yet another with
+the processor overloaded. Each pass is a run of pytest of its own, so nothing is carried over but the tokens.
 """
 
 import os
