@@ -23,7 +23,12 @@ from sim.schedule.retelling import retell
 from sim.schedule.strategies import RandomWalk
 from sim.schedule.token import Token, read_token, scenario_mark
 
-_LOAD = "while True: pass"
+# It ends with the process that started it, however that ends.
+_LOAD = """
+import os, sys
+while os.getppid() == int(sys.argv[1]):
+    for _ in range(1_000_000): pass
+"""
 _END = "the end"
 
 
@@ -99,7 +104,7 @@ def _line_of(one: Taken) -> str:
 def overloaded(processes: int | None = None) -> Iterator[None]:
     """Inside the block the processor has far more to do than it can: `processes` more, else twice as many as it has."""
     wanted = processes or 2 * (os.cpu_count() or 1)
-    busy = [subprocess.Popen([sys.executable, "-S", "-c", _LOAD]) for _ in range(wanted)]
+    busy = [subprocess.Popen([sys.executable, "-S", "-c", _LOAD, str(os.getpid())]) for _ in range(wanted)]
     try:
         yield
     finally:
