@@ -57,7 +57,7 @@ def test_home_kept_by_another_process_is_given_up_and_nothing_written(stack: Sta
     # Somebody holds the home lock and does not let go; the worker stops trying after a bound.
     command = stack.operator("day").apply_baseline({"BTC": "0.5"})
     with stack.witness.no_mutation(), stack.faults.home_locked():
-        ended = stack.worker.run_once("slow", environment={"WORKER_LOCK_WAIT_S": "0.5"})
+        ended = stack.worker.run_once("slow", environment={"WORKER_LOCK_WAIT_S": "0.1"})
 
     assert ended.exit_code == 1
     assert (stack.command(command).status, stack.command(command).attempts) == (CommandStatus.RUNNING, 1)

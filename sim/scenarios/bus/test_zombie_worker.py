@@ -129,7 +129,7 @@ def test_zombie_with_the_home_lock_keeps_everyone_out_until_it_is_killed(stack: 
 
     # The successor gives up after a bound and touches nothing.
     with stack.witness.no_mutation():
-        successor = stack.worker.run_once("successor", environment={"WORKER_LOCK_WAIT_S": "0.5"})
+        successor = stack.worker.run_once("successor", environment={"WORKER_LOCK_WAIT_S": "0.1"})
     kept = stack.command(command)
     assert successor.exit_code == 1
     assert (kept.status, kept.attempts, kept.worker_id) == (CommandStatus.RUNNING, 1, "zombie")
