@@ -19,24 +19,24 @@ from benchmarks.measure.server import embedded_server, plain_database
 from benchmarks.measure.side_by_side import significant
 
 AIM = "under 1"
+SCHEDULES_PER_ROUND = 10_000
 
 
 def main() -> None:
     """Prints the measurement."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.add_argument("--from", dest="first", type=int, default=10_000, help="schedules before the first look")
-    parser.add_argument("--to", dest="last", type=int, default=100_000, help="schedules before the last look")
+    parser.add_argument("--rounds", type=int, default=10, help=f"of {SCHEDULES_PER_ROUND:,} schedules (default 10)")
     options = parser.parse_args()
-    found = measure(options.first, options.last)
+    found = measure(options.rounds)
     print(json.dumps(found) if options.json else table(found))
 
 
-def measure(first: int, last: int) -> dict[str, Any]:
-    """Growth in percent, and what it is made of; `schedules` says after how many each look was taken."""
+def measure(rounds: int) -> dict[str, Any]:
+    """Growth in percent from the end of the first round to that of the last; a look is taken after each round."""
     process, looks = psutil.Process(), []
     with embedded_server() as server, EngineRace(plain_database(server, "memory"), (1, 1)) as race:
-        schedules, wanted = 0, [first + (last - first) * tenth // 10 for tenth in range(11)]
+        schedules, wanted = 0, [SCHEDULES_PER_ROUND * ended for ended in range(1, rounds + 1)]
         while wanted:
             schedules += run_every_order(race)
             if schedules >= wanted[0]:

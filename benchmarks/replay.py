@@ -16,16 +16,19 @@ from sim.selftest import self_test
 
 RACES = "sim/scenarios/races"
 AIM = "0 in at least 10,000"
+REPLAYS_PER_ROUND = 500
 
 
 def main() -> None:
     """Prints the measurement."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.add_argument("--replays", type=int, default=10_000, help="how many at least (default 10000)")
+    parser.add_argument(
+        "--rounds", type=int, default=20, help=f"of {REPLAYS_PER_ROUND:,} replays at least (default 20)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="by which the orders are drawn (default 1)")
     options = parser.parse_args()
-    found = measure(options.replays, options.seed)
+    found = measure(options.rounds * REPLAYS_PER_ROUND, options.seed)
     print(json.dumps(found) if options.json else table(found))
 
 
