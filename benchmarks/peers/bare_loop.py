@@ -62,9 +62,10 @@ def run_bare(cursor: "psycopg.Cursor[Any]", meter: Meter, commands: int) -> None
 
 def run_guarded(cursor: "psycopg.Cursor[Any]", meter: Meter, commands: int) -> None:
     """As `run_bare`, with the worker's own statements."""
-    claimer = {"worker_id": "bare", "set_aside": "{}", "looks_for_due": True, "damaged": "{}", "files_due_at": None}
     for _ in range(commands):
-        _, _, _, identity, _, _, _, _, payload, _, _, attempt, *_ = _one(cursor, claim_store._CLAIM, claimer)
+        identity, _, _, _, _, payload, _, _, attempt, *_ = _one(
+            cursor, claim_store._CLAIM_UNLESS_DUE, {"worker_id": "bare"}
+        )
         mine = {"id": identity, "attempt": attempt, "worker_id": "bare"}
         _one(cursor, bus_store._START, mine)
         json.loads(payload)

@@ -70,13 +70,18 @@ HELD = """
 """
 """What a statement takes of a command's row `c`, for `COMMAND_COLUMNS` to be selected from."""
 
-# The payload is turned into text once, above; each time costs the server as much as one of the claim's conditions.
-COMMAND_COLUMNS = f"""
+
+def command_columns(payload: str) -> str:
+    """What `command_of` reads, of a row whose payload is the text `payload` in SQL."""
+    return f"""
     id, command_id, command_type, subject, environment,
-    CASE WHEN octet_length(payload) <= {MAX_PAYLOAD_BYTES} THEN payload END AS payload,
-    octet_length(payload) AS payload_bytes, requested_by, attempts, expires_at, worker_id
+    CASE WHEN octet_length({payload}) <= {MAX_PAYLOAD_BYTES} THEN {payload} END AS payload,
+    octet_length({payload}) AS payload_bytes, requested_by, attempts, expires_at, worker_id
 """
-"""What `command_of` reads."""
+
+
+COMMAND_COLUMNS = command_columns("payload")
+"""What `command_of` reads, of `HELD`."""
 
 _START = """
 WITH started AS (

@@ -10,12 +10,20 @@ WITHOUT_REQUEST = """
 """
 """True of a row `p` of `managed_proposals` whose request failed, expired or was cancelled. Parameters: none."""
 
+_OPEN = "p.state IN ('proposal_pending', 'risk_proposed') AND p.decided_at IS NULL"
+
+MAY_BE_DUE = f"""
+    {_OPEN} AND (p.expires_at <= timezone('UTC', now()) OR p.state = 'proposal_pending')
+"""
+"""True of every row `p` for which `DUE_CONDITION` is, and of a few more: a request still under way is one. Parameters:
+none. It looks at no other table, so that a claim can ask it in passing."""
+
 DUE_CONDITION = f"""
-    p.state IN ('proposal_pending', 'risk_proposed') AND p.decided_at IS NULL
+    {_OPEN}
     AND (p.expires_at <= (SELECT timezone('UTC', now())) OR ({WITHOUT_REQUEST}))
     AND NOT EXISTS (
         SELECT 1 FROM commands AS active WHERE active.subject = p.asset AND active.status IN ('claimed', 'running'))
 """
 """True of a row `p` of `managed_proposals` that a sweep must settle: open, too late or its request came to nothing, and
-no command of its asset at work, which would judge it itself. Parameters: none. The claim embeds it, so that looking
-costs no round trip."""
+no command of its asset at work, which would judge it itself. Parameters: none. Where something may be due, the claim
+asks it in its own statement."""

@@ -30,6 +30,14 @@ CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL;
 CREATE TRIGGER keep BEFORE UPDATE ON commands FOR EACH ROW EXECUTE FUNCTION keep();
 """
 
+IN_TIME = """
+INSERT INTO managed_proposals (proposal_id, asset, state, expires_at)
+SELECT gen_random_uuid(), 'A' || n, (ARRAY['risk_proposed', 'approved', 'expired'])[n],
+       timezone('UTC', now()) + interval '1 minute'
+FROM generate_series(1, 3) AS n
+"""
+"""Proposals that give no sweep anything to do."""
+
 
 def tries(outside: Outside) -> int:
     return int(outside.rows("SELECT last_value FROM tries")[0]["last_value"])
@@ -75,6 +83,18 @@ def test_lease_with_a_microsecond_left_is_nobodys_business(context: BusContext, 
     waiting = outside.put(subject="ETH")
 
     assert report(context) == (waiting, False, False)
+
+
+def test_bus_with_nothing_to_sweep_is_asked_once_per_command(context: BusContext, outside: Outside) -> None:
+    outside.rows(IN_TIME)
+    outside.put(subject="BTC", status="running", attempts=1, lease_ends="1 minute")
+    waiting = [outside.put(subject=f"S{number}", expires="1 minute") for number in range(12)]
+
+    assert [report(context) for _ in waiting] == [(command_id, False, False) for command_id in waiting]
+
+    # A statement is prepared once it was run a few times: of the claim's two, one was.
+    prepared = execute(context.connection, "SELECT statement FROM pg_prepared_statements", {})
+    assert [("UPDATE commands AS c" in text, "WITH lapsed" in text) for (text,) in prepared] == [(True, False)]
 
 
 @pytest.mark.parametrize(("expires", "is_overdue"), [("1 microsecond", False), ("0 seconds", True)])

@@ -164,6 +164,17 @@ def test_cancelled_request_frees_its_asset_for_another(world: World) -> None:
     assert world.state("ETH") == "risk_proposed"
 
 
+def test_row_whose_request_came_to_nothing_is_ended_before_the_next_command_runs(world: World) -> None:
+    requested = world.request()
+    proposal_id = world.proposal_of("ETH")
+    CommandService(world.engine).cancel(requested.command_id, ADMIN)
+    command = world.apply_profile()
+
+    assert world.run_once() == 1
+    assert world.command(command) == ("succeeded", None)
+    assert world.proposal_row(proposal_id)["state"] == "expired"
+
+
 @pytest.mark.parametrize("status", ["pending", "claimed", "running"])
 def test_row_whose_request_still_waits_or_runs_is_not_ended_before_its_time(world: World, status: str) -> None:
     requested = world.request()
