@@ -150,6 +150,15 @@ _CHECKSUM = (
         scenario="tests/worker/contracts/test_canonical_json.py::test_value_without_one_exact_form_is_refused",
         says="DID NOT RAISE",
     ),
+    one_edit(
+        "keys sorted by their characters",
+        claim="contract §5: canonical form is RFC 8785",
+        file=_CANONICAL,
+        old="                is_plain &= key.isascii() & _check(",
+        new="                is_plain &= _check(",
+        scenario="tests/worker/contracts/test_canonical_json.py::test_keys_are_sorted_by_utf_16_units",
+        says="can't encode characters",
+    ),
 )
 
 _ENVELOPES = (

@@ -58,6 +58,8 @@ class BusContext:
     @property
     def files_due_at(self) -> datetime | None:
         """From when on (UTC) a sweep has work that no row tells of; None while there is none."""
+        if not self.files_seen.reopened:
+            return None
         times = [one.expires_at for one in self.files_seen.reopened if one.proposal_id not in self.proposals_damaged]
         return min(times, default=None)
 

@@ -18,6 +18,8 @@ from worker.contracts.errors import Reason, Refusal
 MAX_SIGNIFICANT_DIGITS = 15
 """Any decimal of up to 15 digits survives the IEEE double that RFC 8785 prints numbers through."""
 
+_FIRST_LONG: int = 10**MAX_SIGNIFICANT_DIGITS
+
 MAX_DEPTH = 32
 """Deeper nesting than any payload has; bounds recursion on hostile input."""
 
@@ -50,7 +52,8 @@ def dumps_canonical(value: Any) -> bytes:
     Raises: `Refusal` (`validation/payload_malformed`) for a Python float, a `Decimal` beyond 15 significant digits or
     not finite, or a value JSON has no form for.
     """
-    _check(value, depth=0)
+    if _check(value, depth=0):
+        return _ENCODER.encode(value).encode("ascii")
     try:
         return rfc8785.dumps(_as_doubles(value))
     except rfc8785.CanonicalizationError as error:
@@ -111,31 +114,50 @@ _DECODER = json.JSONDecoder(
 """Made once: `json.loads` makes one per call when it is given hooks."""
 
 
-def _check(value: Any, *, depth: int) -> None:
-    """Raise unless `value` has one exact canonical form."""
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, sort_keys=True, separators=(",", ":")
+)
+"""The standard library's C encoder: its form is the canonical one where `_check` says so, in a third of the time."""
+
+
+def _check(value: Any, *, depth: int) -> bool:
+    """True when `value` holds no number but short integers and no text beyond ASCII.
+
+    How RFC 8785 writes other numbers, and in which order it puts other keys, is its own.
+
+    Raises: `Refusal` unless `value` has one exact canonical form.
+    """
     if depth > MAX_DEPTH:
         raise _malformed(f"nesting goes deeper than {MAX_DEPTH} levels")
     match value:
         case None | bool():
-            pass
+            return True
         case str():
             _check_text(value)
+            return value.isascii()
         case int():
-            if abs(value) >= 10**MAX_SIGNIFICANT_DIGITS:
-                _check_digits(Decimal(value))
+            if abs(value) < _FIRST_LONG:
+                return True
+            _check_digits(Decimal(value))
+            return False
         case Decimal():
             _check_digits(value)
+            return False
         case float():
             raise _malformed("a Python float has no exact decimal value; use Decimal")
         case dict():
+            is_plain = True
             for key, item in value.items():
                 if not isinstance(key, str):
                     raise _malformed(f"object keys are strings, found {type(key).__name__}")
                 _check_text(key)
-                _check(item, depth=depth + 1)
+                is_plain &= key.isascii() & _check(item, depth=depth + 1)
+            return is_plain
         case list() | tuple():
+            is_plain = True
             for item in value:
-                _check(item, depth=depth + 1)
+                is_plain &= _check(item, depth=depth + 1)
+            return is_plain
         case _:
             raise _malformed(f"JSON has no form for {type(value).__name__}")
 

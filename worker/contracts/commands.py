@@ -132,13 +132,12 @@ _SPECS = (
 REGISTRY: Mapping[CommandType, CommandSpec] = MappingProxyType({spec.command_type: spec for spec in _SPECS})
 """One entry per `CommandType`, all ten."""
 
+_BY_NAME = {spec.command_type.value: spec for spec in _SPECS}
+
 
 def spec_for(command_type: str) -> CommandSpec | None:
     """The registry entry of `command_type`, or None for a type nobody knows."""
-    try:
-        return REGISTRY[CommandType(command_type)]
-    except ValueError:
-        return None
+    return _BY_NAME.get(command_type)
 
 
 def understood_versions() -> dict[str, int]:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -181,6 +182,18 @@ def test_canonical_text_reads_back_as_the_same_value(value: Any) -> None:
     written = dumps_canonical(value)
     assert parse(written.decode()) == value
     assert dumps_canonical(parse(written.decode())) == written
+
+
+ascii_text = st.text(alphabet=st.characters(max_codepoint=0x7F), max_size=8)
+without_fractions = st.recursive(
+    st.none() | st.booleans() | ascii_text | st.text(max_size=4) | st.integers(-(10**15) + 1, 10**15 - 1),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ascii_text, inner, max_size=4),
+)
+
+
+@given(without_fractions)
+def test_value_without_fractions_has_the_form_of_a_library_for_it(value: Any) -> None:
+    assert dumps_canonical(value) == rfc8785.dumps(value)
 
 
 @given(exact_decimals())
