@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from sim.fake_bot import home as paths
@@ -74,9 +75,10 @@ class Bot:
     def run_cycle(self) -> CycleReport:
         """Run the next cycle.
 
-        Effects: a flag for drift that is new (`Management.follow`), `live_portfolio.json` if it changed,
-        `state/market_snapshot.json`, a journal line for each, one row in `bot_statuses`, one line in the log; in this
-        order, so that a heartbeat never tells of a file that is not there.
+        Effects: `live_portfolio.json` if it shows drift that it did not show before, a flag for that drift
+        (`Management.follow`), `live_portfolio.json` if it changed (again), `state/market_snapshot.json`, a journal line
+        for each file, one row in `bot_statuses`, one line in the log; in this order, so that a heartbeat never tells of
+        a file that is not there.
 
         Raises: `BotRefused` (`bot/portfolio_changed`) if somebody else changed the portfolio; `BotBroken`; `OSError`.
         """
@@ -85,7 +87,12 @@ class Bot:
         cycle = self._cycle + 1
         quotes = self._prices.quotes(cycle=cycle, today=at.date())
         before = self._portfolio
-        followed = self._management.follow(before or starting_portfolio(cycle=cycle), quotes, cycle=cycle)
+        followed = self._management.follow(
+            before or starting_portfolio(cycle=cycle),
+            quotes,
+            cycle=cycle,
+            keep=partial(self._write_portfolio, at=at, cycle=cycle),
+        )
         for sentence in followed.told:
             self._log(at, sentence)
         after = followed.portfolio
@@ -93,15 +100,9 @@ class Bot:
         if before is not None:
             trade = decide(after, quotes, tradable=followed.tradable, cycle=cycle, trade_every=self._trade_every)
             after = after if trade is None else after_trade(after, trade, cycle=cycle)
-        if after is not before or self._sha256 is None:
-            self._sha256 = self._publish(
-                JournalEvent.PORTFOLIO_WRITE,
-                portfolio_document(after, at=at),
-                previous_sha256=self._sha256,
-                at=at,
-                cycle=cycle,
-            )
-            self._portfolio = after
+        sha256 = self._sha256
+        if after is not self._portfolio or sha256 is None:
+            sha256 = self._write_portfolio(after, at=at, cycle=cycle)
         market_sha256 = sha256_of(content_of(self._home / paths.MARKET))
         self._publish(
             JournalEvent.MARKET_SNAPSHOT_WRITE,
@@ -110,11 +111,20 @@ class Bot:
             at=at,
             cycle=cycle,
         )
-        self._heartbeats.beat(Heartbeat(pid=os.getpid(), cycle=cycle, portfolio_sha256=self._sha256))
+        self._heartbeats.beat(Heartbeat(pid=os.getpid(), cycle=cycle, portfolio_sha256=sha256))
         self._cycle = cycle
-        report = CycleReport(cycle=cycle, portfolio_sha256=self._sha256, wrote_portfolio=after is not before)
+        report = CycleReport(cycle=cycle, portfolio_sha256=sha256, wrote_portfolio=after is not before)
         self._log(at, _sentence(report, trade))
         return report
+
+    def _write_portfolio(self, portfolio: Portfolio, *, at: datetime, cycle: int) -> str:
+        """The hash of the file that holds it now."""
+        content = portfolio_document(portfolio, at=at)
+        self._sha256 = self._publish(
+            JournalEvent.PORTFOLIO_WRITE, content, previous_sha256=self._sha256, at=at, cycle=cycle
+        )
+        self._portfolio = portfolio
+        return self._sha256
 
     def _publish(
         self, event: JournalEvent, content: bytes, *, previous_sha256: str | None, at: datetime, cycle: int

@@ -82,13 +82,17 @@ class Management:
         self._flags = flags
         self._told: set[str] = set()
 
-    def follow(self, portfolio: Portfolio, quotes: Mapping[str, Quote], *, cycle: int) -> Followed:
+    def follow(
+        self, portfolio: Portfolio, quotes: Mapping[str, Quote], *, cycle: int, keep: Callable[[Portfolio], object]
+    ) -> Followed:
         """What this cycle may do. `tradable` keeps the order of `quotes`.
 
-        Effects: a flag for a disagreement that is new; it stands in the database before the portfolio that shows the
-        disagreement is written, so that a bot killed in between flags the same evidence again, which is one command.
+        Effects: a flag for a disagreement that is new. What the evidence is of is given to `keep` before, unless it is
+        `portfolio` itself: with that on disk, a bot killed in between flags the same evidence again, which is one
+        command, whatever generation the files have reached by then.
 
-        Raises: `BotBroken`, `BotRefused` when the database fails a flag. Never because of the two files.
+        Raises: `BotBroken`, `BotRefused` when the database fails a flag; whatever `keep` raises. Never because of the
+        two files.
         """
         reading = self._files.read(baseline_known=bool(portfolio.managed))
         told = [] if reading.problem is None else [reading.problem]
@@ -99,6 +103,8 @@ class Management:
         stock = take_stock(portfolio, reading.pair, quotes, cycle=cycle)
         done = list(stock.told)
         after = stock.portfolio
+        if stock.disagreements and after is not portfolio:
+            keep(after)
         for found in stock.disagreements:
             if self._flags.is_accepted(found, cycle=cycle, tell=done.append):
                 after = accepted(after, found, cycle=cycle)

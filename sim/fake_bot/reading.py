@@ -26,7 +26,7 @@ from sim.errors import SimError
 from sim.fake_bot import home as paths
 
 MAX_READS = 5
-"""Reads of a home in motion: the bot renames at most once per cycle, so one retry is enough and five are plenty."""
+"""Reads of a home in motion: the bot renames a file at most twice per cycle, so two retries do and five are plenty."""
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 

@@ -25,7 +25,7 @@ from sim.fake_bot.reading import (
 )
 from sim.postgres.leases import Lease
 from tests.sim.fake_bot.conftest import WarmBot, environment_of
-from tests.sim.fake_bot.managed_home import active, flags, frozen, put, tell_services
+from tests.sim.fake_bot.managed_home import active, flags, frozen, paused, put, tell_services
 
 OPTIONS = ("--seed", "7", "--trade-every", "2")
 
@@ -215,14 +215,39 @@ def test_bot_killed_while_it_finds_a_disagreement_flags_it_once_and_never_trades
     assert flagged_before_the_kill.count([]) + flagged_before_the_kill.count(evidence) == len(flagged_before_the_kill)
 
 
-def test_drift_is_flagged_before_the_portfolio_shows_the_disagreement(rig: Rig, home: Path, database: Lease) -> None:
+def test_bot_killed_between_its_first_flag_and_the_end_of_its_cycle_flags_once_though_another_asset_has_moved(
+    rig: Rig, home: Path, database: Lease
+) -> None:
+    # It sees BTC as managed for the first time, and in another quantity than it holds. While it is down, a command for
+    # ETH moves the files on.
+    rig.run(home, cycles=3)
+    put(home, 1, BTC=active("7"), ETH=frozen())
+    tell_services(database, BTC=active())
+    start = rig.remember(home)
+
+    generations = []
+    for killed in rig.killed_everywhere(start):
+        flagged_before = flags(database)
+        put(killed, 2, BTC=active("7"), ETH=paused(by=2))
+        rig.run(killed, cycles=2)
+        assert_one_history(killed)
+        ((asset, _, _, generation, _),) = flags(database)
+        assert (asset, flagged_before in ([], flags(database))) == ("BTC", True)
+        generations.append((generation, bool(flagged_before)))
+    # Killed before it had seen anything, after it had, and after it had flagged.
+    assert {(2, False), (1, False), (1, True)} == set(generations)
+
+
+def test_portfolio_that_names_what_a_flag_is_of_is_written_before_it(rig: Rig, home: Path, database: Lease) -> None:
     rig.run(home, cycles=3)
     put(home, 1, BTC=active("7"))
     tell_services(database, BTC=active())
     start = rig.remember(home)
     operations = rig.run(rig.copy_of(start), cycles=1)
     home = rig.copy_of(start)
-    rig.run(home, cycles=1, kill_at=operations.index("open .live_portfolio.json.staged") + 1)
+    rig.run(home, cycles=1, kill_at=operations.index("replace .live_portfolio.json.staged") + 1)
+    assert flags(database) == []
+    rig.run(home, cycles=1)
     assert len(flags(database)) == 1
 
 
