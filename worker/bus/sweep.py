@@ -67,7 +67,7 @@ def restore_lost_rows(context: BusContext) -> None:
 
     To be called before the first claim, and by `restore_if_files_changed`. What is due is looked for in the rows, so a
     proposal whose row is lost would else stay open for ever, and an asset whose history is lost would be refused every
-    command. What is open in the files and decided in its row is kept in mind for the sweep. A home that cannot be
+    command. What is open in the files and final in its row is kept in mind for the sweep. A home that cannot be
     looked at is left to whoever needs it.
 
     Raises: `psycopg.Error` when the database fails; what is wrong with the home is logged only.
@@ -132,14 +132,14 @@ def _sweep_reopened(context: BusContext, allowed: int, should_stop: Callable[[],
                 expired = expire_reopened(context.connection, context.home, lock, reopened=reopened)
         except TransientError as error:
             if not is_of_one_proposal(error, context.home, reopened.proposal_id):
-                LOG.error("assets under proposals that were decided are left as they are: %s", error)
+                LOG.error("assets under proposals that ended before are left as they are: %s", error)
                 context.proposals_set_aside[reopened.proposal_id] = error
                 break
             damaged.append(DamagedProposal(asset=reopened.asset, proposal_id=reopened.proposal_id, error=error))
         else:
             if expired:
                 allowed -= 1
-                LOG.warning("%s stood under a proposal that was decided, and is frozen again", reopened.asset)
+                LOG.warning("%s stood under a proposal that had ended before, and is frozen again", reopened.asset)
     _set_aside(context, damaged)
     with suppress(TransientError):
         context.files_seen.reopened = find_reopened(context.connection, context.home)

@@ -1,4 +1,4 @@
-"""What a worker keeps in mind of an asset that its files put under a decided proposal again. Source: contract §8."""
+"""What a worker keeps in mind of an asset that its files put under a final proposal again. Source: contract §8."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reopened:
-    """An asset under a proposal that is open in the files and decided in its row; `expires_at` is UTC."""
+    """An asset under a proposal that is open in the files and decided or expired in its row; `expires_at` is UTC."""
 
     asset: str
     proposal_id: UUID

@@ -64,16 +64,18 @@ _COLUMNS = """
 
 _FIND = f"SELECT {_COLUMNS} FROM managed_proposals AS p WHERE p.proposal_id = %(proposal_id)s"
 
-_DECIDED = f"""
+_IS_FINAL = "(p.decided_at IS NOT NULL OR p.state = 'expired')"
+
+_FINAL = f"""
 SELECT {_COLUMNS} FROM managed_proposals AS p
-WHERE p.proposal_id = ANY (%(proposal_ids)s::uuid[]) AND p.decided_at IS NOT NULL
+WHERE p.proposal_id = ANY (%(proposal_ids)s::uuid[]) AND {_IS_FINAL}
 ORDER BY p.proposal_id
 """
 
-_DECIDED_OF = f"""
+_FINAL_OF = f"""
 SELECT {_COLUMNS} FROM managed_proposals AS p
-WHERE p.asset = %(asset)s AND p.decided_at IS NOT NULL
-ORDER BY p.decided_at DESC, p.proposal_id
+WHERE p.asset = %(asset)s AND {_IS_FINAL}
+ORDER BY p.proposal_id
 """
 
 _OPEN_OF = f"""
@@ -143,6 +145,7 @@ ON CONFLICT (proposal_id) DO UPDATE SET
     generated_at = excluded.generated_at, expires_at = excluded.expires_at, decided_at = excluded.decided_at,
     decision = excluded.decision, decided_by_user_id = excluded.decided_by_user_id, updated_at = excluded.updated_at
 WHERE p.decided_at IS NULL AND p.state = ANY (%(from_states)s::text[])
+  AND (p.state <> 'expired' OR excluded.decided_at IS NOT NULL OR excluded.expires_at > timezone('UTC', now()))
 RETURNING p.proposal_id
 """
 
@@ -161,14 +164,14 @@ def find_proposal(connection: Connection, proposal_id: UUID) -> ProposalRow | No
     return _first(execute(connection, _FIND, {"proposal_id": proposal_id}))
 
 
-def decided_rows(connection: Connection, proposal_ids: Collection[UUID]) -> list[ProposalRow]:
-    """The rows of these proposals that were decided."""
-    return [_row(row) for row in execute(connection, _DECIDED, {"proposal_ids": id_array(proposal_ids)})]
+def final_rows(connection: Connection, proposal_ids: Collection[UUID]) -> list[ProposalRow]:
+    """The rows of these proposals that were decided or expired."""
+    return [_row(row) for row in execute(connection, _FINAL, {"proposal_ids": id_array(proposal_ids)})]
 
 
-def decided_rows_of(connection: Connection, asset: str) -> list[ProposalRow]:
-    """The asset's rows that were decided, the latest decision first."""
-    return [_row(row) for row in execute(connection, _DECIDED_OF, {"asset": asset})]
+def final_rows_of(connection: Connection, asset: str) -> list[ProposalRow]:
+    """The asset's rows that were decided or expired."""
+    return [_row(row) for row in execute(connection, _FINAL_OF, {"asset": asset})]
 
 
 def open_proposal_of(connection: Connection, asset: str) -> ProposalRow | None:
@@ -234,7 +237,7 @@ def correct_row(connection: Connection, *, proposal: Proposal) -> bool:
     """True when the row says again what the proposal's file says: open, with the file's document and times.
 
     For an asset that stands under this proposal, whatever the row says and also when it is lost. False, and nothing
-    changed, for a row that was decided.
+    changed, for a row that was decided, and for one that expired if the proposal's time is over.
     """
     return _write(connection, proposal, ManagedState.RISK_PROPOSED, from_states=_ANY)
 

@@ -1,8 +1,8 @@
-"""Expires an asset that stands under a proposal which was decided: its files came back from before that decision.
+"""Expires an asset that stands under a proposal which was decided or expired: its files came back from before that.
 
-A backup of the home that is older than the database opens a decided proposal again, in the files only. No sweep of due
-rows finds it, for its row is final and is never written again, and no decision is taken from a row: files are the
-source of truth. So the asset waits until its proposal's time is over, as the files have it, and is frozen then.
+A backup of the home that is older than the database opens a proposal again, in the files only. No sweep of due rows
+finds it, for its row is final and is never written again, and no decision is taken from a row: files are the source of
+truth. So the asset waits until its proposal's time is over, as the files have it, and is frozen then.
 Source: contract §2 ("hybrid C"), §3 (last sentence), §8 ("Expiry").
 """
 
@@ -17,7 +17,7 @@ from worker.contracts.transitions import EXPIRE, OPEN_PROPOSAL
 from worker.db.audit_store import insert_audit_event
 from worker.db.command_store import database_now, is_subject_active
 from worker.db.history_store import HistoryRow, insert_history
-from worker.db.proposal_store import ProposalRow, decided_rows, decided_rows_of
+from worker.db.proposal_store import ProposalRow, final_rows, final_rows_of
 from worker.db.session import transaction
 from worker.guards.freshness import is_expired
 from worker.guards.secrets import scrub
@@ -34,7 +34,7 @@ REOPENED_EVENT = "managed.reopened_proposal_expired"
 
 
 def find_reopened(connection: Connection, home: Home) -> tuple[Reopened, ...]:
-    """Every asset that stands under a decided proposal; looked for without the lock.
+    """Every asset that stands under a proposal whose row is final; looked for without the lock.
 
     Raises: `TransientError`.
     """
@@ -49,7 +49,7 @@ def find_reopened(connection: Connection, home: Home) -> tuple[Reopened, ...]:
         return ()
     now = database_now(connection)
     found = []
-    for row in decided_rows(connection, list(standing)):
+    for row in final_rows(connection, list(standing)):
         asset, entry = standing[row.proposal_id]
         proposal = readable_proposal(home, row.proposal_id, asset=asset)
         found.append(
@@ -66,7 +66,7 @@ def expire_reopened(connection: Connection, home: Home, lock: HomeLock, *, reope
     """True when the asset was frozen; False when its time is not over, or somebody else moved it or is at work on it.
 
     Raises: `TransientError` when the home does not say until when; then nothing has changed.
-    Effects: one change of both files, then history and events in one transaction; the decided row stays as it is.
+    Effects: one change of both files, then history and events in one transaction; the final row stays as it is.
     """
     lock.require_held(home)
     asset, proposal_id = reopened.asset, reopened.proposal_id
@@ -74,7 +74,7 @@ def expire_reopened(connection: Connection, home: Home, lock: HomeLock, *, reope
     entry = standing.entry
     if entry is None or entry.proposal_id != proposal_id or entry.state not in OPEN_PROPOSAL:
         return False
-    rows = decided_rows(connection, [proposal_id])
+    rows = final_rows(connection, [proposal_id])
     if not rows or is_subject_active(connection, asset):
         return False
     proposal, now = read_proposal(home, proposal_id, asset=asset), database_now(connection)
@@ -109,8 +109,8 @@ def finish_reopened(connection: Connection, standing: Standing, drift: CacheDrif
     entry, state = standing.entry, drift.history_state
     if entry is None or entry.state is not EXPIRE.ends_in or state is None or state not in EXPIRE.begins_in:
         return False
-    # The entry names its change only; which proposal that was of, the decided ones of the asset tell.
-    for row in decided_rows_of(connection, standing.asset):
+    # The entry names its change only; which proposal that was of, the final ones of the asset tell.
+    for row in final_rows_of(connection, standing.asset):
         if entry.command_id == expiry_change_id(row.proposal_id):
             with transaction(connection):
                 drift.repair_rows(connection)
@@ -122,7 +122,7 @@ def finish_reopened(connection: Connection, standing: Standing, drift: CacheDrif
 
 def _write_expiry(connection: Connection, after: Standing, row: ProposalRow, state_from: ManagedState) -> None:
     """Effects: the moves of the asset from `state_from` on, and the event."""
-    # The proposal ended with its decision: what expires here is no second ending of it, and does not call itself one.
+    # The proposal has ended before: what expires here is no second ending of it, and does not call itself one.
     told = {"reopened_proposal_id": str(row.proposal_id), "generation": after.pair.generation}
     history = [
         HistoryRow(

@@ -26,7 +26,7 @@ PAIR = ("baseline_holdings.json", "managed_state.json")
 def decided(stack: Stack, decide: str) -> tuple[ProposalView, CreatedCommand, dict[str, bytes]]:
     """A proposal, the command that decided it, and both files as they were before."""
     proposal = stack.given.risk_proposed("ETH")
-    backup = {name: (stack.home / "state" / name).read_bytes() for name in PAIR}
+    backup = files_of(stack)
     day = stack.operator("day")
     clicks = {
         "approve": lambda: day.approve(proposal, "balanced"),
@@ -35,6 +35,11 @@ def decided(stack: Stack, decide: str) -> tuple[ProposalView, CreatedCommand, di
     command = clicks[decide]()
     stack.worker.run_once()
     return proposal, command, backup
+
+
+def files_of(stack: Stack) -> dict[str, bytes]:
+    """A backup of both files."""
+    return {name: (stack.home / "state" / name).read_bytes() for name in PAIR}
 
 
 def put_back(stack: Stack, backup: dict[str, bytes]) -> None:
@@ -82,6 +87,31 @@ def test_proposal_that_a_backup_opens_again_expires_in_the_files_and_keeps_its_d
     (drift,) = told(stack, "managed.cache_drift_detected")
     (expiry,) = told(stack, "managed.reopened_proposal_expired")
     assert ("managed_assets_history.state_to" in drift, str(proposal.proposal_id) in expiry) == (True, True)
+
+    again = stack.operator("day").request("ETH")
+    stack.worker.run_once()
+    assert stack.proposal(again).state is ManagedState.RISK_PROPOSED
+
+
+def test_proposal_that_expired_and_that_a_backup_opens_again_expires_there_and_its_row_stays(stack: Stack) -> None:
+    # 09:00  ETH is proposed for, and the home is backed up.  09:15  Nobody has decided; then the backup comes back.
+    proposal = stack.given.risk_proposed("ETH")
+    backup = files_of(stack)
+    stack.clock.advance(OPEN_FOR)
+    stack.worker.run_once()
+    row = stack.proposal(proposal)
+    assert (row.state, stack.asset("ETH").state) == (ManagedState.EXPIRED, ManagedState.FROZEN)
+    put_back(stack, backup)
+    assert stack.asset("ETH").state is ManagedState.RISK_PROPOSED
+
+    # The next worker ends it at once: its time has been over all along, and once was enough for its row.
+    ended = stack.worker.run_once()
+
+    assert (ended.exit_code, stack.asset("ETH").state) == (0, ManagedState.FROZEN)
+    assert stack.proposal(proposal) == row
+    assert stack.path_of("ETH") == [*PROPOSED, "expired", "frozen", "risk_proposed", "expired", "frozen"]
+    assert len(told(stack, "managed.proposal_expired")) == 1
+    assert len(told(stack, "managed.reopened_proposal_expired")) == 1
 
     again = stack.operator("day").request("ETH")
     stack.worker.run_once()

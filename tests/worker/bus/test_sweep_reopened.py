@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.worker.managed_worlds import MINUTE, World, another_worker
+from tests.worker.older_files import DRIFT, EXPIRED, MOVES, pair, put_back, reopened
 from worker.bus import loop
 from worker.bus.loop import run_until_stopped
 from worker.bus.sweep import restore_lost_rows, sweep_due
@@ -21,31 +22,8 @@ from worker.db.proposal_store import MAX_DUE
 from worker.db.session import transaction
 from worker.writers.home_lock import HomeLock
 
-DRIFT, EXPIRED = "managed.cache_drift_detected", "managed.reopened_proposal_expired"
-MOVES = [("risk_proposed", "expired"), ("expired", "frozen")]
 LEFT = {"approve": [("approved", "managed_active")], "reject": [("rejected", "frozen")]}
 DECISIONS = sorted(LEFT)
-
-
-def pair(world: World) -> tuple[bytes, bytes]:
-    return world.home.baseline_holdings.read_bytes(), world.home.managed_state.read_bytes()
-
-
-def put_back(world: World, files: tuple[bytes, bytes]) -> None:
-    """Effects: both files as they were, under new inodes."""
-    for path, content in zip((world.home.baseline_holdings, world.home.managed_state), files, strict=True):
-        path.unlink()
-        path.write_bytes(content)
-
-
-def reopened(world: World, decide: str, asset: str = "ETH") -> UUID:
-    """The decided proposal that the files open again."""
-    proposal_id = world.proposed(asset)
-    backup = pair(world)
-    world.approve(proposal_id, asset=asset) if decide == "approve" else world.reject(proposal_id)
-    world.run()
-    put_back(world, backup)
-    return proposal_id
 
 
 @pytest.mark.parametrize("late_by", [timedelta(0), timedelta(days=3)], ids=str)
@@ -254,6 +232,39 @@ def test_one_sweep_settles_a_hundred_whether_rows_or_files_tell_of_them(world: W
     assert (left(), world.state("BTC")) == (2, "frozen")
     sweep_due(world.context)
     assert left() == 0
+
+
+def test_as_many_damaged_as_a_sweep_settles_keep_no_later_one_waiting(world: World) -> None:
+    proposal_id = reopened(world, "reject")
+    hundred_reopened(world, proposal_id)
+    restore_lost_rows(world.context)
+    for one in world.context.files_seen.reopened:
+        world.home.risk_proposal(one.proposal_id).write_text("{")
+    # The one that is whole comes last, whatever the ids of the others are.
+    world.home.risk_proposal(proposal_id).unlink()
+    seen = sorted(world.context.files_seen.reopened, key=lambda one: one.asset == "ETH")
+    world.context.files_seen.reopened = tuple(seen)
+    world.advance(15 * MINUTE)
+    sweep_due(world.context)
+
+    assert (world.state("ETH"), len(world.context.proposals_damaged)) == ("frozen", MAX_DUE)
+
+
+def test_worker_told_to_stop_ends_after_the_asset_at_hand(world: World) -> None:
+    proposals = [world.proposed(asset) for asset in ("BTC", "ETH")]
+    backup = pair(world)
+    for proposal_id in proposals:
+        world.reject(proposal_id)
+    world.run()
+    put_back(world, backup)
+    restore_lost_rows(world.context)
+    world.advance(15 * MINUTE)
+    answers = [False, True]
+    sweep_due(world.context, should_stop=lambda: answers.pop(0))
+
+    assert sorted(world.state(asset) for asset in ("BTC", "ETH")) == ["frozen", "risk_proposed"]
+    sweep_due(world.context)
+    assert (world.state("BTC"), world.state("ETH")) == ("frozen", "frozen")
 
 
 def wait_for_lock_or_end(world: World, work: Future[None]) -> None:

@@ -122,6 +122,23 @@ def test_decided_row_is_never_updated_again(
     assert row_text(still) == before
 
 
+@pytest.mark.parametrize(("early_by", "is_opened"), [(timedelta(0), False), (TICK, True)], ids=["in its time", "early"])
+def test_expired_row_is_opened_again_only_while_the_proposals_time_is_not_over(
+    still: Connection, still_lease: Lease, early_by: timedelta, is_opened: bool
+) -> None:
+    generated(still)
+    assert expired(still)
+    before = row_text(still)
+    set_clock(still_lease, (PROPOSAL.expires_at - early_by).isoformat())
+
+    assert corrected(still) is is_opened
+
+    assert (row_text(still) == before) is not is_opened
+    found = find_proposal(still, ID)
+    assert found is not None
+    assert found.state is {True: ManagedState.RISK_PROPOSED, False: ManagedState.EXPIRED}[is_opened]
+
+
 @pytest.mark.parametrize("before", [None, pending, generated, expired], ids=["lost", "pending", "proposed", "expired"])
 @pytest.mark.parametrize("decision", [ManagedState.APPROVED, ManagedState.REJECTED])
 def test_decision_is_recorded_whatever_the_cache_said(
