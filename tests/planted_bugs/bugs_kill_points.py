@@ -109,6 +109,15 @@ _FINISHED_BY_ANOTHER = (
         says="history at rest",
     ),
     one_edit(
+        "intent of an expiry that no row tells of is left standing",
+        claim="contract §8: recovery rolls forward what a dead attempt left half done",
+        file="worker/bus/recover.py",
+        old="    with locked_home(context):\n        return True  # whoever takes the lock has finished it\n",
+        new="    return False\n",
+        scenario=f"{_KILLED}[expiry of a proposal that a backup opened again]",
+        says="risk_proposed",
+    ),
+    one_edit(
         "recovery cleans one folder of three",
         claim="contract §8: recovery runs each time the lock is taken",
         file=_TWO,

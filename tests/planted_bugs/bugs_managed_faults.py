@@ -351,6 +351,25 @@ _AROUND = (
         says="['pending', 'pending']",
     ),
     one_edit(
+        "bot forgets with its process of when its evidence is",
+        claim="contract §6: one flag per evidence",
+        file="sim/fake_bot/portfolio.py",
+        old='            **({} if basis.generation is None else {"generation": basis.generation}),\n',
+        new="",
+        scenario=f"{_BOT}::test_bot_that_was_restarted_flags_no_second_time_though_another_asset_has_moved",
+        says="['pending', 'pending']",
+    ),
+    one_edit(
+        "bot flags before its portfolio says of what",
+        claim="contract §6: one flag per evidence",
+        file="sim/fake_bot/management.py",
+        old="            keep(after)\n",
+        new="            pass\n",
+        scenario="tests/sim/fake_bot/test_bot_kill.py::"
+        "test_portfolio_that_names_what_a_flag_is_of_is_written_before_it",
+        says="Left contains one more item",
+    ),
+    one_edit(
         "bot goes on with what it disagrees about",
         claim="contract §6: a drifted asset is not traded until an operator has looked",
         file="sim/fake_bot/management.py",

@@ -17,6 +17,7 @@ from tests.planted_bugs.bugs_races import BUGS as RACE_BUGS
 from tests.planted_bugs.bugs_rules import BUGS as RULE_BUGS
 from tests.planted_bugs.bugs_services import BUGS as SERVICE_BUGS
 from tests.planted_bugs.bugs_start import BUGS as START_BUGS
+from tests.planted_bugs.bugs_sweep import BUGS as SWEEP_BUGS
 
 BUGS: tuple[PlantedBug, ...] = (
     *RULE_BUGS,
@@ -25,6 +26,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *MANAGED_MOVE_BUGS,
     *MANAGED_FAULT_BUGS,
     *MANAGED_PUT_BACK_BUGS,
+    *SWEEP_BUGS,
     *PAYLOAD_BUGS,
     *LIMIT_BUGS,
     *SERVICE_BUGS,
