@@ -11,8 +11,8 @@ BIN := .venv/bin/
 # Further options for pytest, e.g. make scenarios ARGS="-k claim"
 ARGS ?=
 TIMES ?= 20
-# What make mutants tries; all four packages by default
-PACKAGES ?= guards writers services handlers
+# What make mutants tries; all five packages by default
+PACKAGES ?= guards writers services handlers bus
 TYPED := worker sim tests scripts $(wildcard benchmarks)
 
 help:
@@ -58,7 +58,7 @@ bench:
 
 mutants:
 	@scripts/setup --mutants
-	@echo 'on two busy cores guards and writers take about a quarter of an hour each; services and handlers, which need a'
+	@echo 'on two busy cores guards and writers take about a quarter of an hour each; services, handlers and bus, which need a'
 	@echo 'database for most tests, take longer; ARGS=--keep goes on where a run was stopped'
 	$(BIN)python -m tests.mutants.run $(ARGS) $(PACKAGES)
 

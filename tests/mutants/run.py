@@ -38,6 +38,7 @@ TESTS = {
     "writers": ("tests/worker/writers",),
     "services": ("tests/worker/services",),
     "handlers": ("tests/worker/handlers", "tests/worker/bus"),
+    "bus": ("tests/worker/bus",),
 }
 """The tests that have to notice a mutant of the package, in the order in which packages are tried."""
 
