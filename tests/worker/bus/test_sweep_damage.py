@@ -14,6 +14,8 @@ from worker.bus.sweep import sweep_due
 from worker.contracts.errors import Reason, TransientError
 from worker.contracts.proposals import expiry_change_id
 from worker.db.proposal_store import MAX_DUE
+from worker.handlers.damaged_proposals import DamagedProposal, tell_of_damage
+from worker.readers.document import DamagedFile
 from worker.services.apply_profile import ApplyProfileService
 
 SECOND = timedelta(seconds=1)
@@ -163,6 +165,37 @@ def test_two_workers_that_meet_the_same_damage_tell_it_once(world: World) -> Non
             assert [*context.proposals_damaged] == [damaged]
 
     assert world.events_of_nobody() == [SET_ASIDE]
+
+
+def test_only_damage_that_no_event_had_told_of_is_news(world: World) -> None:
+    proposals = {asset: world.proposed(asset) for asset in ("BTC", "ETH")}
+    damaged = [
+        DamagedProposal(
+            asset=asset,
+            proposal_id=proposal_id,
+            error=DamagedFile(world.home.risk_proposal(proposal_id), place="$", problem="found nothing"),
+        )
+        for asset, proposal_id in proposals.items()
+    ]
+    world.advance(MINUTE)
+
+    assert tell_of_damage(world.context.connection, world.home, damaged[:1]) == (damaged[0],)
+    assert tell_of_damage(world.context.connection, world.home, damaged) == (damaged[1],)
+    assert tell_of_damage(world.context.connection, world.home, damaged) == ()
+
+    events = world.rows("SELECT metadata, user_id, command_id FROM audit_events WHERE event_type = %s", SET_ASIDE)
+    assert [row["metadata"] for row in events] == [
+        {
+            "asset": asset,
+            "proposal_id": str(proposal_id),
+            "reason": "io/damaged_file",
+            "file": f"state/risk_proposals/{proposal_id}.json",
+        }
+        for asset, proposal_id in proposals.items()
+    ]
+    assert [(row["user_id"], row["command_id"]) for row in events] == [(None, None)] * 2
+    written = {world.proposal_row(proposal_id)["updated_at"] for proposal_id in proposals.values()}
+    assert written == {(NOW + MINUTE).replace(tzinfo=None)}
 
 
 @pytest.mark.parametrize("changed_at", ["9999-12-30T23:59:59Z", "2026-05-12T09:00:00Z"])
