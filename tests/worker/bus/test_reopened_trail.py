@@ -114,8 +114,9 @@ def frees_at(world: World, at: timedelta) -> None:
     assert world.state("ETH") == "frozen"
 
 
-def test_file_says_until_when_and_not_the_row(world: World) -> None:
-    world.edit_row(reopened(world, "reject"), "expires_at = expires_at - interval '10 minutes'")
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_file_says_until_when_and_not_the_row(world: World, minutes: int) -> None:
+    world.edit_row(reopened(world, "reject"), f"expires_at = expires_at + interval '{minutes} minutes'")
 
     frees_at(world, 15 * MINUTE)
 
@@ -172,6 +173,20 @@ def test_asset_without_a_holding_is_left_for_a_person_who_is_told_which(world: W
     (error,) = world.context.proposals_damaged.values()
     assert (error.reason, "$.holdings.ETH" in error.message) == (Reason.DAMAGED_FILE, True)
     assert (pair(world), [*world.context.proposals_damaged]) == (before, [proposal_id])
+
+
+def test_asset_under_another_assets_proposal_is_left_for_a_person(world: World) -> None:
+    proposal_id = reopened(world, "reject")
+    path = world.home.risk_proposal(proposal_id)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "asset": "BTC"}))
+    restore_lost_rows(world.context)
+    world.advance(15 * MINUTE)
+    before = pair(world)
+    sweep_due(world.context)
+
+    (error,) = world.context.proposals_damaged.values()
+    assert (error.reason, str(path) in error.message) == (Reason.DAMAGED_FILE, True)
+    assert pair(world) == before
 
 
 def test_expiry_says_whether_it_froze_the_asset(world: World) -> None:
