@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -15,6 +15,7 @@ from worker.bus.sweep import restore_lost_rows, sweep_due
 from worker.contracts.errors import Reason
 from worker.contracts.proposals import expiry_change_id
 from worker.handlers.expire_reopened import expire_reopened, find_reopened
+from worker.handlers.restore_cache import find_lagging, restore_cache
 from worker.writers.home_lock import HomeLock
 
 MICROSECOND = timedelta(microseconds=1)
@@ -200,5 +201,42 @@ def test_expiry_says_whether_it_froze_the_asset(world: World) -> None:
 
     assert not expires()
     world.advance(15 * MINUTE)
+    world.rows("UPDATE commands SET status = 'running' WHERE command_type = 'request_managed_proposal'")
+    assert not expires()
+    world.rows("UPDATE commands SET status = 'succeeded' WHERE command_type = 'request_managed_proposal'")
     assert expires()
     assert not expires()
+
+
+def test_asset_that_stands_under_another_open_proposal_by_now_is_left_alone(world: World) -> None:
+    reopened(world, "reject")
+    restore_lost_rows(world.context)
+    change_entry(world, proposal_id=str(uuid4()))
+    world.advance(15 * MINUTE)
+    before = pair(world)
+    sweep_due(world.context)
+
+    assert (pair(world), world.context.proposals_damaged) == (before, {})
+
+
+def test_restored_rows_are_told_only_where_some_were_written(world: World) -> None:
+    proposal_id = reopened(world, "reject")
+    restore_lost_rows(world.context)
+    world.advance(15 * MINUTE)
+    world.rows(FAILING_HISTORY)
+    with pytest.raises(psycopg.errors.AdminShutdown):
+        sweep_due(world.context)
+    world.rows(WORKING_HISTORY)
+    baseline = json.loads(world.home.baseline_holdings.read_text())
+    del baseline["holdings"]["SOL"]
+    put_back(world, (json.dumps(baseline).encode(), world.home.managed_state.read_bytes()))
+    world.rows("DELETE FROM baseline_holdings WHERE asset = 'SOL'")
+
+    def restores(asset: str) -> bool:
+        with HomeLock(world.home) as lock:
+            return restore_cache(world.context.connection, world.home, lock, asset=asset)
+
+    # Of ETH the history of its expiry lacks; SOL is in neither file nor row, and yet no service knows it as frozen.
+    assert world.entry("ETH")["command_id"] == str(expiry_change_id(proposal_id))
+    assert find_lagging(world.context.connection, world.home) == ["ETH", "SOL"]
+    assert [restores("ETH"), restores("ETH"), restores("SOL")] == [True, False, False]

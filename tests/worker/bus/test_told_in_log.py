@@ -1,18 +1,23 @@
 """What recovery and sweeps name in the log: whoever must put something right finds there what, and why."""
 
 import logging
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
-from tests.worker.bus.conftest import Outside, ToldHandler
+from tests.worker.bus.conftest import Outside, ToldHandler, succeeded
 from tests.worker.bus.test_recover_managed import pause_without_rows, stand_an_intent_of
 from tests.worker.managed_worlds import MINUTE, World
 from tests.worker.older_files import reopened
+from worker.bus.claim import take_next
 from worker.bus.context import MAX_ATTEMPTS, BusContext
+from worker.bus.loop import step
 from worker.bus.recover import recover_lapsed
 from worker.bus.sweep import restore_lost_rows, sweep_due
-from worker.contracts.errors import Reason
+from worker.contracts.commands import CommandType
+from worker.contracts.errors import Reason, TransientError
+from worker.handlers.outcome import Assignment, Handler, Outcome
 from worker.writers.home_lock import HomeLock
 
 RECOVER, SWEEP = "worker.bus.recover", "worker.bus.sweep"
@@ -92,6 +97,78 @@ def test_command_that_only_a_person_can_settle_is_named_with_what_is_wrong(
     ((level, (command_id, error)),) = told(caplog, RECOVER)
     assert (level, command_id) == ("ERROR", paused.command_id)
     assert error is world.context.set_aside[paused.id]
+    recover_lapsed(world.context)
+    assert len(told(caplog, RECOVER)) == 1
+
+
+def test_overdue_commands_are_counted(context: BusContext, outside: Outside, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    for number in range(3):
+        outside.put(subject=f"S{number}", expires=GONE)
+    take_next(context)
+
+    assert told(caplog, "worker.bus.claim") == [("INFO", (3,))]
+
+
+def test_handler_that_cannot_be_loaded_is_named_with_its_traceback(
+    context: BusContext, outside: Outside, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(dict[CommandType, Handler]):
+        def __getitem__(self, command_type: CommandType) -> Handler:
+            raise ImportError(f"no module for {command_type}")
+
+    broken = Broken(context.handlers)
+    command_id = outside.put(status="running", attempts=1, lease_ends=GONE)
+    assert recover_lapsed(replace(context, handlers=broken)) is None
+
+    (loading, set_aside) = told(caplog, RECOVER)
+    assert (loading, set_aside[1][0]) == (("ERROR", (CommandType.APPLY_BASELINE_HOLDINGS,)), command_id)
+    assert "no module for apply_baseline_holdings" in caplog.text
+
+
+def test_result_that_comes_too_late_is_named_with_its_command(
+    context: BusContext, outside: Outside, handler: ToldHandler, caplog: pytest.LogCaptureFixture
+) -> None:
+    def loses(assignment: Assignment) -> Outcome:
+        outside.rows("UPDATE commands SET attempts = attempts + 1")
+        return succeeded(assignment)
+
+    handler.on_run = loses
+    command_id = outside.put()
+    step(context)
+
+    ((level, (lost,)),) = told(caplog, "worker.bus.execute")
+    assert (level, str(command_id) in str(lost)) == ("WARNING", True)
+
+
+def test_last_attempt_that_failed_is_told_with_its_number_and_why(
+    context: BusContext, outside: Outside, handler: ToldHandler, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(_: Assignment) -> Outcome:
+        raise TransientError(Reason.HOME_NOT_WRITABLE, "no space is left")
+
+    handler.on_run = fails
+    outside.put(attempts=MAX_ATTEMPTS - 1)
+    with pytest.raises(TransientError) as caught:
+        step(context)
+
+    assert told(caplog, "worker.bus.execute")[0] == ("ERROR", (MAX_ATTEMPTS, caught.value))
+
+
+def test_last_attempt_whose_change_is_on_disk_is_told_with_its_number_and_why(
+    context: BusContext, outside: Outside, handler: ToldHandler, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails_late(_: Assignment) -> Outcome:
+        handler.applied = True
+        raise TransientError(Reason.HOME_NOT_WRITABLE, "no space is left")
+
+    handler.on_run = fails_late
+    command_id = outside.put(attempts=MAX_ATTEMPTS - 1)
+    with pytest.raises(TransientError) as caught:
+        step(context)
+
+    assert told(caplog, "worker.bus.execute") == [("ERROR", (MAX_ATTEMPTS, caught.value))]
+    assert outside.command(command_id)["status"] == "running"
 
 
 def test_proposal_that_is_settled_is_named(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -123,7 +200,10 @@ def test_damage_is_named_when_it_is_news_and_counted_when_it_is_not(
     damaged = [world.proposed(asset) for asset in ("BTC", "ETH")]
     for proposal_id in damaged:
         world.home.risk_proposal(proposal_id).write_text("{")
-    world.advance(15 * MINUTE)
+    world.advance(MINUTE)
+    later = world.proposed("SOL")
+    world.home.risk_proposal(later).write_text("{")
+    world.advance(14 * MINUTE)
     sweep_due(world.context)
 
     news = {(level, *arguments) for level, arguments in told(caplog, SWEEP)}
@@ -131,10 +211,15 @@ def test_damage_is_named_when_it_is_news_and_counted_when_it_is_not(
     assert news == {("ERROR", one, asset, errors[one]) for one, asset in zip(damaged, ("BTC", "ETH"), strict=True)}
     assert [str(world.home.risk_proposal(one)) in text(caplog, SWEEP) for one in damaged] == [True, True]
 
+    # In one run each is tried once; the next tries all again, and one more is due.
     caplog.clear()
-    world.context.proposals_damaged.clear()
     sweep_due(world.context)
-    assert told(caplog, SWEEP) == [("WARNING", (2,))]
+    assert told(caplog, SWEEP) == []
+    world.context.proposals_damaged.clear()
+    world.advance(MINUTE)
+    sweep_due(world.context)
+    (news_of_sol, (level, arguments)) = told(caplog, SWEEP)
+    assert (news_of_sol[1][:2], level, arguments) == ((later, "SOL"), "WARNING", (2,))
 
 
 def test_asset_that_came_free_of_older_files_is_named(world: World, caplog: pytest.LogCaptureFixture) -> None:
