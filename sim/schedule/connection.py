@@ -33,6 +33,7 @@ _LEAVES_NOTHING = frozenset(
 """Verbs after which a session is as it was, once its transaction is over."""
 
 _ANSWER_BYTES = 65_536
+_KEEPS_LOCKS = (Effect.NONE, Effect.READ)
 
 
 class GateConnection(psycopg.Connection[Any]):
@@ -45,6 +46,10 @@ class GateConnection(psycopg.Connection[Any]):
     leaves_nothing = True
     """Whether nothing was said on it that would be seen by the next one on the same session."""
 
+    is_cut = False
+    on_cut: "Callable[[int], None] | None" = None
+    """Called with the number of the server's process whose client has just gone."""
+
     owner: GreenletSeat | None = None
     """The actor that uses it, or used it last."""
 
@@ -56,6 +61,9 @@ class GateConnection(psycopg.Connection[Any]):
 
     _isolation = Isolation.READ_COMMITTED
     _loses_reply = False
+    _statement: Statement | None = None
+    _hides = False
+    """Something was done in the open transaction whose rows do not bear its number, such as a savepoint."""
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """As psycopg's; in an actor the hub decides when it goes on."""
@@ -87,8 +95,16 @@ class GateConnection(psycopg.Connection[Any]):
 
     def hang_up(self) -> None:
         """Effects: the connection is cut, as by a network that went away; the server sees its client gone."""
+        if self.is_cut:
+            return
         with socket.socket(fileno=os.dup(self.pgconn.socket)) as wire:
             wire.shutdown(socket.SHUT_RDWR)
+        self._was_cut()
+
+    def _was_cut(self) -> None:
+        self.is_cut = True
+        if self.on_cut is not None:
+            self.on_cut(self.pgconn.backend_pid)
 
     def _driven(self, seat: GreenletSeat, gen: PQGen[RV]) -> RV:
         pid, descriptor = self.pgconn.backend_pid, self.pgconn.socket
@@ -130,12 +146,18 @@ class GateConnection(psycopg.Connection[Any]):
         if statement.isolation is not None:
             self._isolation = Isolation(statement.isolation)
         verdict = seat.park(
-            statement.verb, statement.target, effect, isolation=self._isolation, is_blind=statement.is_blind
+            statement.verb,
+            statement.target,
+            effect,
+            isolation=self._isolation,
+            is_blind=statement.is_blind,
+            changes_schema=statement.changes_schema,
+            ends_transaction=statement.verb in ("commit", "rollback") and effect in (Effect.COMMIT, Effect.ROLLBACK),
         )
         is_for_session = statement.verb == "set" and self.pgconn.transaction_status == _IDLE
         if statement.isolation is not None and is_for_session:
             self.default_isolation = self._isolation
-        self._effect = effect
+        self._effect, self._statement = effect, statement
         if verdict is Verdict.CUT:
             self.hang_up()
         self._loses_reply = verdict is Verdict.DROP_REPLY
@@ -155,11 +177,34 @@ class GateConnection(psycopg.Connection[Any]):
     def _did(self, seat: GreenletSeat, result: bytes) -> None:
         if self._effect is None:
             return
-        in_transaction = self.pgconn.transaction_status != _IDLE
-        seat.did(Done(effect=self._effect, result=result, in_transaction=in_transaction, isolation=self._isolation))
+        status, effect, statement = self.pgconn.transaction_status, self._effect, self._statement
+        in_transaction = status != _IDLE
+        shows = statement is not None and statement.shows_in_rows
+        self._hides = in_transaction and (self._hides or (effect in (Effect.WRITE, Effect.OTHER) and not shows))
+        is_well = status == TransactionStatus.INTRANS
+        seat.did(
+            Done(
+                effect=effect,
+                result=result,
+                in_transaction=in_transaction,
+                isolation=self._isolation,
+                keeps_locks=is_well and (effect in _KEEPS_LOCKS or (effect is Effect.WRITE and shows)),
+                ask=self._ask if is_well and shows and not self._hides else None,
+            )
+        )
         self._effect = None
         if not in_transaction:
             self._isolation = self.default_isolation
+
+    def _ask(self, question: bytes) -> tuple[bytes, ...] | None:
+        # What is locked by looking is let go with the savepoint.
+        whole = b"SAVEPOINT director; %s; ROLLBACK TO director; RELEASE director" % question
+        self.pgconn.send_query(whole)
+        answers: list[tuple[bytes, ...]] = []
+        while (answer := self.pgconn.get_result()) is not None:
+            if answer.status == ExecStatus.TUPLES_OK:
+                answers.append(tuple(answer.get_value(0, column) or b"" for column in range(answer.nfields)))
+        return answers[0] if answers else None
 
     def _lose_reply(self, descriptor: int) -> None:
         self._loses_reply = False
@@ -167,6 +212,7 @@ class GateConnection(psycopg.Connection[Any]):
             # The server has carried the step out when it says anything; what it says is thrown away.
             wire.recv(_ANSWER_BYTES)
             wire.shutdown(socket.SHUT_RDWR)
+        self._was_cut()
 
 
 def _text(query: Any, connection: psycopg.Connection[Any]) -> str:

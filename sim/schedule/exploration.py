@@ -27,6 +27,8 @@ class Exploration:
     states: int = 0
     steps: int = 0
     foretold: int = 0
+    audited: int = 0
+    """Foretold steps that were run after all, and did what was foretold."""
     orders: int | None = None
     """Feasible orders, by the finished graph of states; None where it is not finished."""
     is_complete: bool = False

@@ -5,8 +5,10 @@
 A `Subject` is a body that can be run again and again from the same state; see `sim.stack.rehearsal` and `sql_actor`.
 """
 
+import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
@@ -21,7 +23,7 @@ from sim.schedule.outcome import Outcome, unknown
 from sim.schedule.race import Race, Reach
 from sim.schedule.replay import Replay
 from sim.schedule.search import Search
-from sim.schedule.settings import Settings
+from sim.schedule.settings import AUDIT_SHARE, Settings
 from sim.schedule.stopwatch import now_s
 from sim.schedule.strategies import Priorities, RandomWalk
 from sim.schedule.tell import tell_failure
@@ -136,6 +138,7 @@ class Explorer:
         search = self._search(self.settings.depth)
         try:
             self._run_all(search)
+            self._audit(search)
             if search.next_plan() is not None:
                 self._sample()
             if self.result.reached == 0 and self._reach is not None:
@@ -154,8 +157,24 @@ class Explorer:
     def _search(self, max_preemptions: int | None) -> Search:
         settings = self.settings
         return Search(
-            self.subject.ledger, max_preemptions=max_preemptions, shard=settings.shard, shards=settings.shards
+            self.subject.ledger,
+            max_preemptions=max_preemptions,
+            shard=settings.shard,
+            shards=settings.shards,
+            # What else can happen is asked for at each moment, so nobody can know it of one that was never there.
+            foretells=settings.foretells and self.subject.hub.more_options is None,
         )
+
+    def _audit(self, search: Search) -> None:
+        """Effects: some of the foretold steps have been run. Raises: `SimError` (`schedule/foretold_wrong`)."""
+        foretold, wanted = search.foretold, self.settings.audits
+        count = min(len(foretold), max(wanted, len(foretold) // AUDIT_SHARE)) if wanted else 0
+        for key, option in random.Random(self.settings.seed).sample(foretold, count):
+            search.begin_audit(key, option)
+            self.subject.put_back()
+            with suppress(Cut):
+                self.subject.run(Conductor(self.subject, search.choose, search))
+            self.result.audited += 1
 
     def _run_all(self, search: Search) -> None:
         for _ in range(self.settings.budget):

@@ -84,10 +84,13 @@ class Foresight:
             return (*own, state.seen)
         if face.effect not in _FELT:
             return None
-        others = tuple((name, self._felt(entry)) for name, entry in state.entries if name != option.actor)
+        ends = face.ends_transaction and face.status is Status.READY
+        others = tuple((name, self._felt(entry, ends)) for name, entry in state.entries if name != option.actor)
         return (*own, state.seen, state.draws, others)
 
-    def _felt(self, entry: bytes) -> bytes:
-        """What the others can feel of an actor that stands so."""
+    def _felt(self, entry: bytes, by_end: bool) -> bytes:
+        """What the others can feel of an actor that stands so; a transaction's end meets those who wait, no others."""
         face = self.faces[entry]
-        return entry if face.status in (Status.BLOCKED, Status.GRANTED) else face.opened
+        if face.status in (Status.BLOCKED, Status.GRANTED):
+            return entry
+        return b"" if by_end else face.opened

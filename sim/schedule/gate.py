@@ -54,11 +54,17 @@ class Isolation(StrEnum):
     SERIALIZABLE = "serializable"
 
 
+Ask = Callable[[bytes], "tuple[bytes, ...] | None"]
+"""Asks a question of one row inside an open transaction, which is then as if nobody had asked; None where it failed."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Done:
     """A step that is over. `result` stands for all that the actor learnt from it: rows, or an SQLSTATE.
 
     `saw_files` says that its code has looked at files since, which is no step of its own.
+    `keeps_locks` says that it let go of no lock. `ask` is there where all that the step did is in the rows that it left
+    or locked, for whoever wants to see them.
     """
 
     effect: Effect
@@ -66,6 +72,8 @@ class Done:
     in_transaction: bool = False
     isolation: Isolation = Isolation.READ_COMMITTED
     saw_files: bool = False
+    keeps_locks: bool = False
+    ask: "Ask | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +90,9 @@ class Report:
     """Where an actor stands: at the gate of step `next`, or at its end with an `outcome`.
 
     `done` is the step before, None at the first gate. `effect` is what the step to come can change, `isolation` that of
-    its transaction. `is_blind` says that what it writes does not hang on what is committed. `need` is what it needs
-    that no server knows of: the lock of a file.
+    its transaction. `is_blind` says that what it writes does not hang on what is committed, `ends_transaction` that it
+    is a COMMIT or ROLLBACK and nothing more, `changes_schema` that it would change the tables themselves. `need` is
+    what it needs that no server knows of: the lock of a file.
     """
 
     next: Step | None = None
@@ -92,6 +101,8 @@ class Report:
     effect: Effect = Effect.OTHER
     isolation: Isolation = Isolation.READ_COMMITTED
     is_blind: bool = False
+    ends_transaction: bool = False
+    changes_schema: bool = False
     need: Need | None = None
 
 

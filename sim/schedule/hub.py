@@ -201,8 +201,13 @@ class Hub:
         if before in (Status.BLOCKED, Status.GRANTED) and option.kind in (Kind.WAKE, Kind.VICTIM):
             self._wake(standing, is_victim=option.kind is Kind.VICTIM)
         else:
+            pid = standing.seat.backend_pid
             standing.seat.proceed(_VERDICTS.get(option.kind, Verdict.GO))
+            if pid is not None and self.sessions.stopper is not None:
+                self.sessions.stopper.wake(pid)
             self._settle(standing)
+        if self.sessions.cut:
+            self.sessions.await_cut(max_s=MAX_STEP_S, waiting=self._waiting_pids())
         result = standing.report.done.result if standing.status is not Status.BLOCKED and standing.report.done else b""
         self._trace.taken.append(
             Taken(
@@ -214,7 +219,9 @@ class Hub:
                 result=result,
             )
         )
-        self._look_for_grants()
+        done = standing.report.done
+        if before is not Status.READY or standing.status is Status.BLOCKED or done is None or not done.keeps_locks:
+            self._look_for_grants()
 
     def _settle(self, standing: Standing, *, max_s: float = MAX_STEP_S) -> None:
         """Effects: the actor stands at its next gate, at its end, or is known to wait for others."""
@@ -266,6 +273,11 @@ class Hub:
                 if one.status is Status.GRANTED:
                     self._settle(one)
 
+    def _waiting_pids(self) -> set[int]:
+        """The server's processes that wait for a lock, those of the dead among them."""
+        cut = self.sessions.cut
+        return {pid for pid, blockers in self.sessions.monitor.blockers_of(cut).items() if blockers} if cut else set()
+
     def _wake(self, standing: Standing, *, is_victim: bool) -> None:
         pid = standing.seat.backend_pid
         if self.sessions.stopper is not None and pid is not None:
@@ -296,6 +308,12 @@ class Hub:
     def _note(self, standing: Standing, report: Report) -> None:
         if report.next is None:
             standing.status = Status.ENDED
+        if report.changes_schema:
+            raise SimError(
+                "schedule/schema_changes",
+                f"the step {str(report.next)!r} changes the schema, and a race goes back to rows and not to a schema: "
+                "change it before the race, or play against it once, outside a race, on a database of its own",
+            )
         if self.on_step is not None:
             self.on_step(standing.seat.name, report)
 
@@ -325,6 +343,7 @@ class Hub:
         started = now_s()
         while left and now_s() - started < MAX_STEP_S:
             left = [seat for seat in left if not seat.abandon(PATIENCE_S)]
+        self.sessions.await_cut(max_s=MAX_STEP_S)
         if left:
             names = ", ".join(seat.name for seat in left)
             raise SimError("schedule/not_ended", f"after {MAX_STEP_S} s the statements of {names} still wait for locks")

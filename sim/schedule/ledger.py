@@ -60,6 +60,11 @@ class Face:
     opened: bytes
     is_heavy: bool
     can_be_foretold: bool
+    ends_transaction: bool
+    history: bytes
+    looked_at: bytes
+    plain: bytes
+    """What a run that only repeats can tell of the entry: its results and how it stands."""
 
 
 @dataclass(slots=True)
@@ -75,7 +80,10 @@ class Ledger:
     """Whether any step may have drawn from a sequence."""
     _histories: dict[str, bytes] = field(default_factory=dict)
     _opened: dict[str, bytes] = field(default_factory=dict)
+    _told: dict[str, bytes] = field(default_factory=dict)
     _looked_at: dict[str, bytes] = field(default_factory=dict)
+    _may_lock_tables: set[str] = field(default_factory=set)
+    _is_new: bool = True
     _heavy: set[str] = field(default_factory=set)
     _mover: "tuple[str, Seen | None]" = ("", None)
     _order: bytes = b""
@@ -88,6 +96,9 @@ class Ledger:
         """Effects: a new schedule, from the state that database and files are in now: `start`, where that is known."""
         self._histories.clear()
         self._opened.clear()
+        self._told.clear()
+        self._may_lock_tables.clear()
+        self._is_new = True
         self._looked_at.clear()
         self._heavy.clear()
         self._order, self.is_untouched, self.has_written = b"", True, False
@@ -110,16 +121,20 @@ class Ledger:
         told = f"{done.effect} {done.in_transaction} ".encode() + done.result + self._snapshot(done) + self.clock()
         if done.saw_files:
             told += self.files()
+        self._told[name] = _mixed(self._told.get(name, b""), told)
         self._histories[name] = history = _mixed(self._histories.get(name, b""), told)
         self._order = _mixed(self._order, name.encode() + done.result)
         has_written = name in self._opened or done.effect not in _QUIET
         looked_at = self._looked_at.pop(name, b"")
         if done.effect in (Effect.WRITE, Effect.OTHER):
             # What a statement writes may hang on what was committed when it ran, and that is told by no result.
-            self._histories[name] = history = _mixed(history, looked_at)
-            told += looked_at
+            more = self._touched(done, looked_at)
+            self._histories[name] = history = _mixed(history, more)
+            told += more
         if done.effect is Effect.OTHER and done.in_transaction:
             self._heavy.add(name)
+        elif not done.in_transaction:
+            self._may_lock_tables.discard(name)
         if done.isolation is not Isolation.READ_COMMITTED:
             self._opened[name] = history
         elif done.effect not in _QUIET:
@@ -133,12 +148,16 @@ class Ledger:
             self._opened.pop(name, None)
             self._heavy.discard(name)
 
-    def moves(self, standing: Standing, seen: Seen) -> None:
+    def moves(self, standing: Standing, seen: Seen, *, is_new: bool = True) -> None:
         """Effects: the actor begins its step, or goes on with one that waited, where that is what is committed.
 
-        A step that begins may draw from sequences even if it never ends.
+        A step that begins may draw from sequences even if it never ends. One that `is_new` leads nobody knows where; of
+        the others only what they told is looked at, until `arrive` says what else is known.
         """
         report, name = standing.report, standing.seat.name
+        self._is_new = is_new
+        if report.effect is Effect.OTHER:
+            self._may_lock_tables.add(name)
         self._mover = (name, seen)
         self.has_written = self.has_written or report.effect not in _QUIET
         if report.effect not in _QUIET and not report.is_blind:
@@ -158,9 +177,18 @@ class Ledger:
         """The state that everybody is in now."""
         return State(self.entries(standings), self.seen(), self._draws)
 
-    def arrive(self, known: State) -> None:
+    def arrive(self, known: State, faces: Mapping[bytes, Face]) -> None:
         """Effects: the state is `known` to be this one, so nothing need be asked for what it says."""
         self._draws, self._digests, self._files = known.draws, known.seen.digests, known.seen.files
+        for name, entry in known.entries:
+            face = faces[entry]
+            self._histories[name] = face.history
+            _keep(self._opened, name, face.opened)
+            _keep(self._looked_at, name, face.looked_at)
+
+    def is_at(self, known: State, faces: Mapping[bytes, Face], standings: Mapping[str, Standing]) -> bool:
+        """Whether everybody stands as in the `known` state and has been told the same."""
+        return all(faces[entry].plain == self._plain(name, standings[name]) for name, entry in known.entries)
 
     def entries(self, standings: Mapping[str, Standing]) -> tuple[tuple[str, bytes], ...]:
         """How each actor stands, all that it has learnt included."""
@@ -176,6 +204,10 @@ class Ledger:
                 opened=self._opened.get(name, b""),
                 is_heavy=name in self._heavy
                 or (standing.status in _WAITING and standing.report.effect is Effect.OTHER),
+                ends_transaction=standing.report.ends_transaction and not self.tables.may_defer,
+                history=self._histories.get(name, b""),
+                looked_at=self._looked_at.get(name, b""),
+                plain=self._plain(name, standing),
                 can_be_foretold=standing.report.need is None and standing.report.isolation is Isolation.READ_COMMITTED,
             )
             for name, standing in standings.items()
@@ -208,13 +240,35 @@ class Ledger:
             case Isolation.SERIALIZABLE:
                 return self._order
 
+    def _touched(self, done: Done, looked_at: bytes) -> bytes:
+        """What a write has done that is told by no result: the rows it touched where they tell it, else all it saw."""
+        if not looked_at or not self._is_new or done.ask is None or self._may_lock_tables:
+            return looked_at
+        if done.isolation is not Isolation.READ_COMMITTED:
+            return looked_at
+        rows = self.tables.rows_touched(done.ask)
+        return looked_at if rows is None else rows
+
     def _entry(self, name: str, standing: Standing) -> bytes:
-        told = [standing.status.name, str(standing.step), *standing.blocked_by]
-        if standing.status in _WAITING:
-            told.append(self._looked_at.get(name, b"").hex())
-        if standing.status is Status.ENDED:
-            told.append(str(standing.report.outcome))
-        return _mixed(self._histories.get(name, b""), "|".join(told).encode())
+        looked_at = self._looked_at.get(name, b"") if standing.status in _WAITING else b""
+        return _mixed(self._histories.get(name, b""), _stands(standing) + looked_at)
+
+    def _plain(self, name: str, standing: Standing) -> bytes:
+        return _mixed(self._told.get(name, b""), _stands(standing))
+
+
+def _stands(standing: Standing) -> bytes:
+    told = [standing.status.name, str(standing.step), *standing.blocked_by]
+    if standing.status is Status.ENDED:
+        told.append(str(standing.report.outcome))
+    return "|".join((*told, "")).encode()
+
+
+def _keep(where: dict[str, bytes], name: str, value: bytes) -> None:
+    if value:
+        where[name] = value
+    else:
+        where.pop(name, None)
 
 
 def _given(sequence: tuple[int, bool]) -> int:

@@ -33,6 +33,13 @@ class Monitor:
         rows = range(answer.ntuples)
         return {int(answer.get_value(n, 0) or b"0"): _pids(answer.get_value(n, 1)) for n in rows}
 
+    def alive(self, pids: Iterable[int]) -> set[int]:
+        """Those of the server's processes that are still there."""
+        told = b",".join(b"%d" % pid for pid in pids)
+        question = b"SELECT pid FROM pg_stat_activity WHERE pid = ANY('{%s}'::int[])" % told
+        answer = self._answered(self._raw.exec_(question))
+        return {int(answer.get_value(row, 0) or b"0") for row in range(answer.ntuples)}
+
     def cancel(self, pids: Iterable[int]) -> None:
         """Effects: the statements in progress of these processes of the server are cancelled."""
         told = b",".join(b"%d" % pid for pid in pids)

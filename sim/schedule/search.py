@@ -49,6 +49,7 @@ class Search:
     _here: Key | None = None
     _before: "tuple[Node, Option] | None" = None
     _is_new: bool = True
+    _audited: "tuple[Node, Option] | None" = None
 
     def next_plan(self) -> list[Option] | None:
         """The way to a state that has an option nobody has taken; None when there is none. The first way is empty."""
@@ -70,11 +71,21 @@ class Search:
 
     def begin(self, plan: list[Option]) -> None:
         """Effects: the next run follows `plan`, then goes where nobody was."""
-        self._plan, self._here, self._before = list(plan), self.graph.start, None
+        self._plan, self._here, self._before, self._audited = list(plan), self.graph.start, None, None
         self._is_new = self._here is None
+
+    def begin_audit(self, key: Key, option: Option) -> None:
+        """Effects: the next run makes that foretold step, and ends there: with `Cut` where all is as foretold.
+
+        Otherwise it ends with `SimError` (`schedule/foretold_wrong`).
+        """
+        node = self.graph.nodes[key]
+        self.begin([*self.graph.path_to(key), option])
+        self._audited = node, option
 
     def choose(self, moment: Moment) -> int:
         """The number of the option to take. Raises: `Cut`; `SimError` (`schedule/diverged`)."""
+        self._audit_at_end(moment.standings)
         node = self._arrive(moment.standings, moment.options, moment.last) if self._is_new else self._known(moment)
         if not self._plan:
             option = self._untaken(node, moment.last)
@@ -82,16 +93,18 @@ class Search:
             if not self._plan:
                 raise Cut
             if not self._is_new:
-                self.ledger.arrive(node.state)
+                self.ledger.arrive(node.state, self._foresight.faces)
         option = self._plan.pop(0)
         self._here = node.edges.get(option)
         self._is_new = self._here is None
         self._before = (node, option)
-        self.ledger.moves(moment.standings[option.actor], node.state.seen)
+        is_looked_at = self._is_new or (self._audited is not None and not self._plan)
+        self.ledger.moves(moment.standings[option.actor], node.state.seen, is_new=is_looked_at)
         return moment.options.index(option)
 
     def end(self, standings: Mapping[str, Standing]) -> Node:
         """The state in which all have ended. Raises: `Cut` where what comes of it is known; `SimError`."""
+        self._audit_at_end(standings)
         if self._is_new:
             last = None if self._before is None else self._before[1].actor
             node = self._arrive(standings, (), last)
@@ -102,9 +115,32 @@ class Search:
             raise Cut
         return node
 
+    def _audit_at_end(self, standings: Mapping[str, Standing]) -> None:
+        if self._audited is None or self._plan:
+            return
+        node, option = self._audited
+        foretold = self.graph.nodes[node.edges[option]].state
+        self.ledger.moved(option.actor, node.effects[option.actor])
+        found = self.ledger.state(standings)
+        if not self.ledger.is_at(foretold, self._foresight.faces, standings):
+            what = "what the actors were told, or how they stand,"
+        elif found.seen != foretold.seen:
+            what = "what is committed"
+        elif found.draws != foretold.draws:
+            what = "who drew from a sequence"
+        else:
+            raise Cut
+        step = node.steps[option.actor]
+        raise SimError(
+            "schedule/foretold_wrong",
+            f"{step.tell()!r} (option {option}, after {node.depth} steps) was foretold from the same step in the same "
+            f"surroundings, and when it was run {what} was otherwise: the exploration cannot be trusted; report the "
+            "scenario, and explore with foretells=False meanwhile",
+        )
+
     def _known_end(self, standings: Mapping[str, Standing]) -> Node:
         node = self.graph.nodes[self._here] if self._here is not None else None
-        is_same = node is not None and self.ledger.entries(standings) == node.state.entries
+        is_same = node is not None and self.ledger.is_at(node.state, self._foresight.faces, standings)
         if node is None or not is_same or self.ledger.seen() != node.state.seen:
             raise diverged("its end", self._before)
         node.is_foretold = False
@@ -162,9 +198,9 @@ class Search:
         if node is None or set(node.options) != set(moment.options):
             raise diverged(where, self._before)
         if len(self._plan) <= 1:
-            if self.ledger.entries(moment.standings) != node.state.entries:
+            if not self.ledger.is_at(node.state, self._foresight.faces, moment.standings):
                 raise diverged(where, self._before)
-            self.ledger.arrive(node.state)
+            self.ledger.arrive(node.state, self._foresight.faces)
             node.is_foretold = False
         return node
 

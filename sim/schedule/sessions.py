@@ -6,20 +6,26 @@ engine = open_engine(url_of(address), application_name="gui", connect=sessions.c
 sessions.close()
 """
 
+import time
+from collections.abc import Container
 from types import TracebackType
 from typing import Any, Self
 
 from psycopg.pq import TransactionStatus
 
+from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
 from sim.schedule.connection import GateConnection
 from sim.schedule.gate import Isolation
 from sim.schedule.monitor import Monitor
 from sim.schedule.stopping import Stopper
+from sim.schedule.stopwatch import now_s
 
 DEADLOCK_TIMEOUT_MS = 100
 """After so long a session that waits looks for a deadlock. Till then it has long been stopped (0.3 ms, measured); the
 one that is told of a deadlock is woken, and so is the first to look."""
+
+_CUT_POLL_S = 0.0005
 
 MAX_KEPT = 32
 """Sessions that are kept open for one database."""
@@ -33,6 +39,8 @@ class Sessions:
         self.monitor = Monitor(address)
         self.stopper = Stopper() if signals else None
         self._kept: dict[Any, list[GateConnection]] = {}
+        self.cut: set[int] = set()
+        """The server's processes whose clients were cut off, and that may not have noticed."""
         self._out: dict[int, tuple[Any, GateConnection]] = {}
 
     def connect(self, *arguments: Any, **named: Any) -> GateConnection:
@@ -41,12 +49,29 @@ class Sessions:
         kept = self._kept.setdefault(key, [])
         while kept:
             connection = kept.pop()
-            if not connection.closed and not connection.broken:
+            if not connection.closed and not connection.broken and not connection.is_cut:
                 break
         else:
             connection = self._new(*arguments, **named)
         self._out[id(connection)] = (key, connection)
         return connection
+
+    def await_cut(self, *, max_s: float, waiting: Container[int] = ()) -> None:
+        """Effects: the server's processes whose clients were cut off are gone, and have undone what they were at.
+
+        Those in `waiting` notice only once they have their lock, and are left for a later call. Raises: `SimError`
+        (`schedule/not_ended`) after `max_s` seconds.
+        """
+        started = now_s()
+        while gone := self.cut.difference(pid for pid in self.cut if pid in waiting):
+            left = self.monitor.alive(gone)
+            self.cut -= gone - left
+            if left and now_s() - started > max_s:
+                raise SimError(
+                    "schedule/not_ended", f"after {max_s} s the server still works for clients cut off: {left}"
+                )
+            if left:
+                time.sleep(_CUT_POLL_S)
 
     def close(self) -> None:
         """Effects: every session is closed, every process goes on."""
@@ -73,6 +98,7 @@ class Sessions:
         named = {**named, "prepare_threshold": None}
         connection = GateConnection.connect(*arguments, **named)
         connection.take_back = self._take_back
+        connection.on_cut = self.cut.add
         level = connection.pgconn.exec_(b"SHOW default_transaction_isolation").get_value(0, 0) or b""
         if level.decode() in set(Isolation):
             connection.default_isolation = Isolation(level.decode())
@@ -82,7 +108,7 @@ class Sessions:
 
     def _take_back(self, connection: GateConnection) -> bool:
         found = self._out.pop(id(connection), None)
-        if found is None or connection.broken or not connection.leaves_nothing:
+        if found is None or connection.broken or connection.is_cut or not connection.leaves_nothing:
             return False
         connection.roll_back()
         if connection.pgconn.transaction_status != TransactionStatus.IDLE or len(self._kept[found[0]]) >= MAX_KEPT:

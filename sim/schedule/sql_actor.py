@@ -158,7 +158,7 @@ class SqlRace:
                     self.last[name].append(_said(line, step, statement))
             finally:
                 seat.label = None
-                if line.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                if not line.is_cut and line.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                     line.rollback()
             return tuple(self.last[name])
 
@@ -171,7 +171,7 @@ class SqlRace:
     def _line(self, name: str) -> GateConnection:
         """The actor's own session, open from one order to the next."""
         line = self._lines.get(name)
-        if line is None or line.closed or line.broken:
+        if line is None or line.closed or line.broken or line.is_cut:
             line = self._lines[name] = self.sessions.connect(
                 self.sessions.address.conninfo(), autocommit=True, application_name=f"sim-actor-{name}"
             )

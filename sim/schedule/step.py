@@ -13,10 +13,18 @@ _CALLED = re.compile(r"\bselect\s+([\w.]+)\s*\(", re.IGNORECASE)
 _NAMED = re.compile(r"^\w+\s+(?:transaction\s+|table\s+|prepared\s+|to\s+savepoint\s+|to\s+)?([\w.\"]+)", re.IGNORECASE)
 _LOCKING = re.compile(r"\bfor\s+(no\s+key\s+)?(update|share|key\s+share)\b", re.IGNORECASE)
 _CALL = re.compile(r"([\w.]+)\s*\(")
+_LISTS = re.compile(r"\b(insert\s+into\s+[\w.\"]+(\s+as\s+\w+)?|on\s+conflict|do\s+update\s+set)\s*\(", re.IGNORECASE)
 
 _LOOKING = re.compile(r"\b(select|table|update)\b", re.IGNORECASE)
 _LEVEL = re.compile(r"\b(repeatable\s+read|serializable)\b", re.IGNORECASE)
 _KEEPING = re.compile(r"\b(set_config|pg_(try_)?advisory_lock\w*)\b", re.IGNORECASE)
+
+_MAKING = ("create", "alter", "drop", "do")
+_SCHEMA = re.compile(
+    r"\b(create|alter|drop)\s+(or\s+replace\s+|unique\s+|unlogged\s+|materialized\s+|event\s+|constraint\s+)?"
+    r"(table|index|type|domain|sequence|view|schema|function|procedure|aggregate|trigger|rule|policy|extension)\b",
+    re.IGNORECASE,
+)
 
 _SAFE = "/_-"
 _PLAIN_CALLS = frozenset(
@@ -64,14 +72,19 @@ class Step:
     ordinal: int = 1
 
     def __str__(self) -> str:
-        words = [quote(self.actor, safe=_SAFE), quote(self.verb, safe=_SAFE)]
-        words += [quote(self.target, safe=_SAFE)] if self.target or self.ordinal > 1 else []
-        return ":".join([*words, str(self.ordinal)] if self.ordinal > 1 else words)
+        return _written(self)
 
     def tell(self) -> str:
         """The step in plain words."""
         again = f" (number {self.ordinal})" if self.ordinal > 1 else ""
         return f"{self.actor}: {' '.join(word for word in (self.verb, self.target) if word)}{again}"
+
+
+@lru_cache(maxsize=4096)
+def _written(step: Step) -> str:
+    words = [quote(step.actor, safe=_SAFE), quote(step.verb, safe=_SAFE)]
+    words += [quote(step.target, safe=_SAFE)] if step.target or step.ordinal > 1 else []
+    return ":".join([*words, str(step.ordinal)] if step.ordinal > 1 else words)
 
 
 def read_step(text: str) -> Step:
@@ -109,6 +122,10 @@ class Statement:
     """It is several statements in one; only the first gives the name."""
     is_blind: bool = False
     """What it writes is in the statement itself: it looks at no row to know."""
+    shows_in_rows: bool = False
+    """All that it does is seen in the rows that it leaves or locks: it calls nothing that could do more."""
+    changes_schema: bool = False
+    """It makes, alters or drops something that outlives its session."""
     keeps_in_session: bool = False
     """It may leave something in its session that outlives the transaction: a setting, an advisory lock."""
 
@@ -119,7 +136,9 @@ def read_statement(text: str) -> Statement:
     bare = _COMMENTS.sub(" ", text).strip()
     read = _read(bare)
     if ";" in bare.rstrip("; \n\t"):
-        read = replace(read, only_reads=False, is_blind=False, is_script=True)
+        read = replace(read, only_reads=False, is_blind=False, is_script=True, shows_in_rows=False)
+    if (read.is_script or read.verb in _MAKING) and _SCHEMA.search(bare) is not None:
+        read = replace(read, changes_schema=True)
     keeps = _KEEPING.search(bare) is not None
     return replace(read, keeps_in_session=True) if keeps else read
 
@@ -133,13 +152,14 @@ def _read(bare: str) -> Statement:
     if verb in ("insert", "update", "delete", "merge", "with") and written is not None:
         is_blind = verb == "insert" and _LOOKING.search(bare) is None
         verb = written.group(1).split()[0].lower()
-        return Statement(verb, _name(written.group(2)), False, asked, is_blind=is_blind)
+        shows = _calls(_LISTS.sub(" ", bare)) <= _PLAIN_CALLS
+        return Statement(verb, _name(written.group(2)), False, asked, is_blind=is_blind, shows_in_rows=shows)
     if verb in ("select", "with", "values", "table"):
         source, called = _FROM.search(bare), _CALLED.search(bare)
         target = _name(source.group(1)) if source else called.group(1) if called else ""
         if _LOCKING.search(bare):
-            return Statement("select-for-update", target, False, asked)
-        calls = {name.lower().removeprefix("pg_catalog.") for name in _CALL.findall(bare)}
+            return Statement("select-for-update", target, False, asked, shows_in_rows=_calls(bare) <= _PLAIN_CALLS)
+        calls = _calls(bare)
         only_reads = verb != "table" and calls <= _PLAIN_CALLS
         return Statement("select", target, only_reads, asked, is_blind=calls == {"pg_notify"} and source is None)
     if verb in ("begin", "commit", "rollback", "start", "end", "abort"):
@@ -148,6 +168,10 @@ def _read(bare: str) -> Statement:
         return Statement(names.get(verb, verb), _name(back_to.group(1)) if back_to else "", False, asked)
     named = _NAMED.match(bare)
     return Statement(verb, _name(named.group(1)) if named else "", False, asked)
+
+
+def _calls(bare: str) -> set[str]:
+    return {name.lower().removeprefix("pg_catalog.") for name in _CALL.findall(bare)}
 
 
 def _name(written: str) -> str:

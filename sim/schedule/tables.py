@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from sim.errors import SimError
+from sim.schedule.gate import Ask
 
 Digests = tuple[str, ...]
 
@@ -43,6 +44,27 @@ SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.rel
 """
 
 
+_HIDING: LiteralString = """
+WITH own AS (
+  SELECT n.oid FROM pg_namespace n
+   WHERE n.nspname NOT IN ('simh', 'simclock', 'pg_catalog', 'information_schema') AND n.nspname !~ '^pg_')
+SELECT EXISTS (SELECT FROM pg_proc p JOIN own ON own.oid = p.pronamespace)
+    OR EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN own ON own.oid = c.relnamespace
+                WHERE NOT t.tgisinternal)
+    OR EXISTS (SELECT FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN own ON own.oid = c.relnamespace
+                WHERE c.relkind <> 'v')
+    OR EXISTS (SELECT FROM pg_class c JOIN own ON own.oid = c.relnamespace
+                WHERE c.relkind IN ('p', 'f') OR c.relhassubclass)
+"""
+"""Whether a statement on the tables may do more than it says: functions, triggers, rules, tables made of tables."""
+
+_DEFERRABLE: LiteralString = "SELECT EXISTS (SELECT FROM pg_constraint WHERE condeferrable)"
+
+_NOBODY = b"2"
+"""A transaction's number that is on no row as one who locks it."""
+
+_OWN: LiteralString = "pg_current_xact_id_if_assigned()"
+
 _CLOCK, _REAL_TIMES = "simclock", ("real_at",)
 
 
@@ -65,6 +87,17 @@ class _Table:
         ordered = sql.SQL(", ").join(order)
         return sql.SQL("(SELECT md5(coalesce(string_agg({}, E'\\n' ORDER BY {}), '')) FROM {})").format(
             row, ordered, self.name
+        )
+
+    def rows_of(self, column: LiteralString, transaction: LiteralString) -> sql.Composable:
+        """A digest of the visible rows whose `column` (xmin, xmax) is that transaction; numbers drawn are told here.
+
+        Those hang on nothing but the order of the draws, which is part of every state.
+        """
+        told = [one for one in self.columns if not (self.label.startswith(f"{_CLOCK}.") and one in _REAL_TIMES)]
+        row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(map(sql.Identifier, told)))
+        return sql.SQL("(SELECT md5(string_agg({0}, E'\\n' ORDER BY {0})) FROM {1} WHERE {2} = {3}::xid)").format(
+            row, self.name, sql.SQL(column), sql.SQL(transaction)
         )
 
 
@@ -99,6 +132,16 @@ class Tables:
             for number, name in enumerate(self._sequences)
         )
         self._values = (values if self._sequences else nothing).as_bytes(connection)
+        left = sql.SQL(", ").join(table.rows_of("xmin", _OWN) for table in self._tables)
+        held = sql.SQL(", ").join(table.rows_of("xmax", "$1") for table in self._tables)
+        self._left = sql.SQL("SELECT {}::xid, {}").format(sql.SQL(_OWN), left).as_bytes(connection)
+        self._held = sql.SQL("SELECT mxid_age('1'::xid), {}").format(held).as_bytes(connection)
+        self._shows_rows = bool(self._tables) and not _holds(connection, _HIDING)
+        self._multixacts: bytes | None = None
+        self.may_defer = _holds(connection, _DEFERRABLE)
+        """Whether a COMMIT may find a constraint broken that was not looked at before."""
+        if self._shows_rows:
+            connection.pgconn.prepare(b"director_held", self._held)
         connection.pgconn.prepare(b"director_digest", self._digest)
         connection.pgconn.prepare(b"director_sequences", self._values)
 
@@ -134,6 +177,24 @@ class Tables:
                 "lock that stops readers",
             )
         return tuple((answer.get_value(0, column) or b"").decode() for column in range(answer.nfields))
+
+    def rows_touched(self, ask: Ask) -> bytes | None:
+        """The rows that an open transaction has left and those that it locks, deletes or replaces, as a digest.
+
+        `ask` asks in its session. None where that does not tell all: code in the database may have acted too, or a lock
+        is shared and so does not bear the transaction's number.
+        """
+        left = ask(self._left) if self._shows_rows else None
+        if left is None:
+            return None
+        answer = self._connection.pgconn.exec_prepared(b"director_held", [left[0] or _NOBODY])
+        if answer.ntuples != 1:
+            return None
+        before, self._multixacts = self._multixacts, answer.get_value(0, 0)
+        if before != self._multixacts:
+            return None
+        held = (answer.get_value(0, column) or b"" for column in range(1, answer.nfields))
+        return b"|".join((*left[1:], *held))
 
     def sequences(self) -> tuple[tuple[int, bool], ...]:
         """Where each sequence stands: its last value, and whether that was handed out."""
@@ -198,6 +259,11 @@ class Tables:
         else:
             yield _composed("DELETE FROM {table}", names)
             yield _composed(insert, names)
+
+
+def _holds(connection: "psycopg.Connection[tuple[object, ...]]", question: LiteralString) -> bool:
+    answer = connection.execute(question).fetchone()
+    return answer is not None and bool(answer[0])
 
 
 def _table(row: tuple[object, ...]) -> _Table:

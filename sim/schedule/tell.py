@@ -50,7 +50,8 @@ def tell_exploration(found: Exploration) -> Iterator[str]:
     orders = "" if found.orders is None else f", which stand for all {found.orders:,} orders"
     whole = "complete" if found.is_complete else "NOT complete"
     yield f"  {found.strategy}: {whole}, {found.runs:,} runs{orders}; {found.seconds:.2f} s"
-    yield f"  {found.states:,} states, {found.steps:,} steps made, {found.foretold:,} foretold"
+    audited = f" ({found.audited:,} of them run all the same)" if found.audited else ""
+    yield f"  {found.states:,} states, {found.steps:,} steps made, {found.foretold:,} foretold{audited}"
     yield f"  reached: {found.reach} in {found.reached:,} runs" if found.reached else f"  NOT reached: {found.reach}"
     for one in found.outcomes:
         yield f"  {one.words}  [{found.token_of(one)}]"

@@ -42,6 +42,11 @@ _COPY = "UPDATE accounts SET v = (SELECT v + 1 FROM accounts WHERE id = 2) WHERE
 _COPY_BACK = "UPDATE accounts SET v = (SELECT v + 1 FROM accounts WHERE id = 1) WHERE id = 2"
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 _SERIALIZABLE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+_FREE = "UPDATE accounts SET v = 7 WHERE v = 0 AND id <= 2"
+_KEEP_OR_ADD = "INSERT INTO accounts VALUES (1, 5) ON CONFLICT (id) DO UPDATE SET v = 6 WHERE accounts.v = 1"
+_LATER_LINE = "WITH last AS (SELECT max(id) AS id FROM lines) DELETE FROM lines USING last WHERE lines.id = last.id"
+_LAST = "SELECT word FROM lines ORDER BY id DESC LIMIT 1 FOR UPDATE SKIP LOCKED"
+_WORDLESS = "INSERT INTO lines (account) VALUES (1)"
 _QUEUE = "SELECT id FROM accounts WHERE v = 0 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
 _TAKE = f"UPDATE accounts SET v = 1 WHERE id = ({_QUEUE})"
 
@@ -96,6 +101,31 @@ SMALL_RACES: Mapping[str, SmallRace] = MappingProxyType(
         ),
         "advisory lock": SmallRace(
             {name: _transaction("SELECT pg_advisory_xact_lock(1)", _add(number)) for number, name in enumerate("ab", 1)}
+        ),
+        "row that no longer fits": SmallRace({"a": _transaction(_add(1)), "b": _transaction(_FREE), "c": [_SUM]}),
+        "locked, not changed": SmallRace({"a": _transaction(_add(1), _add(1)), "b": _transaction(_KEEP_OR_ADD, _SUM)}),
+        "deleted": SmallRace(
+            {"a": _transaction("DELETE FROM accounts WHERE id > 2 AND v = 0"), "b": _transaction(_add(3), _SUM)}
+        ),
+        "alike but for their numbers": SmallRace(
+            {"a": [_WORDLESS, _WORDLESS], "b": _transaction(_LATER_LINE, _SUM)}, has_waits=False
+        ),
+        "alike, in a queue": SmallRace(
+            {"a": [_WORDLESS, _WORDLESS], "b": _transaction(_LAST, "UPDATE lines SET account = 2 WHERE account = 1")},
+            has_waits=False,
+        ),
+        "key changed": SmallRace(
+            {"a": _transaction("UPDATE accounts SET id = id + 4 WHERE v = 0"), "b": [_add(5), _add(2)]},
+        ),
+        "shared locks": SmallRace(
+            {
+                "a": _transaction("SELECT v FROM accounts WHERE v = 0 ORDER BY id LIMIT 1 FOR SHARE"),
+                "b": _transaction("SELECT v FROM accounts WHERE v = 0 ORDER BY id LIMIT 1 FOR SHARE"),
+                "c": [_add(1)],
+            }
+        ),
+        "parents": SmallRace(
+            {"a": _transaction(_line(1, "x")), "b": _transaction(_line(1, "y")), "c": ["DELETE FROM accounts"]}
         ),
         "three on one row": SmallRace({name: [_add(1)] for name in "abc"}, has_waits=False),
         "three transactions": SmallRace({name: [_begun(_COPY), "COMMIT"] for name in "abc"}),

@@ -81,3 +81,36 @@ def test_statement_says_how_its_step_is_called(text: str, verb: str, target: str
     said = read_statement(text)
 
     assert (said.verb, said.target, said.only_reads) == (verb, target, only_reads)
+
+
+@pytest.mark.parametrize(
+    ("text", "shows_in_rows"),
+    [
+        ("UPDATE commands SET status = 'x', decided_at = now() WHERE id = 1", True),
+        ("INSERT INTO commands (a, b) VALUES (1, 2) ON CONFLICT (a) DO UPDATE SET b = 3", True),
+        ("DELETE FROM commands WHERE id IN (SELECT id FROM other)", True),
+        ("SELECT v FROM t ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED", True),
+        ("UPDATE commands SET a = nextval('s')", False),
+        ("UPDATE commands SET a = 1 WHERE pg_advisory_xact_lock(1) IS NULL", False),
+        ("UPDATE commands SET a = 1; SELECT 1", False),
+        ("SAVEPOINT s", False),
+    ],
+)
+def test_statement_says_whether_its_rows_tell_all_that_it_did(text: str, shows_in_rows: bool) -> None:
+    assert read_statement(text).shows_in_rows is shows_in_rows
+
+
+@pytest.mark.parametrize(
+    ("text", "changes_schema"),
+    [
+        ("CREATE TABLE t (id int)", True),
+        ("create unique index i on t (v)", True),
+        ("ALTER TABLE t ADD COLUMN v int", True),
+        ("BEGIN; DROP TABLE t", True),
+        ("CREATE TEMP TABLE t (id int)", False),
+        ("UPDATE t SET v = 'drop table t'", False),
+        ("LOCK TABLE t", False),
+    ],
+)
+def test_statement_says_whether_it_changes_the_schema(text: str, changes_schema: bool) -> None:
+    assert read_statement(text).changes_schema is changes_schema
