@@ -87,6 +87,36 @@ def test_unknown_step_is_named(address: DatabaseAddress) -> None:
     assert "z9" in failed.value.message
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE accounts ADD COLUMN w int",
+        "CREATE UNIQUE INDEX by_value ON accounts (v)",
+        "BEGIN; DROP TABLE accounts; COMMIT",
+        "DO $$ BEGIN CREATE TABLE more (id int); END $$",
+    ],
+)
+def test_step_that_changes_the_schema_is_refused_before_it_is_made(address: DatabaseAddress, statement: str) -> None:
+    with opened(address, {"a": [ADD_1], "b": ["BEGIN", statement]}) as race:
+        before = race.tables.digests()
+
+        with pytest.raises(SimError) as failed:
+            race.play(["a1"])
+        race.put_back()
+        assert race.tables.digests() == before
+
+    assert failed.value.code == "schedule/schema_changes"
+    assert "b:b2" in failed.value.message
+
+
+def test_temporary_table_is_no_change_of_the_schema(address: DatabaseAddress) -> None:
+    making = ["BEGIN", "CREATE TEMP TABLE mine (v int) ON COMMIT DROP", "COMMIT"]
+    with opened(address, {"a": making, "b": [ADD_1]}) as race:
+        played = race.play(["a1", "b1", "a2", "a3"])
+
+    assert [result.sqlstate for results in played.results.values() for result in results] == [None] * 4
+
+
 def test_stopped_process_goes_on_when_its_run_is_killed(tmp_path: Path) -> None:
     sleeper = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     program = (
