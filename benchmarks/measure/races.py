@@ -9,7 +9,7 @@ from sqlalchemy.pool import NullPool
 
 from sim.postgres.address import DatabaseAddress
 from sim.schedule.connection import GateConnection
-from sim.schedule.explorer import Conductor
+from sim.schedule.explorer import Conductor, play
 from sim.schedule.hub import Moment
 from sim.schedule.race import Reach
 from sim.schedule.sql_actor import SqlRace
@@ -54,9 +54,7 @@ def run_every_order(race: SqlRace) -> int:
     """How many orders there are. Effects: each was run, nothing pruned."""
 
     def run(choose: Callable[[Moment], int]) -> str:
-        conductor = Conductor(race, choose)
-        race.put_back()
-        race.run(conductor)
+        play(race, Conductor(race, choose))
         return ""
 
     return count_orders(run, max_orders=MAX_ORDERS).orders

@@ -11,7 +11,7 @@ import msgspec
 
 from sim.errors import SimError
 from sim.schedule.exploration import Exploration
-from sim.schedule.explorer import Conductor, Subject
+from sim.schedule.explorer import Conductor, Subject, play
 from sim.schedule.hub import Moment
 from sim.schedule.token import scenario_mark
 from sim.schedule.unpruned import Counted, count_orders
@@ -97,8 +97,7 @@ def count_anew(subject: Subject, found: Exploration, *, max_orders: int) -> Coun
 
     def run(choose: Callable[[Moment], int]) -> str:
         conductor = Conductor(subject, choose)
-        subject.put_back()
-        subject.run(conductor)
+        play(subject, conductor)
         return "" if conductor.race is None else conductor.race.outcomes()
 
     return count_orders(run, max_orders=found.orders)

@@ -53,6 +53,9 @@ class GateConnection(psycopg.Connection[Any]):
     owner: GreenletSeat | None = None
     """The actor that uses it, or used it last."""
 
+    deadlock_timeout_ms: int | None = None
+    """After how long it looks for a deadlock when it waits; None for the server's own setting."""
+
     _query: Any = None
     _cursor: "psycopg.Cursor[Any] | None" = None
     _effect: Effect | None = None

@@ -8,16 +8,15 @@ A `Subject` is a body that can be run again and again from the same state; see `
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
 from sim.errors import SimError
-from sim.schedule.choice import Schedule
+from sim.schedule.choice import Option, Schedule
 from sim.schedule.exploration import Exploration, Found
 from sim.schedule.gate import Seat, Trace
-from sim.schedule.hub import Choose, Cut, Hub
+from sim.schedule.hub import Choose, Cut, Disturbed, Hub, Moment
 from sim.schedule.ledger import Ledger, Seen
 from sim.schedule.outcome import Outcome, unknown
 from sim.schedule.race import Race, Reach
@@ -70,6 +69,25 @@ class Conductor:
     race: Race | None = None
     trace: Trace = field(default_factory=Trace)
     node_key: tuple[bytes, ...] | None = None
+    _made: list[Option] = field(default_factory=list)
+    _again: list[Option] = field(default_factory=list)
+
+    def begin_again(self) -> None:
+        """Effects: the next run makes the choices that were made so far, and goes on from there."""
+        self.race, self.trace, self.node_key = None, Trace(), None
+        made, self._made = self._made, []
+        if self.search is not None:
+            self.search.begin_again(made)
+        elif len(made) > len(self._again):
+            self._again = made
+
+    def _choose(self, moment: Moment) -> int:
+        if len(self._made) < len(self._again):
+            number = moment.options.index(self._again[len(self._made)])
+        else:
+            number = self.choose(moment)
+        self._made.append(moment.options[number])
+        return number
 
     def conduct(self, race: Race, seats: Sequence[Seat]) -> tuple[Trace, dict[str, Outcome]]:
         """What happened and how everybody came out. Raises: `Cut`; `SimError` (`schedule/…`)."""
@@ -83,7 +101,7 @@ class Conductor:
             ledger.begin(self.subject.start)
         hub.on_step = None if self.search is None else ledger.on_step
         try:
-            hub.run(seats, self.choose)
+            hub.run(seats, self._choose)
         finally:
             self.trace = hub.trace
             # Here, for a run that is cut comes to no assertion of the body.
@@ -92,6 +110,21 @@ class Conductor:
         if self.search is not None:
             self.node_key = self.search.end(hub.standings).key
         return hub.trace, {name: one.report.outcome or unknown() for name, one in hub.standings.items()}
+
+
+def play(subject: Subject, conductor: Conductor) -> None:
+    """Effects: the subject was put back and its body has run, begun anew where the run was disturbed.
+
+    Raises: as `Subject.run`, but no `Disturbed`: a run that is begun again has more time, up to a bound.
+    """
+    while True:
+        subject.put_back()
+        try:
+            subject.run(conductor)
+        except Disturbed:
+            conductor.begin_again()
+        else:
+            return
 
 
 class Fallen:
@@ -171,10 +204,10 @@ class Explorer:
         count = min(len(foretold), max(wanted, len(foretold) // AUDIT_SHARE)) if wanted else 0
         for key, option in random.Random(self.settings.seed).sample(foretold, count):
             search.begin_audit(key, option)
-            self.subject.put_back()
-            with suppress(Cut):
-                self.subject.run(Conductor(self.subject, search.choose, search))
-            self.result.audited += 1
+            try:
+                play(self.subject, Conductor(self.subject, search.choose, search))
+            except Cut:
+                self.result.audited += 1
 
     def _run_all(self, search: Search) -> None:
         for _ in range(self.settings.budget):
@@ -236,9 +269,8 @@ class Explorer:
 
     def _run(self, conductor: Conductor) -> None:
         self.result.runs += 1
-        self.subject.put_back()
         try:
-            self.subject.run(conductor)
+            play(self.subject, conductor)
         finally:
             self.result.steps += len(conductor.trace.taken)
             self._longest = max(self._longest, len(conductor.trace.taken))
@@ -293,10 +325,9 @@ class Explorer:
                     break
                 search.begin(plan)
                 conductor = Conductor(self.subject, search.choose, search)
-                self.subject.put_back()
                 try:
                     with Fallen() as fallen:
-                        self.subject.run(conductor)
+                        play(self.subject, conductor)
                 except Cut:
                     continue
                 if fallen.error is not None:
@@ -316,7 +347,6 @@ def replay(subject: Subject, schedule: Schedule) -> Trace:
     """
     player = Replay(schedule)
     conductor = Conductor(subject, player.choose)
-    subject.put_back()
-    subject.run(conductor)
+    play(subject, conductor)
     player.require_used_up()
     return conductor.trace

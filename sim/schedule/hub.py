@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import NoReturn
 
 from sim.errors import SimError
 from sim.schedule.choice import Kind, Option, in_order
 from sim.schedule.gate import Effect, Report, Seat, Taken, Trace, Verdict
 from sim.schedule.greenlets import PATIENCE_S
-from sim.schedule.sessions import DEADLOCK_TIMEOUT_MS, Sessions
+from sim.schedule.sessions import Sessions
 from sim.schedule.step import Step
 from sim.schedule.stopwatch import now_s
 
@@ -26,18 +27,27 @@ MAX_STEPS = 10_000
 
 OUTSIDER = "a session outside the race"
 
-_SHORT_WAIT_S = 10 * DEADLOCK_TIMEOUT_MS / 1000
+_SHORT_WAIT_S = 1.0
 """Who waits for autovacuum alone waits no longer than this: it gives way once somebody looks for a deadlock."""
 
 _MAX_PATIENCE_S = 0.02
 _POLL_S = 0.001
 _DEADLOCK_POLL_S = 0.01
-_MAX_DEADLOCK_POLLS = 100 * DEADLOCK_TIMEOUT_MS // 10
+_MARGIN_MS = 2
+"""How much earlier than due a session is taken to look."""
+_DEADLOCK_TOLD = b"40P01"
 _VERDICTS = {Kind.KILL: Verdict.KILL, Kind.CUT: Verdict.CUT, Kind.DROP_REPLY: Verdict.DROP_REPLY}
 
 
 class Cut(BaseException):
     """The run ends here: what would follow is known. No `except Exception` catches it."""
+
+
+class Disturbed(Cut):
+    """A session may have looked for a deadlock before it was stopped: the server, not the hub, chose what comes next.
+
+    The order asked for was not played. Sessions wait longer from now on until they look; `explorer.play` begins anew.
+    """
 
 
 class Status(Enum):
@@ -94,6 +104,7 @@ class Hub:
     _standings: dict[str, Standing] = field(default_factory=dict)
     _trace: Trace = field(default_factory=Trace)
     _last: str | None = None
+    _moved_at_s: float = 0.0
 
     @property
     def standings(self) -> dict[str, Standing]:
@@ -108,10 +119,12 @@ class Hub:
     def run(self, seats: Sequence[Seat], choose: Choose) -> Trace:
         """What happened until every actor had ended.
 
-        Raises: `Cut` from `choose`; `SimError` (`schedule/…`) for a race that cannot be directed or gets stuck.
+        Raises: `Cut` from `choose`; `Disturbed`; `SimError` (`schedule/…`) for a race that cannot be directed or gets
+        stuck.
         Effects: at the end no actor is left, whatever was raised.
         """
         self._require_signals(seats)
+        self.sessions.set_deadlock_timeouts()
         self._standings, self._trace, self._last = {}, Trace(), None
         try:
             for seat in seats:
@@ -197,7 +210,7 @@ class Hub:
         step, before = standing.step, standing.status
         if step is None:
             raise RuntimeError(f"{option} has no step")
-        self._last = option.actor
+        self._last, self._moved_at_s = option.actor, now_s()
         if before in (Status.BLOCKED, Status.GRANTED) and option.kind in (Kind.WAKE, Kind.VICTIM):
             self._wake(standing, is_victim=option.kind is Kind.VICTIM)
         else:
@@ -229,6 +242,8 @@ class Hub:
         while waited_s < max_s:
             report = seat.settle(patience_s)
             if report is not None:
+                if self.sessions.stopper is not None and report.done and report.done.result == _DEADLOCK_TOLD:
+                    self._disturbed()
                 self._stands(standing, report)
                 return
             pid = seat.backend_pid
@@ -243,7 +258,11 @@ class Hub:
 
     def _block(self, standing: Standing, pid: int, blockers: Sequence[int]) -> None:
         if self.sessions.stopper is not None:
+            # One who is stopped while it looks for a deadlock keeps what the monitor needs; one who has looked does not
+            # look again. It began to wait after the hub had let it go, so this is the longest that it can have waited.
+            self._require_in_time()
             self.sessions.stopper.stop(pid)
+            self._require_in_time()
         standing.status = Status.BLOCKED
         standing.blocked_by = self._names_of(blockers)
         self._trace.waits += [(standing.seat.name, other) for other in standing.blocked_by]
@@ -292,13 +311,24 @@ class Hub:
         candidates = [standing]
         if self.sessions.stopper is None:
             candidates = [one for one in self._standings.values() if one.status is Status.BLOCKED]
-        for _ in range(_MAX_DEADLOCK_POLLS):
+        started = now_s()
+        while now_s() - started < MAX_STEP_S:
             for one in candidates:
                 report = one.seat.settle(_DEADLOCK_POLL_S)
                 if report is not None:
                     self._stands(one, report)
                     return
         raise SimError("schedule/deadlock_not_told", f"the server did not tell {standing.seat.name} of its deadlock")
+
+    def _require_in_time(self) -> None:
+        if (now_s() - self._moved_at_s) * 1000 + _MARGIN_MS > self.sessions.deadlock_timeout_ms:
+            self._disturbed()
+
+    def _disturbed(self) -> NoReturn:
+        if self.sessions.stopper is not None:
+            self.sessions.stopper.wake_all()
+        self.sessions.allow_more_time()
+        raise Disturbed
 
     def _stands(self, standing: Standing, report: Report) -> None:
         standing.status = Status.READY if report.next is not None else Status.ENDED

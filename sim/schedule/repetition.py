@@ -17,7 +17,7 @@ from itertools import zip_longest
 import msgspec
 
 from sim.errors import SimError
-from sim.schedule.explorer import Conductor, Fallen, Subject
+from sim.schedule.explorer import Conductor, Fallen, Subject, play
 from sim.schedule.gate import Taken, Trace
 from sim.schedule.retelling import retell
 from sim.schedule.strategies import RandomWalk
@@ -61,9 +61,8 @@ def sample(subject: Subject, count: int, *, seed: int, scenario: str) -> list[Re
     recorded = []
     for number in range(count):
         conductor = Conductor(subject, RandomWalk(seed + number).choose)
-        subject.put_back()
         with Fallen():
-            subject.run(conductor)
+            play(subject, conductor)
         race, trace = conductor.race, conductor.trace
         outcomes = race.outcomes() if race is not None and race.is_over else None
         token = str(Token(scenario_mark(scenario), trace.schedule))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sim.errors import SimError
 from sim.schedule.choice import Schedule
-from sim.schedule.explorer import Conductor, Fallen, Subject
+from sim.schedule.explorer import Conductor, Fallen, Subject, play
 from sim.schedule.gate import Trace
 from sim.schedule.hub import Moment, Status
 from sim.schedule.replay import Replay
@@ -52,9 +52,8 @@ def retell(subject: Subject, schedule: Schedule, *, pause: Pause | None = None) 
         return number
 
     conductor = Conductor(subject, choose)
-    subject.put_back()
     with Fallen() as fallen:
-        subject.run(conductor)
+        play(subject, conductor)
     player.require_used_up()
     if pause is not None and not is_reached:
         steps = len(conductor.trace.taken)

@@ -74,6 +74,12 @@ class Search:
         self._plan, self._here, self._before, self._audited = list(plan), self.graph.start, None, None
         self._is_new = self._here is None
 
+    def begin_again(self, made: list[Option]) -> None:
+        """Effects: the next run is the one that was begun: it makes the options `made` again, then what was planned."""
+        audited = self._audited
+        self.begin([*made, *self._plan])
+        self._audited = audited
+
     def begin_audit(self, key: Key, option: Option) -> None:
         """Effects: the next run makes that foretold step, and ends there: with `Cut` where all is as foretold.
 

@@ -21,9 +21,12 @@ from sim.schedule.monitor import Monitor
 from sim.schedule.stopping import Stopper
 from sim.schedule.stopwatch import now_s
 
-DEADLOCK_TIMEOUT_MS = 100
-"""After so long a session that waits looks for a deadlock. Till then it has long been stopped (0.3 ms, measured); the
-one that is told of a deadlock is woken, and so is the first to look."""
+DEADLOCK_TIMEOUT_MS = 25
+"""After so long a session that waits looks for a deadlock, once. Till then it has long been stopped (0.3 ms, measured);
+the one that is to be told of a deadlock is woken, and so is the only one to look."""
+
+MAX_DEADLOCK_TIMEOUT_MS = 10_000
+_MORE_TIME = 2
 
 _CUT_POLL_S = 0.0005
 
@@ -38,6 +41,7 @@ class Sessions:
         self.address = address
         self.monitor = Monitor(address)
         self.stopper = Stopper() if signals else None
+        self.deadlock_timeout_ms = DEADLOCK_TIMEOUT_MS
         self._kept: dict[Any, list[GateConnection]] = {}
         self.cut: set[int] = set()
         """The server's processes whose clients were cut off, and that may not have noticed."""
@@ -53,8 +57,27 @@ class Sessions:
                 break
         else:
             connection = self._new(*arguments, **named)
+        self._set_deadlock_timeout(connection)
         self._out[id(connection)] = (key, connection)
         return connection
+
+    def allow_more_time(self) -> None:
+        """Effects: sessions wait longer until they look for a deadlock, for this machine stops them too late.
+
+        Raises: `SimError` (`schedule/machine_too_slow`) where no longer wait makes sense.
+        """
+        if self.deadlock_timeout_ms >= MAX_DEADLOCK_TIMEOUT_MS:
+            raise SimError(
+                "schedule/machine_too_slow",
+                f"a session that waits looked for a deadlock after {self.deadlock_timeout_ms} ms and was not stopped "
+                "before: the machine has no time for this process, or who waits is blocked by no actor",
+            )
+        self.deadlock_timeout_ms = min(_MORE_TIME * self.deadlock_timeout_ms, MAX_DEADLOCK_TIMEOUT_MS)
+
+    def set_deadlock_timeouts(self) -> None:
+        """Effects: every session in use that is in no transaction waits as long as is due until it looks."""
+        for _, connection in self._out.values():
+            self._set_deadlock_timeout(connection)
 
     def await_cut(self, *, max_s: float, waiting: Container[int] = ()) -> None:
         """Effects: the server's processes whose clients were cut off are gone, and have undone what they were at.
@@ -102,9 +125,15 @@ class Sessions:
         level = connection.pgconn.exec_(b"SHOW default_transaction_isolation").get_value(0, 0) or b""
         if level.decode() in set(Isolation):
             connection.default_isolation = Isolation(level.decode())
-        if self.stopper is not None:
-            connection.pgconn.exec_(b"SET deadlock_timeout = '%dms'" % DEADLOCK_TIMEOUT_MS)
         return connection
+
+    def _set_deadlock_timeout(self, connection: GateConnection) -> None:
+        wanted = self.deadlock_timeout_ms
+        if self.stopper is None or connection.deadlock_timeout_ms == wanted or connection.is_cut:
+            return
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            connection.pgconn.exec_(b"SET deadlock_timeout = '%dms'" % wanted)
+            connection.deadlock_timeout_ms = wanted
 
     def _take_back(self, connection: GateConnection) -> bool:
         found = self._out.pop(id(connection), None)

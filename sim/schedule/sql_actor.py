@@ -24,7 +24,7 @@ from sim.schedule import connection as connections
 from sim.schedule.choice import Kind
 from sim.schedule.connection import GateConnection
 from sim.schedule.exploration import Exploration
-from sim.schedule.explorer import Conductor, Explorer, Subject
+from sim.schedule.explorer import Conductor, Explorer, Subject, play
 from sim.schedule.gate import Trace
 from sim.schedule.greenlets import GreenletSeat
 from sim.schedule.hub import Hub, Moment, Status
@@ -132,8 +132,7 @@ class SqlRace:
             raise SimError("schedule/step_not_next", f"step {name} cannot come now; next could be {_next(moment)}")
 
         conductor = Conductor(self, choose)
-        self.put_back()
-        self.run(conductor)
+        play(self, conductor)
         waited = [one.step.verb for one in conductor.trace.taken if one.blocked_by and one.option.kind is Kind.GO]
         return Played(conductor.trace, {name: tuple(said) for name, said in self.last.items()}, tuple(waited))
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Container, Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +14,10 @@ import pytest
 
 from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
+from sim.schedule.explorer import Conductor, Explorer, play
+from sim.schedule.hub import Moment
+from sim.schedule.sessions import DEADLOCK_TIMEOUT_MS, MAX_DEADLOCK_TIMEOUT_MS
+from sim.schedule.settings import Settings
 from sim.schedule.sql_actor import SqlRace
 from sim.schedule.stopping import Stopper
 from sim.stack.child import wait_until
@@ -21,6 +26,8 @@ from tests.sim.schedule.sql_races import TABLES
 ADD_1, ADD_2 = (f"UPDATE accounts SET v = v + 1 WHERE id = {account}" for account in (1, 2))
 CROSSING = {"a": ["BEGIN", ADD_1, ADD_2, "COMMIT"], "b": ["BEGIN", ADD_2, ADD_1, "COMMIT"]}
 HOLD_FOR_A_MOMENT = b"BEGIN; SELECT FROM accounts WHERE id = 1 FOR UPDATE; SELECT pg_sleep(0.3); COMMIT"
+STILL_YOUNG = """SELECT FROM pg_locks WHERE pid = %s AND NOT granted
+   AND clock_timestamp() - waitstart < %s * interval '1 ms'"""
 HOLDS = "SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event = 'PgSleep'"
 ONE_ROW = {name: ["BEGIN", ADD_1, "COMMIT"] for name in "abc"}
 
@@ -63,6 +70,112 @@ def test_deadlock_is_told_with_its_circle_and_one_victim(address: DatabaseAddres
     states = [result.sqlstate for results in played.results.values() for result in results if result.sqlstate]
     assert set(played.trace.deadlocks[0]) == {"a", "b"}
     assert states[0] == "40P01"
+
+
+class Lateness:
+    """What makes the hub late, the first few times: whoever waits has looked for a deadlock before it is stopped."""
+
+    def __init__(self, race: SqlRace, late_at: Container[int]) -> None:
+        self._sessions, self._late_at = race.sessions, late_at
+        self.blocks = 0
+
+    def __call__(self, pid: int) -> None:
+        self.blocks += 1
+        timeout_ms = 2 * self._sessions.deadlock_timeout_ms
+        with psycopg.connect(self._sessions.address.conninfo(), autocommit=True) as looking:
+            while (
+                self.blocks in self._late_at and looking.execute(STILL_YOUNG, [pid, timeout_ms]).fetchone() is not None
+            ):
+                continue
+
+
+class LateStopper(Stopper):
+    """Stops whoever waits when that is too late."""
+
+    def __init__(self, late: Lateness) -> None:
+        super().__init__()
+        self._late = late
+
+    def stop(self, pid: int) -> None:
+        self._late(pid)
+        super().stop(pid)
+
+
+class LateQuestion:
+    """Asks the monitor when both want what the other has, but at first not before whoever waits has looked."""
+
+    def __init__(self, race: SqlRace) -> None:
+        self._race, self._ask = race, race.sessions.monitor.blockers_of
+        self._late = Lateness(race, range(1, 1000))
+
+    def __call__(self, pids: Iterable[int]) -> dict[int, tuple[int, ...]]:
+        asked = list(pids)
+        steps = [one.step.verb for one in self._race.hub.standings.values() if one.step is not None]
+        if steps == ["a3", "b3"] and self._race.sessions.deadlock_timeout_ms == DEADLOCK_TIMEOUT_MS:
+            self._late(asked[0])
+        return self._ask(asked)
+
+
+def crossing_in_vain(victim: str) -> Callable[[Moment], int]:
+    order = ["a1", "b1", "a2", "b2", "a3", "b3"]
+
+    def choose(moment: Moment) -> int:
+        made = [one.step.verb for one in moment.trace.taken]
+        wanted = order[len(made)][0] if made == order[: len(made)] and len(made) < len(order) else victim
+        names = [option.actor for option in moment.options]
+        return names.index(wanted) if wanted in names else 0
+
+    return choose
+
+
+@pytest.mark.parametrize("late_at", [{1}, {2}, {1, 2}, {2, 3, 5}], ids=str)
+@pytest.mark.parametrize("victim", ["a", "b"])
+def test_deadlock_that_the_server_saw_before_it_was_asked_is_told_to_the_chosen_one(
+    address: DatabaseAddress, victim: str, late_at: set[int]
+) -> None:
+    with opened(address, CROSSING) as race:
+        race.sessions.stopper = LateStopper(Lateness(race, late_at))
+        conductor = Conductor(race, crossing_in_vain(victim))
+        play(race, conductor)
+
+    told = [result.step for results in race.last.values() for result in results if result.sqlstate == "40P01"]
+    assert race.sessions.deadlock_timeout_ms >= 2 ** len(late_at) * DEADLOCK_TIMEOUT_MS
+    assert conductor.trace.deadlocks != []
+    assert told == [f"{victim}3"]
+
+
+def test_deadlock_that_was_told_before_anybody_knew_who_waits_is_told_to_the_chosen_one(
+    address: DatabaseAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(address, CROSSING) as race:
+        monkeypatch.setattr(race.sessions.monitor, "blockers_of", LateQuestion(race))
+        conductor = Conductor(race, crossing_in_vain("a"))
+        play(race, conductor)
+
+    told = [result.step for results in race.last.values() for result in results if result.sqlstate == "40P01"]
+    assert race.sessions.deadlock_timeout_ms >= 2 * DEADLOCK_TIMEOUT_MS
+    assert (conductor.trace.deadlocks != [], told) == (True, ["a3"])
+
+
+def test_exploration_that_is_disturbed_now_and_then_finds_the_same(address: DatabaseAddress) -> None:
+    found = []
+    for late_at in ((), (2, 5, 9)):
+        with opened(address, CROSSING) as race:
+            race.sessions.stopper = LateStopper(Lateness(race, late_at))
+            one = Explorer(race, Settings(audits=10_000), "disturbed").explore()
+        words = [outcome.words for outcome in one.outcomes]
+        found.append((one.is_complete, one.orders, words, one.audited == one.foretold > 0))
+
+    assert found[0] == found[1]
+
+
+def test_machine_that_never_stops_a_session_in_time_is_told(address: DatabaseAddress) -> None:
+    with opened(address, CROSSING) as race:
+        race.sessions.deadlock_timeout_ms = MAX_DEADLOCK_TIMEOUT_MS
+        with pytest.raises(SimError) as failed:
+            race.sessions.allow_more_time()
+
+    assert failed.value.code == "schedule/machine_too_slow"
 
 
 def test_three_actors_need_signals_and_say_so(address: DatabaseAddress) -> None:

@@ -74,7 +74,8 @@ def test_beginning_is_done_once_and_every_run_finds_it_as_new(sessions: Sessions
     found = Explorer(Rehearsal(rehearsed, sessions, body), Settings(budget=5, samples=1, audits=0), "again").explore()
 
     assert found.runs == 7
-    assert (began, set(ended)) == ([2] * found.runs, {3})
+    # A run that was disturbed is begun again, and counts once.
+    assert (len(began) >= found.runs, set(began), set(ended)) == (True, {2}, {3})
 
 
 def test_beginning_that_changes_from_run_to_run_is_refused(sessions: Sessions, rehearsed: Stack) -> None:

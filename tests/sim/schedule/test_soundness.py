@@ -4,6 +4,7 @@ import pytest
 
 from sim.postgres.address import DatabaseAddress
 from sim.schedule.explorer import Conductor, Explorer
+from sim.schedule.explorer import play as play_order
 from sim.schedule.race import Reach
 from sim.schedule.settings import Settings
 from sim.schedule.sql_actor import SqlRace
@@ -44,8 +45,7 @@ def test_search_finds_every_end_and_the_number_of_orders(address: DatabaseAddres
 
         def play(choose):  # type: ignore[no-untyped-def]
             conductor = Conductor(race, choose)
-            race.put_back()
-            race.run(conductor)
+            play_order(race, conductor)
             waited.append(bool(conductor.trace.waits))
             return end_of(race)
 

@@ -9,7 +9,7 @@ import pytest
 from sim.postgres.address import DatabaseAddress
 from sim.schedule.choice import Kind, Option
 from sim.schedule.connection import GateConnection
-from sim.schedule.explorer import Conductor, Explorer
+from sim.schedule.explorer import Conductor, Explorer, play
 from sim.schedule.gate import Trace
 from sim.schedule.hub import Moment
 from sim.schedule.outcome import OutcomeKind
@@ -77,8 +77,7 @@ class At:
 def played(race: SqlRace, at: At) -> Trace:
     race.hub.more_options = at.options
     conductor = Conductor(race, at.choose)
-    race.put_back()
-    race.run(conductor)
+    play(race, conductor)
     assert at.is_done
     return conductor.trace
 
@@ -132,10 +131,8 @@ def test_lost_connection_is_told_and_only_a_commit_that_was_sent_counts(
 def test_run_after_a_lost_connection_is_as_new(race: SqlRace, kind: Kind) -> None:
     played(race, At(kind, "commit"))
     race.hub.more_options = None
-    conductor = Conductor(race, lambda _: 0)
-    race.put_back()
 
-    race.run(conductor)
+    play(race, Conductor(race, lambda _: 0))
 
     assert value(race) == 2
     assert all(one.report.outcome.succeeded for one in race.hub.standings.values())  # type: ignore[union-attr]
@@ -150,8 +147,7 @@ def test_lock_of_a_lost_actor_is_free_for_who_waits(address: DatabaseAddress, wr
     with SqlRace(address, signals=True, setup=TABLES, actors={"b": [ADD], "a": writer}) as race:
         race.hub.more_options = at.options
         conductor = Conductor(race, at.choose_to_wait)
-        race.put_back()
-        race.run(conductor)
+        play(race, conductor)
 
         assert conductor.trace.waits == [("b", "a")]
         assert (value(race), at.is_done) == (1, True)
