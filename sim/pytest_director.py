@@ -23,7 +23,7 @@ from sim.schedule.kept_outcomes import forget, keep
 from sim.schedule.repetition import repeat, sample
 from sim.schedule.retelling import Pause, retell, tell_retold
 from sim.schedule.sessions import Sessions
-from sim.schedule.settings import DEFAULT_BUDGET, Settings
+from sim.schedule.settings import DEFAULT_BUDGET, DEFAULT_SAMPLES, Settings
 from sim.schedule.stopwatch import now_s
 from sim.schedule.tell import tell_exploration, tell_failure
 from sim.schedule.token import read_token, scenario_mark
@@ -222,8 +222,11 @@ def _settings(item: pytest.Function, wish: Interleaving) -> Settings:
     option = item.config.getoption
     budget, depth = option("--sim-budget"), option("--sim-depth")
     parts = option("--sim-split")
+    runs = budget if budget is not None else wish.budget or DEFAULT_BUDGET
     return Settings(
-        budget=budget if budget is not None else wish.budget or DEFAULT_BUDGET,
+        budget=runs,
+        # Who has few runs to spend does not want twice as many samples beyond them.
+        samples=min(DEFAULT_SAMPLES, runs),
         depth=depth if depth is not None else wish.max_preemptions,
         seed=option("--sim-seed"),
         shard=_part(item),

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 DEFAULT_BUDGET = 20_000
 
+DEFAULT_SAMPLES = 200
+
 AUDIT_SHARE = 200
 """Of so many foretold steps one is run after all, to see that it does what was foretold."""
 
@@ -21,7 +23,7 @@ class Settings:
     budget: int = DEFAULT_BUDGET
     depth: int | None = None
     seed: int = 1
-    samples: int = 200
+    samples: int = DEFAULT_SAMPLES
     shard: int = 0
     shards: int = 1
     token: str | None = None

@@ -6,7 +6,10 @@ from sim.scenarios.races import test_claims, test_files, test_moves, test_reques
 from sim.story import Stack, between, every_interleaving, seconds
 from worker.contracts.states import CommandStatus
 
-pytestmark = pytest.mark.own_worker_only("workers are directed step by step, in this process")
+pytestmark = [
+    pytest.mark.own_worker_only("workers are directed step by step, in this process"),
+    pytest.mark.timeout(300),
+]
 
 
 @every_interleaving
