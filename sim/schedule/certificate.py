@@ -34,7 +34,8 @@ class KeptOutcome(msgspec.Struct, frozen=True, kw_only=True):
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """What one exploration did. `orders` is None where it is not complete, `counted` where nothing was counted anew.
 
-    `part` names the part of the race that was explored, empty for all of it.
+    `part` names the part of the race that was explored, empty for all of it. `audited` of the `foretold` steps were run
+    after all, and did what was foretold.
     """
 
     form: int = FORM
@@ -51,6 +52,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     states: int
     steps: int
     foretold: int
+    audited: int = 0
     reach: str
     reached: int
     outcomes: tuple[KeptOutcome, ...]
@@ -78,6 +80,7 @@ def certify(found: Exploration, *, counted: Counted | None = None, part: str = "
         states=found.states,
         steps=found.steps,
         foretold=found.foretold,
+        audited=found.audited,
         reach=found.reach,
         reached=found.reached,
         outcomes=tuple(
@@ -119,7 +122,9 @@ def tell_certificate(one: Certificate) -> Iterator[str]:
     yield one.scenario + (f" ({one.part})" if one.part else "")
     yield f"  actors    {', '.join(one.actors)}"
     yield f"  orders    {_told_orders(one)}"
-    yield f"  pruned    {one.strategy}: {one.states:,} states, {one.steps:,} steps made, {one.foretold:,} foretold"
+    audited = f", {one.audited:,} of them run all the same" if one.audited else ""
+    steps = f"{one.steps:,} steps made, {one.foretold:,} foretold{audited}"
+    yield f"  pruned    {one.strategy}: {one.states:,} states, {steps}"
     yield f"  reached   {one.reach}, in {one.reached:,} of {one.runs:,} runs"
     for outcome in one.outcomes:
         yield f"  outcome   {outcome.words}"
