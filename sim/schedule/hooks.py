@@ -24,10 +24,10 @@ _STORY = "story"
 
 
 @contextmanager
-def directed(home: Path | None = None) -> Iterator[None]:
-    """Within the block the calls of actors are steps; `home` is the folder whose files count."""
+def directed(home: Path | None = None, *, files: FileHooks | None = None) -> Iterator[None]:
+    """Within the block the calls of actors are steps; `home` is the folder whose files count, `files` how they do."""
     with ExitStack() as undo:
-        files = None if home is None else FileHooks(home)
+        files = files if files is not None or home is None else FileHooks(home)
         if files is not None:
             for owner, name, replacement in files.replacements():
                 _replace(undo, owner, name, replacement)

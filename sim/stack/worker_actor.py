@@ -68,10 +68,11 @@ class WorkerActor:
         *,
         environment: Mapping[str, str | None] | None = None,
         cold: bool = False,
+        stdin: int | None = None,
     ) -> Child:
         """A worker process in the background: with `--once`, `--max-iterations N`, or in its loop.
 
-        `cold` starts a new Python instead of forking a warm one.
+        `cold` starts a new Python instead of forking a warm one. `stdin` is its standard input, nothing by default.
         """
         settings = {**self.environment, "WORKER_ID": worker_id}
         for name, value in (environment or {}).items():
@@ -89,9 +90,11 @@ class WorkerActor:
             command, through = [*self.command, *argv], confined.prefix()
             child = self.launcher.cold(command, actor=actor, environment=settings, through=through)
         elif cold:
-            child = self.launcher.cold([sys.executable, "-m", MODULE, *argv], actor=actor, environment=settings)
+            child = self.launcher.cold(
+                [sys.executable, "-m", MODULE, *argv], actor=actor, environment=settings, stdin=stdin
+            )
         else:
-            child = self.launcher.warm(MODULE, argv, actor=actor, environment=settings)
+            child = self.launcher.warm(MODULE, argv, actor=actor, environment=settings, stdin=stdin)
         self.running.append(child)
         return child
 

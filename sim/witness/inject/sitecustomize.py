@@ -8,6 +8,7 @@ The stack puts this folder first on PYTHONPATH. What is installed follows the en
 - `SIM_CLOCK_FILE`: virtual time (see `clock_file`).
 - `SIM_LANDLOCK`: JSON `{"writable": […], "connect_tcp_ports": […] or null}`; the outcome is a line of the log.
 - `SIM_SERVICES`: with a log, calls of the drift service are told there (see `services`).
+- `SIM_GATE`: the process is an actor of a race, driven from outside (see `sim.stack.gated_process`).
 - `SIM_FILE_OPERATIONS`: file operations are counted, and the process killed at one of them (see `file_operations`).
 
 A process forked from one that never ran this (the warm zygote) calls `install(environ)` in the child. A sensor that
@@ -15,6 +16,7 @@ cannot be installed ends the process at once: running unwatched in silence is th
 """
 
 import fcntl
+import importlib
 import importlib.machinery
 import importlib.util
 import json
@@ -28,6 +30,7 @@ from typing import Any
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _REFUSED_TO_START = 78  # EX_CONFIG of sysexits.h
+_GATE = "sim.stack.gated_process"
 _HIGH_DESCRIPTOR = 200  # out of the way of programs that expect the lowest free number
 
 _log: "_Log | None" = None
@@ -75,7 +78,7 @@ class _Log:
 
 
 def install(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The names of what is now in force: some of `audit`, `clock`, `services`, `landlock`, `file operations`.
+    """The names of what is now in force: some of `audit`, `clock`, `services`, `landlock`, `file operations`, `gate`.
 
     Effects: an audit hook for the rest of the process, patched civil time, restricted rights. A second call changes
     where the events go and which clock file is followed; without one, time is real again. Ends the process if a sensor
@@ -107,6 +110,9 @@ def install(environ: Mapping[str, str]) -> tuple[str, ...]:
             # Last, so that what the other sensors write is not counted.
             _sibling("file_operations").install(environ["SIM_FILE_OPERATIONS"])
             names.append("file operations")
+        if environ.get("SIM_GATE"):
+            importlib.import_module(_GATE).install(environ["SIM_GATE"])
+            names.append("gate")
     except Exception as problem:  # noqa: BLE001 - the process ends here; site would only print it and go on
         _refuse(problem)
     return tuple(names)
@@ -124,6 +130,7 @@ def preload(*, virtual_time: bool) -> None:
     _sibling("landlock", os.path.dirname(_FOLDER))
     _sibling("file_operations")
     _sibling("services")
+    importlib.import_module(_GATE)
 
 
 def _restrict(rights: dict[str, Any]) -> None:

@@ -1,0 +1,128 @@
+"""Real mode, the process's side: all that this process does is one actor's, told over a socket to the director.
+
+Before each step the process says which, and what came of the one before; then it waits for one word, the verdict. The
+hooks are those of fast mode: they ask `current()` and find the process instead of a greenlet.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sim.schedule import connection as connections
+from sim.schedule import greenlets
+from sim.schedule.file_hooks import FileHooks
+from sim.schedule.gate import Done, Effect, Need, Verdict
+from sim.schedule.hooks import directed
+
+MAX_MESSAGE_BYTES = 65_536
+EXIT = "exit"
+"""The last step of a process: it is about to end."""
+
+_OUTSIDE_SERVER = (Effect.FILE,)
+_NO_STATEMENT = ("sleep", "point", EXIT)
+
+
+class ProcessActor:
+    """This process as an actor; it has what a `GreenletSeat` has for the hooks."""
+
+    is_abandoned = False
+
+    def __init__(self, name: str, channel: socket.socket) -> None:
+        self.name = name
+        self.draws = 0
+        self._channel = channel
+        self._done: Done | None = None
+        self._backend_pid: int | None = None
+
+    def park(self, verb: str, target: str, effect: Effect, *, need: Need | None = None) -> Verdict:
+        """What the director says once this step's turn has come. Effects: the process ends where there is none any more."""
+        is_said_to_server = effect not in _OUTSIDE_SERVER and verb not in _NO_STATEMENT
+        done, self._done = self._done, None
+        told = {
+            "verb": verb,
+            "target": target,
+            "effect": effect.value,
+            "need": None if need is None else need.what,
+            "backend_pid": self._backend_pid if is_said_to_server else None,
+            "done": None if done is None else _plain(done),
+        }
+        try:
+            self._channel.send(json.dumps(told).encode())
+            said = self._channel.recv(64).decode()
+        except OSError:
+            said = ""
+        if not said:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Verdict(said)
+
+    def did(self, done: Done) -> None:
+        """Effects: the step that was let through is over, and this came of it."""
+        self._done = done
+
+    def uses(self, connection: Any) -> None:
+        """Effects: what is said next is said on this connection."""
+        connection.owner = self
+        self._backend_pid = connection.pgconn.backend_pid
+
+    def wait_for(self, descriptor: int, pid: int, *, writable: bool) -> None:
+        """Effects: returns when the server has said something (or can be told more, if `writable`)."""
+        # How long that may take is for the director to say, who can end this process.
+        select.select([descriptor], [descriptor] if writable else [], [])
+
+
+class ProcessFiles(FileHooks):
+    """The file hooks of a process that may be killed: each write is two steps, the first half and the rest."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._real_write = os.write
+
+    def replacements(self) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
+        """See `FileHooks`."""
+        yield from super().replacements()
+        yield os, "write", self._write
+
+    def _write(self, descriptor: int, content: Any) -> int:
+        name = self._names.get(descriptor)
+        if name is None:
+            return self._real_write(descriptor, content)
+        whole = bytes(content)
+        half = len(whole) // 2
+        written: int = self._step("write", name, lambda: self._real_write(descriptor, whole[:half]))
+        rest: int = self._step("write", name, lambda: self._real_write(descriptor, whole[half:]))
+        return written + rest
+
+
+def become_actor(name: str, descriptor: int, *, home: Path, drawn: Iterable[tuple[int, int]]) -> ProcessActor:
+    """This process as the actor `name`, for the rest of its life; the director is at the other end of `descriptor`.
+
+    `drawn` are the columns that sequences fill, see `connection`. Effects: calls of the system are steps, its end too.
+    """
+    channel = socket.socket(fileno=descriptor)
+    actor = ProcessActor(name, channel)
+    connections.drawn_from_sequences.update(drawn)
+    greenlets.run_as(actor)
+    # Never left: the hooks stay until the process ends.
+    directed(home, files=ProcessFiles(home)).__enter__()
+    real_exit = os._exit
+
+    def leaving(code: int) -> None:
+        actor.park(EXIT, "", Effect.NONE)
+        real_exit(code)
+
+    os._exit = leaving  # type: ignore[assignment]
+    return actor
+
+
+def _plain(done: Done) -> dict[str, Any]:
+    return {
+        "effect": done.effect.value,
+        "result": done.result.hex(),
+        "in_transaction": done.in_transaction,
+        "isolation": done.isolation.value,
+    }
