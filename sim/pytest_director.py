@@ -15,6 +15,8 @@ from sim import selftest
 from sim.errors import SimError
 from sim.rules.registry import RULES
 from sim.schedule.certificate import DEFAULT_COUNTED, certify, count_anew, tell_certificate
+from sim.schedule.crash_explorer import CrashExplorer, tell_crashes
+from sim.schedule.crashing import struck_by
 from sim.schedule.exploration import Exploration
 from sim.schedule.explorer import Explorer
 from sim.schedule.hub import Moment
@@ -110,7 +112,8 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 def is_directed(item: pytest.Item) -> bool:
     """Whether the director plays this test."""
-    return interleaving_of(getattr(item, "obj", None)) is not None
+    function = getattr(item, "obj", None)
+    return interleaving_of(function) is not None or struck_by(function) != ()
 
 
 def play(item: pytest.Function, sessions: Sessions, stack: Stack) -> None:
@@ -119,7 +122,7 @@ def play(item: pytest.Function, sessions: Sessions, stack: Stack) -> None:
     Raises: as `Explorer.explore` and `replay`.
     """
     wish = interleaving_of(item.obj) or Interleaving()
-    rehearsal = Rehearsal(stack, sessions, _body(item))
+    rehearsal = Rehearsal(stack, sessions, _body(item), struck_by=struck_by(item.obj))
     settings, scenario = _settings(item, wish), _scenario(item)
     token = item.config.getoption("--sim-token")
     if token is not None:
@@ -127,6 +130,13 @@ def play(item: pytest.Function, sessions: Sessions, stack: Stack) -> None:
         return
     if item.config.getoption("--sim-traces") is not None:
         _repeat(item, rehearsal)
+        return
+    if interleaving_of(item.obj) is None:
+        crashes = CrashExplorer(rehearsal, scenario)
+        try:
+            crashes.explore()
+        finally:
+            item.user_properties.append((PROPERTY, tell_crashes(crashes.result)))
         return
     explorer = Explorer(rehearsal, settings, scenario, _progress(item))
     folder, part = item.config.rootpath / item.config.getoption("--sim-certificates"), _part_name(item)

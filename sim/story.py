@@ -1,6 +1,7 @@
 """The words a scenario may use. Re-exports only; see each for what it means."""
 
 from sim.clock import hours, microseconds, minutes, seconds
+from sim.schedule.crashing import every_crash, every_cut
 from sim.schedule.hooks import point
 from sim.schedule.interleaving import every_interleaving
 from sim.schedule.outcome import Outcome, OutcomeKind
@@ -57,6 +58,8 @@ __all__ = [
     "before_either",
     "between",
     "delivered_code",
+    "every_crash",
+    "every_cut",
     "every_interleaving",
     "hours",
     "imported_by_worker",

@@ -39,11 +39,15 @@ class ProcessActor:
         self._done: Done | None = None
         self._backend_pid: int | None = None
 
-    def park(self, verb: str, target: str, effect: Effect, *, need: Need | None = None) -> Verdict:
-        """What the director says once this step's turn has come. Effects: the process ends where there is none any more."""
+    def park(self, verb: str, target: str, effect: Effect, *, need: Need | None = None, **told: Any) -> Verdict:
+        """What the director says once this step's turn has come.
+
+        `told` is what else a `Report` holds. Effects: the process ends where no director is left.
+        """
         is_said_to_server = effect not in _OUTSIDE_SERVER and verb not in _NO_STATEMENT
         done, self._done = self._done, None
-        told = {
+        message = {
+            **told,
             "verb": verb,
             "target": target,
             "effect": effect.value,
@@ -52,7 +56,7 @@ class ProcessActor:
             "done": None if done is None else _plain(done),
         }
         try:
-            self._channel.send(json.dumps(told).encode())
+            self._channel.send(json.dumps(message).encode())
             said = self._channel.recv(64).decode()
         except OSError:
             said = ""

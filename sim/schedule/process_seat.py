@@ -167,6 +167,8 @@ class ProcessSeat:
             next=self._ordinals.next(told["verb"], told["target"]),
             done=None if told["done"] is None else _done(told["done"]),
             effect=Effect(told["effect"]),
+            isolation=Isolation(told.get("isolation", Isolation.READ_COMMITTED)),
+            is_blind=told.get("is_blind", False),
             need=None if told["need"] is None else self._need(told["need"]),
         )
 

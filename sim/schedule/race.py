@@ -14,9 +14,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from sim.errors import SimError
+from sim.schedule.choice import Kind
 from sim.schedule.gate import Seat, Trace
 from sim.schedule.greenlets import GreenletSeat
 from sim.schedule.outcome import Outcome
+from sim.schedule.step import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,16 @@ class Entrant:
 
     name: str
     seat: Seat = field(repr=False)
+    killed_at: Step | None = None
+    """The step before which it was killed; None where it was not."""
+    cut_at: Step | None = None
+    """The step before, or after, which its connection was cut; None where it was not."""
     _outcome: Outcome | None = None
+
+    @property
+    def was_struck(self) -> bool:
+        """Whether it was killed or cut off."""
+        return self.killed_at is not None or self.cut_at is not None
 
     @property
     def outcome(self) -> Outcome:
@@ -53,13 +64,22 @@ class Entrant:
             raise self.outcome.error
         return self.outcome.value
 
-    def ended(self, outcome: Outcome) -> None:
-        """Effects: this is how it came out."""
+    def ended(self, outcome: Outcome, trace: Trace) -> None:
+        """Effects: this is how it came out of what happened."""
         self._outcome = outcome
+        for taken in trace.taken:
+            if taken.option.actor == self.name and taken.option.kind is Kind.KILL:
+                self.killed_at = taken.step
+            if taken.option.actor == self.name and taken.option.kind in (Kind.CUT, Kind.DROP_REPLY):
+                self.cut_at = taken.step
 
 
 Conduct = Callable[["Race", Sequence[Seat]], "tuple[Trace, dict[str, Outcome]]"]
 """Runs the seats of a race to their ends."""
+
+
+OpenWorker = Callable[[str, Sequence[str]], Seat]
+"""The seat of a worker, by its id and the words of its command line."""
 
 
 class Race:
@@ -77,8 +97,9 @@ class Race:
         reaches: Reach = SOMEBODY_WAITED,
         avoids: Reach | None = None,
         as_step: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda call: call,
+        open_worker: OpenWorker | None = None,
     ) -> None:
-        self._conduct, self._as_step = conduct, as_step
+        self._conduct, self._as_step, self._open_worker = conduct, as_step, open_worker
         self.reaches = reaches
         self.avoids = avoids
         self.entrants: list[Entrant] = []
@@ -91,6 +112,16 @@ class Race:
         called = owner if isinstance(owner, str) else str(getattr(real, "__name__", "actor"))
         chosen = self._free_name(name or called)
         return self.enter(GreenletSeat(chosen, self._as_step(real), arguments, named))
+
+    def worker(self, worker_id: str = "w1", *, argv: Sequence[str] = ("--once",)) -> Entrant:
+        """The true worker, a process of its own, which is started when the race begins.
+
+        Its outcome is succeeded for exit code 0, failed for another, unknown where it was killed.
+        Raises: `SimError` (`schedule/no_worker`) where the race is in a place without one.
+        """
+        if self._open_worker is None:
+            raise SimError("schedule/no_worker", "this race is in no stack, so there is no worker that it could start")
+        return self.enter(self._open_worker(self._free_name(worker_id), argv))
 
     def enter(self, seat: Seat) -> Entrant:
         """Somebody who takes part by a seat of its own: a process, a list of SQL steps."""
@@ -142,7 +173,7 @@ class Race:
             return
         self._trace, outcomes = self._conduct(self, [one.seat for one in self.entrants])
         for entrant in self.entrants:
-            entrant.ended(outcomes[entrant.name])
+            entrant.ended(outcomes[entrant.name], self._trace)
 
     def _free_name(self, wanted: str) -> str:
         taken = {one.name for one in self.entrants}

@@ -8,9 +8,12 @@ must ask for the same (`sim.stack.prompter`).
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from sim.clock import seconds
 from sim.report.text import tell
 from sim.rules.breach import Breach
 from sim.schedule import connection as connections
+from sim.schedule.choice import Kind
+from sim.schedule.crashing import Strikes
 from sim.schedule.explorer import Conductor
 from sim.schedule.files import Files, KeptFiles
 from sim.schedule.gate import Effect, Seat, Trace
@@ -19,12 +22,21 @@ from sim.schedule.hooks import directed, made_as_step
 from sim.schedule.hub import Hub
 from sim.schedule.ledger import Ledger, Seen
 from sim.schedule.outcome import Outcome
+from sim.schedule.process_seat import ProcessSeat
 from sim.schedule.race import SOMEBODY_WAITED, Race, Reach
 from sim.schedule.sessions import Sessions
 from sim.schedule.tables import Kept, Tables
+from sim.stack.gated_process import settings_of
 from sim.stack.mark import Mark
 from sim.stack.prompter import Prompter
 from sim.stack.stack import Stack
+from sim.stack.wreck import breaches_of_wreck
+
+AFTER_LEASE = seconds(61)
+"""Just longer than a claim holds. Source: contract §4, "Lease"."""
+
+RECOVERY = "w-after"
+"""The id of the worker that comes after one that was struck."""
 
 VACUUM_EVERY = 500
 """Runs after which the tables are vacuumed: each one that commits leaves dead rows behind."""
@@ -41,11 +53,19 @@ class RuleBroken(AssertionError):
 class Rehearsal:
     """One scenario's body on one stack; a `Subject`."""
 
-    def __init__(self, stack: Stack, sessions: Sessions, body: Callable[[Stack], object]) -> None:
-        self._stack, self._body = stack, body
+    def __init__(
+        self,
+        stack: Stack,
+        sessions: Sessions,
+        body: Callable[[Stack], object],
+        *,
+        struck_by: tuple[Kind, ...] = (),
+    ) -> None:
+        """`struck_by` is what may happen to one of the actors, at any step; a second worker then comes after it."""
+        self._stack, self._body, self._struck_by = stack, body, struck_by
         self._tables = Tables(sessions.monitor.connection)
         self._files = Files(stack.home)
-        self.hub = Hub(sessions)
+        self.hub = Hub(sessions, more_options=Strikes(struck_by) if struck_by else None)
         self.ledger = Ledger(self._tables, files=self._files.digest, clock=self._clock)
         self._prompter = Prompter(stack, self._open_race)
         self._conductor: Conductor | None = None
@@ -91,7 +111,9 @@ class Rehearsal:
             raise RuleBroken(breaches, tell(breaches, self._stack.timeline))
 
     def _open_race(self, reaches: Reach = SOMEBODY_WAITED, avoids: Reach | None = None) -> Race:
-        return Race(self._conduct, reaches=reaches, avoids=avoids, as_step=self._as_step)
+        return Race(
+            self._conduct, reaches=reaches, avoids=avoids, as_step=self._as_step, open_worker=self._open_worker
+        )
 
     def _as_step(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """A move of the clock as one step; anything else as it is."""
@@ -106,6 +128,16 @@ class Rehearsal:
         moved.__name__ = "clock"
         return moved
 
+    def _open_worker(self, worker_id: str, argv: Sequence[str]) -> ProcessSeat:
+        drawn = connections.drawn_from_sequences
+        environment = settings_of(worker_id, self._stack.home, drawn)
+        return ProcessSeat(
+            worker_id,
+            lambda stdin: self._stack.worker.start(argv, worker_id, environment=environment, stdin=stdin),
+            home=self._stack.home,
+            open_sessions=self._stack.rows.open_sessions,
+        )
+
     def _conduct(self, race: Race, seats: Sequence[Seat]) -> tuple[Trace, dict[str, Outcome]]:
         if self._conductor is None:
             raise RuntimeError("a race outside a run")
@@ -115,7 +147,26 @@ class Rehearsal:
         with self._stack.unobserved_clicks():
             answer = self._conductor.conduct(race, seats)
         self._is_played_out = True
+        if self._struck_by:
+            self._recover(seats)
         return answer
+
+    def _recover(self, seats: Sequence[Seat]) -> None:
+        """Effects: where a worker came to no good end, its wreck was looked at and a second one has come after it.
+
+        Raises: `RuleBroken` for what must hold at any moment; `AssertionError` for a second worker that fails.
+        """
+        workers = [seat for seat in seats if isinstance(seat, ProcessSeat)]
+        if all(seat.ended is not None and seat.ended.exit_code == 0 for seat in workers):
+            return
+        stack = self._stack
+        breaches = breaches_of_wreck(stack.timeline, stack.rows, stack.home, stack.clock.now())
+        if breaches:
+            raise RuleBroken(breaches, tell(breaches, stack.timeline))
+        stack.clock.advance(AFTER_LEASE)
+        second = stack.worker.run_once(RECOVERY)
+        if second.exit_code != 0:
+            raise AssertionError(f"the worker that came after ended with {second.exit_code}: {second.stderr[-2000:]}")
 
     def _kept(self) -> "_Standstill":
         return _Standstill(self._tables.keep(), self._files.keep(), self._stack.mark(), self._files.digest())
