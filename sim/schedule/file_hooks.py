@@ -8,6 +8,7 @@ import builtins
 import fcntl
 import io
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from sim.schedule.gate import Done, Effect, Need
 from sim.schedule.greenlets import GreenletSeat, current
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_IDS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Ids in a name differ from run to run of a changed code; a step's name should not."""
+
 _ATTEMPT = fcntl.LOCK_EX | fcntl.LOCK_NB
 
 
@@ -174,7 +178,7 @@ class FileHooks:
         seat = current()
         if seat is None or seat.is_abandoned:
             return call()
-        seat.park(verb, name, Effect.FILE)
+        seat.park(verb, _IDS.sub("*", name), Effect.FILE)
         try:
             result = call()
         except OSError as error:

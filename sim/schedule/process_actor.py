@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class ProcessActor:
     def __init__(self, name: str, channel: socket.socket) -> None:
         self.name = name
         self.draws = 0
+        self.directed: AbstractContextManager[None] | None = None
         self._channel = channel
         self._done: Done | None = None
         self._backend_pid: int | None = None
@@ -111,8 +113,9 @@ def become_actor(name: str, descriptor: int, *, home: Path, drawn: Iterable[tupl
     actor = ProcessActor(name, channel)
     connections.drawn_from_sequences.update(drawn)
     greenlets.run_as(actor)
-    # Never left: the hooks stay until the process ends.
-    directed(home, files=ProcessFiles(home)).__enter__()
+    # Never left: the hooks stay until the process ends. Held, for a block that is forgotten is a block that is left.
+    actor.directed = directed(home, files=ProcessFiles(home))
+    actor.directed.__enter__()
     real_exit = os._exit
 
     def leaving(code: int) -> None:
