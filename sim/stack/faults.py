@@ -72,6 +72,14 @@ class Faults:
         self._tell("SELECT pg_cancel_backend(pid) FROM unnest(%s::int[]) AS pid", sessions)
         self.timeline.record(actor=ACTOR, kind="fault.cancelled", subject=", ".join(map(str, sessions)))
 
+    def dies_before(self, operation: str, path: str) -> dict[str, str]:
+        """The environment of a worker that is killed (SIGKILL) before its first such operation on that file.
+
+        `operation` is one of `mkdir`, `open`, `write`, `sync`, `truncate`, `rename`, `link`, `unlink`.
+        """
+        told = {"below": str(self.home), "log": str(self.spared[0] / "file_operations.jsonl")}
+        return {"SIM_FILE_OPERATIONS": json.dumps({**told, "kill_at": [operation, path], "when": "before"})}
+
     @contextmanager
     def home_locked(self) -> Iterator[None]:
         """Inside the block another process holds the home lock; none is left behind that was not there."""

@@ -1,6 +1,7 @@
 """The file operations of this process below one folder, counted and told; the process can be killed at one of them.
 
-`SIM_FILE_OPERATIONS` is JSON: `{"below": folder, "log": file outside it, "kill_at": ordinal or null, "when": …}`. Each
+`SIM_FILE_OPERATIONS` is JSON: `{"below": folder, "log": file outside it, "kill_at": ordinal or null, "when": …}`. In
+place of the ordinal `[operation, path]` names the first one of its kind, by its new path where it has one. Each
 operation becomes one line of the log before it is made: opening to write, writing, syncing, truncating, renaming,
 linking, unlinking, making or removing a folder; `statements` is how often the process has waited for the database till
 then, where psycopg was loaded before this was installed. The kill is SIGKILL by the process itself, so that it comes
@@ -26,7 +27,7 @@ BEFORE, HALF, AFTER = "before", "half", "after"
 class FileOperations:
     """The operations so far, and where the process is to die."""
 
-    def __init__(self, *, below: str, log: str, kill_at: int | None, when: str) -> None:
+    def __init__(self, *, below: str, log: str, kill_at: int | list[str] | None, when: str) -> None:
         self._below = os.path.abspath(below)
         self._kill_at, self._when = kill_at, when
         self._count = 0
@@ -112,7 +113,7 @@ class FileOperations:
         self._count += 1
         line = {"operation": operation, "path": place, "statements": self._statements, **told}
         self._write(self._log, json.dumps(line).encode() + b"\n")
-        is_the_one = self._count == self._kill_at
+        is_the_one = self._kill_at in (self._count, [operation, told.get("to") or place])
         if is_the_one and self._when == BEFORE:
             _die()
         if is_the_one and self._when == HALF and half is not None:
