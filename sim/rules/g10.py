@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from sim.rules.breach import Breach, last, moment, table
 from sim.timeline import Timeline
@@ -190,10 +191,14 @@ def order_or_exchange_call_from_worker(timeline: Timeline) -> Sequence[Breach]:
     ]
 
 
+# A story that is played again and again shows the same texts; looking into each took a third of a judgement.
+_first_mainnet_host = lru_cache(maxsize=2048)(names_mainnet)
+
+
 def mainnet_path_visible(timeline: Timeline) -> Sequence[Breach]:
     """No setting, file, payload, trail or output names a production host of the exchange, and each can be read."""
     texts = timeline.of_kind("text.seen", "output.read")
-    found = [(event, names_mainnet(event.detail["text"])) for event in texts]
+    found = [(event, _first_mainnet_host(event.detail["text"])) for event in texts]
     unread = [
         Breach(
             rule="mainnet_path_visible",

@@ -13,6 +13,8 @@ from sim.errors import SimError
 from sim.schedule.choice import MOVES, Choice, Kind, Option, Schedule
 from sim.schedule.explorer import Conductor, Subject
 from sim.schedule.hub import Moment
+from sim.schedule.process_seat import ProcessSeat
+from sim.schedule.race import Race
 from sim.schedule.replay import Replay
 from sim.schedule.stopwatch import now_s
 from sim.schedule.tell import tell_failure
@@ -101,8 +103,20 @@ class CrashExplorer:
         if conductor.race is None:
             raise SimError("schedule/no_race", "the scenario has no race: enter `stack.race()` and start actors in it")
         if note:
+            self._require_whole(conductor.race)
             self.result.steps = len(conductor.trace.taken)
         self.result.note(conductor.race.outcomes(), schedule)
+
+    def _require_whole(self, race: Race) -> None:
+        """Nothing where every process came to its end. Raises: `SimError` (`schedule/not_whole`)."""
+        for entrant in race.entrants:
+            if isinstance(entrant.seat, ProcessSeat) and not entrant.outcome.succeeded:
+                told = getattr(entrant.outcome.value, "stderr", "")[-2000:]
+                raise SimError(
+                    "schedule/not_whole",
+                    f"{entrant.name} came to no good end when nobody struck it ({entrant.outcome}), so there is nothing "
+                    f"to hold the others against: {told}",
+                )
 
     def _noting(self, player: Replay) -> Callable[[Moment], int]:
         def choose(moment: Moment) -> int:

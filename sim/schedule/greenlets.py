@@ -54,6 +54,7 @@ class GreenletSeat:
         self._connections: list[Any] = []
         self._pid: int | None = None
         self._ended = False
+        self._is_in_doubt = False
         self.is_abandoned = False
         self.is_undirected = False
         self.is_dead = False
@@ -146,6 +147,8 @@ class GreenletSeat:
         done, self._done = self._done, None
         self._report = Report(next=self._ordinals.next(verb, target), done=done, effect=effect, **told)
         verdict: Verdict = self._hub.switch()
+        # Whoever loses its connection while it commits cannot know whether it has.
+        self._is_in_doubt |= effect is Effect.COMMIT and verdict in (Verdict.CUT, Verdict.DROP_REPLY)
         return verdict
 
     def did(self, done: Done) -> None:
@@ -195,7 +198,8 @@ class GreenletSeat:
             value = self._call(*self._arguments, **self._named)
         if end.error is None:
             return succeeded(value)
-        return unknown(end.error) if isinstance(end.error, ActorGone) else raised(end.error)
+        is_unknown = self._is_in_doubt or isinstance(end.error, ActorGone)
+        return unknown(end.error) if is_unknown else raised(end.error)
 
 
 class _End:

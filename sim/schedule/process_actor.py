@@ -32,6 +32,7 @@ class ProcessActor:
     """This process as an actor; it has what a `GreenletSeat` has for the hooks."""
 
     is_abandoned = False
+    is_undirected = False
 
     def __init__(self, name: str, channel: socket.socket) -> None:
         self.name = name

@@ -124,13 +124,13 @@ def preload(*, virtual_time: bool) -> None:
     With `virtual_time` civil time is patched already too, and the process itself goes on showing real time; a child
     that follows no clock file then undoes the patch. Without it a child that follows one patches for itself.
     """
+    importlib.import_module(_GATE)
     if virtual_time:
         _sibling("clock_file").prepare()
     _sibling("events")
     _sibling("landlock", os.path.dirname(_FOLDER))
     _sibling("file_operations")
     _sibling("services")
-    importlib.import_module(_GATE)
 
 
 def _restrict(rights: dict[str, Any]) -> None:
