@@ -14,7 +14,7 @@ from sim.stack.click_witness import Click, ClickWitness
 from sim.stack.managed_views import AnyProposal, proposal_id_in
 from sim.timeline import Timeline
 from sim.witness.audit import acting_as
-from worker.contracts.errors import StackError
+from worker.contracts.errors import StackError, TransientError
 from worker.services.commands import CancelledCommand
 from worker.services.submission import CreatedCommand
 
@@ -144,10 +144,12 @@ class Operator:
             try:
                 command = press(**more)
             except StackError as error:
-                click.outcome = "refused"
+                # One whose database went away was refused by nobody: its commit may have been under way.
+                is_refused = not isinstance(error, TransientError)
+                click.outcome = "refused" if is_refused else None
                 self.timeline.record(
                     actor=click.actor,
-                    kind="operator.refused",
+                    kind="operator.refused" if is_refused else "operator.unanswered",
                     subject=subject,
                     button=button,
                     reason=error.reason.value,
