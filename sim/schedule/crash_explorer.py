@@ -114,8 +114,8 @@ class CrashExplorer:
                 told = getattr(entrant.outcome.value, "stderr", "")[-2000:]
                 raise SimError(
                     "schedule/not_whole",
-                    f"{entrant.name} came to no good end when nobody struck it ({entrant.outcome}), so there is nothing "
-                    f"to hold the others against: {told}",
+                    f"{entrant.name} came to no good end when nobody struck it ({entrant.outcome}), so there is "
+                    f"nothing to hold the others against: {told}",
                 )
 
     def _noting(self, player: Replay) -> Callable[[Moment], int]:

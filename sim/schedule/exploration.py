@@ -37,6 +37,10 @@ class Exploration:
     reach: str = ""
     reached: int = 0
     """Runs in which what the race is to prove was reached."""
+    strikeable: int = 0
+    """Kills and cuts that were possible: one for each kind, each step of each state in which nobody was struck yet."""
+    struck: int = 0
+    """Those of them that were tried."""
     outcomes: list[Found] = field(default_factory=list)
     actors: tuple[str, ...] = ()
 

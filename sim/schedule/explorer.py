@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from sim.errors import SimError
-from sim.schedule.choice import Option, Schedule
+from sim.schedule.choice import MOVES, Option, Schedule
 from sim.schedule.exploration import Exploration, Found
 from sim.schedule.gate import Seat, Trace
 from sim.schedule.hub import Choose, Cut, Disturbed, Hub, Moment
@@ -291,6 +291,11 @@ class Explorer:
         result.states, result.foretold = len(graph.nodes), len(search.foretold)
         if result.is_complete:
             result.orders = graph.count_orders()
+        strikes = [
+            (node, option) for node in graph.nodes.values() for option in node.options if option.kind not in MOVES
+        ]
+        result.strikeable = len(strikes)
+        result.struck = sum(option in node.edges for node, option in strikes)
         shortest = graph.fewest_preemptions()
         counts = Counter(node.end for node in graph.ends() if node.end is not None)
         found: dict[str, Found] = {}

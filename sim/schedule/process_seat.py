@@ -1,7 +1,7 @@
 """Real mode, the director's side: an actor that is a process of its own, driven over a socket.
 
-A kill is SIGKILL of that process: no `finally`, no rollback, no flush. It is over once the server has ended its session,
-so that nobody races with a session that is still dying.
+A kill is SIGKILL of that process: no `finally`, no rollback, no flush. It is over once the server has ended its
+session, so that nobody races with a session that is still dying.
 """
 
 import fcntl
@@ -79,6 +79,11 @@ class ProcessSeat:
         """The server's process that works for the step in progress."""
         return self._busy_pid
 
+    @property
+    def sessions(self) -> frozenset[int]:
+        """The server's processes that worked for it so far."""
+        return frozenset(self._pids)
+
     def owns(self, backend_pid: int) -> bool:
         """Whether that process of the server works, or worked last, for this actor."""
         return backend_pid in self._pids
@@ -138,7 +143,9 @@ class ProcessSeat:
                 "schedule/not_killed", f"{self._name} was to be killed and ended with {self.ended.exit_code} before"
             )
         if not self._have_left(MAX_LEAVE_S):
-            raise SimError("schedule/session_stays", f"{MAX_LEAVE_S} s after {self._name} was killed its session is open")
+            raise SimError(
+                "schedule/session_stays", f"{MAX_LEAVE_S} s after {self._name} was killed its session is open"
+            )
         self._busy_pid = None
         self._report = Report(outcome=unknown())
 

@@ -52,6 +52,8 @@ def tell_exploration(found: Exploration) -> Iterator[str]:
     yield f"  {found.strategy}: {whole}, {found.runs:,} runs{orders}; {found.seconds:.2f} s"
     audited = f" ({found.audited:,} of them run all the same)" if found.audited else ""
     yield f"  {found.states:,} states, {found.steps:,} steps made, {found.foretold:,} foretold{audited}"
+    if found.strikeable:
+        yield f"  kills and cuts: {found.struck:,} tried of {found.strikeable:,}"
     yield f"  reached: {found.reach} in {found.reached:,} runs" if found.reached else f"  NOT reached: {found.reach}"
     for one in found.outcomes:
         yield f"  {one.words}  [{found.token_of(one)}]"

@@ -35,8 +35,7 @@ def install(told: str) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    defaults = dict(open_engine.__kwdefaults__)
-    open_engine.__kwdefaults__ = {**defaults, "connect": _GatedConnection.connect}
+    open_engine.__kwdefaults__ = {**(open_engine.__kwdefaults__ or {}), "connect": _GatedConnection.connect}
     become_actor(
         wanted["name"], descriptor, home=Path(wanted["home"]), drawn=(tuple(column) for column in wanted["drawn"])
     )

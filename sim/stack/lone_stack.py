@@ -3,18 +3,35 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sim.postgres.leases import LeasePool
 from sim.postgres.run_folder import open_run
 from sim.postgres.server import Kind, start_server
 from sim.postgres.template import stack_template
+from sim.schedule.sessions import Sessions
 from sim.stack.stack import Stack, open_stack
 from sim.stack.warm_up import warm_zygote
 
 
+@dataclass(frozen=True, slots=True)
+class LoneStack:
+    """A stack, and the director's sessions on its database."""
+
+    stack: Stack
+    sessions: Sessions
+
+
 @contextmanager
 def lone_stack(label: str) -> Iterator[Stack]:
+    """As `directed_stack`, for a story that nobody directs."""
+    with directed_stack(label) as made:
+        yield made.stack
+
+
+@contextmanager
+def directed_stack(label: str) -> Iterator[LoneStack]:
     """A stack on an embedded server of its own; server, processes and folder are gone after.
 
     `label` is a word that the names of its databases bear. Raises: `SimError` when no server can be had.
@@ -33,4 +50,6 @@ def lone_stack(label: str) -> Iterator[Stack]:
             zygote = warm_zygote(lease.address, folder / "zygote")
         closing.callback(zygote.close)
         lease = closing.enter_context(pool.acquire())
-        yield closing.enter_context(open_stack(lease, folder / "stack", zygote=lambda: zygote))
+        sessions = closing.enter_context(Sessions(lease.address, signals=server.supports_signals))
+        stack = open_stack(lease, folder / "stack", zygote=lambda: zygote, connect=sessions.connect)
+        yield LoneStack(closing.enter_context(stack), sessions)

@@ -12,7 +12,7 @@ from sim.clock import seconds
 from sim.report.text import tell
 from sim.rules.breach import Breach
 from sim.schedule import connection as connections
-from sim.schedule.choice import Kind
+from sim.schedule.choice import MOVES, Kind
 from sim.schedule.crashing import Strikes
 from sim.schedule.explorer import Conductor
 from sim.schedule.files import Files, KeptFiles
@@ -62,7 +62,7 @@ class Rehearsal:
         struck_by: tuple[Kind, ...] = (),
     ) -> None:
         """`struck_by` is what may happen to one of the actors, at any step; a second worker then comes after it."""
-        self._stack, self._body, self._struck_by = stack, body, struck_by
+        self._stack, self._body = stack, body
         self._tables = Tables(sessions.monitor.connection)
         self._files = Files(stack.home)
         self.hub = Hub(sessions, more_options=Strikes(struck_by) if struck_by else None)
@@ -147,7 +147,7 @@ class Rehearsal:
         with self._stack.unobserved_clicks():
             answer = self._conductor.conduct(race, seats)
         self._is_played_out = True
-        if self._struck_by:
+        if any(taken.option.kind not in MOVES for taken in answer[0].taken):
             self._recover(seats)
         return answer
 

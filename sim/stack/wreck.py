@@ -1,4 +1,4 @@
-"""What must hold of rows and files at any moment, also right after a worker was killed and before anybody came after it.
+"""What must hold of rows and files at any moment, also right after a worker was killed and before another one came.
 
 Rules that ask what becomes of a change in the end are asked later; these are about what nobody may ever see.
 """

@@ -3,6 +3,7 @@
 from tests.planted_bugs.bug import PlantedBug
 from tests.planted_bugs.bugs_bus import BUGS as BUS_BUGS
 from tests.planted_bugs.bugs_claim import BUGS as CLAIM_BUGS
+from tests.planted_bugs.bugs_crashes import BUGS as CRASH_BUGS
 from tests.planted_bugs.bugs_database import BUGS as DATABASE_BUGS
 from tests.planted_bugs.bugs_files import BUGS as FILE_BUGS
 from tests.planted_bugs.bugs_kill_points import BUGS as KILL_POINT_BUGS
@@ -34,6 +35,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *CLAIM_BUGS,
     *FILE_BUGS,
     *KILL_POINT_BUGS,
+    *CRASH_BUGS,
     *DATABASE_BUGS,
     *START_BUGS,
     *RACE_BUGS,

@@ -1,7 +1,7 @@
 """An approval whose worker dies in the middle of it.
 
-Asked in review: the host went down while an approval was carried out; is the asset managed or is it not, and was anything
-done twice?
+Asked in review: the host went down while an approval was carried out; is the asset managed or is it not, and was
+anything done twice?
 Must hold: wherever the worker is killed, the next one brings the approval to its one end: both files, cache, history.
 """
 

@@ -2,8 +2,8 @@
 
 Asked in review: the network went away while the operator approved; the page said nobody knows. Was the approval taken,
 and what does a second click on the same page do?
-Must hold: the click is a whole or nothing; where its commit was under way it is called unknown, never failed; clicking the
-same again finds out, and leaves one command. A worker that loses its connection leaves its command to the next one.
+Must hold: the click is a whole or nothing; where its commit was under way it is called unknown, never failed; clicking
+the same again finds out, and leaves one command. A worker that loses its connection leaves its command to the next one.
 """
 
 import pytest

@@ -1,0 +1,86 @@
+"""How many times a second a worker is killed, recovered from, and everything checked, on one core.
+
+    python benchmarks/crash_cycles.py            a readable table
+    python benchmarks/crash_cycles.py --json     one JSON object
+
+One cycle: rows and files are put back, a worker process is forked and driven to a step, killed there (SIGKILL), its
+session has ended, the wreck is looked at, the lease runs out, a second worker recovers, every rule judges. Every step
+of a dry run and of an approval is a place to die; server, processes and director share one core.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.measure.side_by_side import as_result, significant
+from sim.schedule.crash_explorer import Crashes, CrashExplorer
+from sim.schedule.crashing import KILLS
+from sim.stack.given import REFERENCE_PROFILE
+from sim.stack.lone_stack import directed_stack
+from sim.stack.rehearsal import Rehearsal
+from sim.stack.stack import Stack
+from worker.contracts.states import CommandStatus
+
+AIMS = {"per_second": "at least 100"}
+
+
+def dry_run(stack: Stack) -> None:
+    """The worker runs a dry run and dies in it; in the end it has succeeded."""
+    stack.given.reference_profile()
+    command = stack.operator().apply_profile(REFERENCE_PROFILE)
+    with stack.race() as race:
+        race.worker()
+    assert stack.command(command).status is CommandStatus.SUCCEEDED
+
+
+def approval(stack: Stack) -> None:
+    """The worker carries an approval out and dies in it; in the end it has succeeded."""
+    command = stack.operator().approve(stack.given.risk_proposed("ETH"), "balanced", confidence_override=True)
+    with stack.race() as race:
+        race.worker()
+    assert stack.command(command).status is CommandStatus.SUCCEEDED
+
+
+def cycles_of(body: Callable[[Stack], None]) -> Crashes:
+    """Every kill of one story. Raises: as `CrashExplorer.explore`."""
+    with directed_stack("crashes") as made:
+        rehearsal = Rehearsal(made.stack, made.sessions, body, struck_by=KILLS)
+        return CrashExplorer(rehearsal, body.__name__).explore()
+
+
+def measure() -> dict[str, dict[str, Any]]:
+    """The JSON object of this benchmark."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        found = [cycles_of(body) for body in (dry_run, approval)]
+    finally:
+        os.sched_setaffinity(0, cores)
+    rates = {f"per_second_{one.scenario}": significant(one.tried / one.seconds) for one in found}
+    points = {f"kill_points_{one.scenario}": one.tried for one in found}
+    steps = {f"steps_{one.scenario}": one.steps for one in found}
+    whole = sum(one.tried for one in found) / sum(one.seconds for one in found)
+    return as_result(ratios={}, aims=AIMS, figures={"per_second": significant(whole), **rates, **points, **steps})
+
+
+def main() -> None:
+    """Prints what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    arguments = parser.parse_args()
+    result = measure()
+    if arguments.json:
+        print(json.dumps(result))
+        return
+    for name, value in result["figures"].items():
+        print(f"{name:28} {value}")
+
+
+if __name__ == "__main__":
+    main()
