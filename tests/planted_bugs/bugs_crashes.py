@@ -35,7 +35,7 @@ BUGS: tuple[PlantedBug, ...] = (
         "                )\n"
         "            raise unavailable(error) from error\n        raise\n\n\ndef require_admin",
         scenario=_CLICK,
-        says="loses its connection after the server did commit",
+        says="service_outside_one_transaction",
     ),
     one_edit(
         "a command is called succeeded before its rows are there",
