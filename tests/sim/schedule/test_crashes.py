@@ -113,6 +113,7 @@ def test_the_same_schedule_takes_the_same_steps_again(rehearse: Rehearse) -> Non
     assert first.schedule == schedule
 
 
+@pytest.mark.timeout(300)
 def test_kills_in_every_order_of_worker_and_clock(rehearse: Rehearse) -> None:
     def body(stack: Stack) -> None:
         stack.given.reference_profile()
