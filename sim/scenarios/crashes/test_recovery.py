@@ -1,7 +1,7 @@
 """A worker that cleans up after a dead one, and dies in the middle of that.
 
-Asked in review: the host went down twice within two minutes, the second time while a worker was finishing what the first
-had begun; did anybody put that right?
+Asked in review: the host went down twice within two minutes, the second time while a worker was finishing what the
+first had begun; did anybody put that right?
 Must hold: wherever the second is killed, the third brings the approval to its one end.
 """
 
