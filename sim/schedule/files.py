@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,19 +22,30 @@ KeptFiles = dict[str, _File]
 
 
 class Files:
-    """One folder's files. A file is read again only when its stat says that it may have changed."""
+    """One folder's files. A file is read again only when its stat says that it may have changed.
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    `processes` are the actors that are processes, by pid: the digest tells whose pid a file holds, and not the number.
+    """
+
+    def __init__(self, root: Path, *, processes: Mapping[int, str] | None = None) -> None:
+        self._root, self._processes = root, {} if processes is None else processes
         self._known: dict[str, tuple[tuple[int, ...], _File]] = {}
 
     def digest(self) -> bytes:
         """Names, modes and contents, in 16 bytes; times are left out."""
         hashed = hashlib.blake2b(digest_size=16)
         for name, file in sorted(self.keep().items()):
-            content = b"folder" if file.content is None else file.content
+            content = b"folder" if file.content is None else self._without_pid(file.content)
             hashed.update(f"{name}\0{file.mode}\0{len(content)}\0".encode() + content)
         return hashed.digest()
+
+    def _without_pid(self, content: bytes) -> bytes:
+        """The content; where it is the line of an actor's pid, or the beginning of that, whose it is and how far."""
+        for pid, name in self._processes.items():
+            line = b"%d\n" % pid
+            if content and line.startswith(content):
+                return f"{'all' if content == line else 'some'} of the pid of {name}".encode()
+        return content
 
     def keep(self) -> KeptFiles:
         """All that is there now."""

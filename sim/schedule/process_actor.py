@@ -71,6 +71,11 @@ class ProcessActor:
         """Effects: the step that was let through is over, and this came of it."""
         self._done = done
 
+    def looks_at_files(self) -> None:
+        """Effects: what the files say now is part of what the process learnt since its last step."""
+        if self._done is not None:
+            self._done.saw_files = True
+
     def uses(self, connection: Any) -> None:
         """Effects: what is said next is said on this connection."""
         connection.owner = self
@@ -133,4 +138,6 @@ def _plain(done: Done) -> dict[str, Any]:
         "result": done.result.hex(),
         "in_transaction": done.in_transaction,
         "isolation": done.isolation.value,
+        "saw_files": done.saw_files,
+        "keeps_locks": done.keeps_locks,
     }

@@ -176,6 +176,8 @@ class ProcessSeat:
             effect=Effect(told["effect"]),
             isolation=Isolation(told.get("isolation", Isolation.READ_COMMITTED)),
             is_blind=told.get("is_blind", False),
+            ends_transaction=told.get("ends_transaction", False),
+            changes_schema=told.get("changes_schema", False),
             need=None if told["need"] is None else self._need(told["need"]),
         )
 
@@ -190,6 +192,8 @@ def _done(told: dict[str, Any]) -> Done:
         result=bytes.fromhex(told["result"]),
         in_transaction=told["in_transaction"],
         isolation=Isolation(told["isolation"]),
+        saw_files=told["saw_files"],
+        keeps_locks=told["keeps_locks"],
     )
 
 

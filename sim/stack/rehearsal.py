@@ -26,6 +26,7 @@ from sim.schedule.process_seat import ProcessSeat
 from sim.schedule.race import SOMEBODY_WAITED, Race, Reach
 from sim.schedule.sessions import Sessions
 from sim.schedule.tables import Kept, Tables
+from sim.stack.child import Child
 from sim.stack.gated_process import settings_of
 from sim.stack.mark import Mark
 from sim.stack.prompter import Prompter
@@ -64,7 +65,8 @@ class Rehearsal:
         """`struck_by` is what may happen to one of the actors, at any step; a second worker then comes after it."""
         self._stack, self._body = stack, body
         self._tables = Tables(sessions.monitor.connection)
-        self._files = Files(stack.home)
+        self._processes: dict[int, str] = {}
+        self._files = Files(stack.home, processes=self._processes)
         self.hub = Hub(sessions, more_options=Strikes(struck_by) if struck_by else None)
         self.ledger = Ledger(self._tables, files=self._files.digest, clock=self._clock)
         self._prompter = Prompter(stack, self._open_race)
@@ -102,6 +104,7 @@ class Rehearsal:
     def run(self, conductor: Conductor) -> None:
         """Effects: the body was played and the rules have judged it. Raises: what the body raises; `RuleBroken`."""
         self._conductor, self._is_played_out = conductor, False
+        self._processes.clear()
         self._prompter.begin()
         with directed(self._stack.home):
             self._body(self._prompter.stack)
@@ -111,9 +114,7 @@ class Rehearsal:
             raise RuleBroken(breaches, tell(breaches, self._stack.timeline))
 
     def _open_race(self, reaches: Reach = SOMEBODY_WAITED, avoids: Reach | None = None) -> Race:
-        return Race(
-            self._conduct, reaches=reaches, avoids=avoids, as_step=self._as_step, open_worker=self._open_worker
-        )
+        return Race(self._conduct, reaches=reaches, avoids=avoids, as_step=self._as_step, open_worker=self._open_worker)
 
     def _as_step(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """A move of the clock as one step; anything else as it is."""
@@ -131,9 +132,15 @@ class Rehearsal:
     def _open_worker(self, worker_id: str, argv: Sequence[str]) -> ProcessSeat:
         drawn = connections.drawn_from_sequences
         environment = settings_of(worker_id, self._stack.home, drawn)
+
+        def start(stdin: int) -> Child:
+            child = self._stack.worker.start(argv, worker_id, environment=environment, stdin=stdin)
+            self._processes[child.pid] = worker_id
+            return child
+
         return ProcessSeat(
             worker_id,
-            lambda stdin: self._stack.worker.start(argv, worker_id, environment=environment, stdin=stdin),
+            start,
             home=self._stack.home,
             open_sessions=self._stack.rows.open_sessions,
         )
