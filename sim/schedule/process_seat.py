@@ -22,6 +22,9 @@ from sim.schedule.step import Ordinals
 from sim.schedule.stopwatch import now_s
 
 MAX_START_S = 30.0
+PATIENCE_S = 0.005
+"""A step of a process that waits for nobody takes a millisecond or two, measured, with its code up to the next one."""
+
 MAX_LEAVE_S = 10.0
 """How long a session may outlive its process; 1.6 ms is usual, measured."""
 
@@ -112,7 +115,8 @@ class ProcessSeat:
     def settle(self, timeout_s: float) -> Report | None:
         """The report after the step, or None while the process has not come to its next one within `timeout_s`."""
         if self._report is None:
-            if not select.select([self._socket], [], [], timeout_s)[0]:
+            # Its own code runs between two steps: who asks the server earlier asks in vain, at every step.
+            if not select.select([self._socket], [], [], max(timeout_s, PATIENCE_S))[0]:
                 return None
             said = self._socket.recv(MAX_MESSAGE_BYTES)
             self._busy_pid = None

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -298,6 +299,8 @@ def _promised_by(line: JournalLine) -> tuple[str | None, str]:
     return line.previous_sha256, line.sha256
 
 
+# A story that is played again and again names the same paths.
+@lru_cache(maxsize=4096)
 def _relative(home: Path, place: str | None) -> str | None:
     if place is None:
         return None

@@ -63,7 +63,7 @@ class Rehearsal:
         struck_by: tuple[Kind, ...] = (),
     ) -> None:
         """`struck_by` is what may happen to one of the actors, at any step; a second worker then comes after it."""
-        self._stack, self._body = stack, body
+        self._stack, self._sessions, self._body = stack, sessions, body
         self._tables = Tables(sessions.monitor.connection)
         self._processes: dict[int, str] = {}
         self._files = Files(stack.home, processes=self._processes)
@@ -171,8 +171,9 @@ class Rehearsal:
         if breaches:
             raise RuleBroken(breaches, tell(breaches, stack.timeline))
         stack.clock.advance(AFTER_LEASE)
-        # The same `main` in this very process: only what is to be killed need be a process of its own.
-        second = stack.worker.run_once_in_process(RECOVERY)
+        # The same `main` in this very process, on a session that is kept open: only what is to be killed need be a
+        # process of its own.
+        second = stack.worker.run_once_in_process(RECOVERY, connect=self._sessions.connect)
         if second.exit_code != 0:
             raise AssertionError(f"the worker that came after ended with {second.exit_code}: {second.stderr[-2000:]}")
 

@@ -9,7 +9,9 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
+import psycopg
 from sqlalchemy import Engine
 
 from sim.errors import SimError
@@ -21,6 +23,7 @@ from sim.stack.rows import Rows
 from sim.timeline import Timeline
 from sim.witness.audit import acting_as
 from worker.command_worker import main as worker_main
+from worker.db.session import BoundedConnection, open_engine
 
 MODULE = "worker.command_worker"
 DEFAULT_WORKER = "w1"
@@ -118,8 +121,14 @@ class WorkerActor:
             engine=self._engines[worker_id],
         )
 
-    def run_once_in_process(self, worker_id: str = DEFAULT_WORKER, argv: Sequence[str] = ("--once",)) -> Ended:
-        """How the same `main` ended in this very process; its log is the `stderr`.
+    def run_once_in_process(
+        self,
+        worker_id: str = DEFAULT_WORKER,
+        argv: Sequence[str] = ("--once",),
+        *,
+        connect: "Callable[..., psycopg.Connection[Any]]" = BoundedConnection.connect,
+    ) -> Ended:
+        """How the same `main` ended in this very process; its log is the `stderr`. `connect` opens its connection.
 
         Raises: `SimError` (`stage/foreign_worker`) where a foreign worker is to be played: it has no `main` to call.
         """
@@ -136,7 +145,7 @@ class WorkerActor:
             actor=actor, kind="worker.run", subject=worker_id, argv=list(argv), handled_before=self._handled(worker_id)
         )
         errors = StringIO()
-        with acting_as(actor), redirect_stderr(errors), _own_logging():
+        with acting_as(actor), redirect_stderr(errors), _own_logging(), _connecting_by(connect):
             exit_code = worker_main(list(argv), settings)
         ended = Ended(pid=os.getpid(), exit_code=exit_code, stdout="", stderr=errors.getvalue())
         self.timeline.record(
@@ -202,6 +211,17 @@ class WorkerActor:
 
     def _handled(self, worker_id: str) -> int:
         return self.rows.started_by(worker_id)
+
+
+@contextmanager
+def _connecting_by(connect: "Callable[..., psycopg.Connection[Any]]") -> Iterator[None]:
+    """Inside the block an engine that is opened without a word on how connects so."""
+    before = open_engine.__kwdefaults__
+    open_engine.__kwdefaults__ = {**(before or {}), "connect": connect}
+    try:
+        yield
+    finally:
+        open_engine.__kwdefaults__ = before
 
 
 @contextmanager
