@@ -5,12 +5,12 @@ from dataclasses import replace
 from tests.planted_bugs.bug import PlantedBug, one_edit
 from tests.planted_bugs.bugs_kill_points import BUGS as KILL_POINT_BUGS
 
-_CRASHES = "sim/scenarios/crashes"
-_APPROVAL = f"{_CRASHES}/test_approval.py::test_approval_killed_at_every_step_takes_effect_once"
-_SWEEP = f"{_CRASHES}/test_expiry.py::test_sweep_killed_at_every_step_expires_the_proposal_once"
-_RECOVERY = f"{_CRASHES}/test_recovery.py::test_recovery_killed_at_every_step_is_recovered"
-_CLICK = f"{_CRASHES}/test_lost_connection.py::test_approval_clicked_while_the_connection_breaks_is_taken_once"
-_DRY_RUN = f"{_CRASHES}/test_dry_run.py::test_dry_run_killed_at_every_step_ends_once"
+_CRASHES, _SCENARIOS = "tests/sim/crashes", "sim/scenarios/crashes"
+_APPROVAL = f"{_CRASHES}/test_crash_of_approval.py::test_approval_killed_at_every_step_takes_effect_once"
+_SWEEP = f"{_CRASHES}/test_crash_of_sweep.py::test_sweep_killed_at_every_step_expires_the_proposal_once"
+_RECOVERY = f"{_CRASHES}/test_crash_of_recovery.py::test_recovery_killed_at_every_step_is_recovered"
+_CLICK = f"{_SCENARIOS}/test_lost_connection.py::test_approval_clicked_while_the_connection_breaks_is_taken_once"
+_DRY_RUN = f"{_SCENARIOS}/test_dry_run.py::test_dry_run_killed_at_every_step_ends_once"
 
 
 def _also(name: str, *, scenario: str, says: str) -> PlantedBug:

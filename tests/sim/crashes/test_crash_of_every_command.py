@@ -1,6 +1,6 @@
 """The true worker killed at every statement and every file operation of every command, and another one after it.
 
-The scenarios in `sim/scenarios/crashes` are the same for the dry run, the approval, the expiry and recovery itself.
+The dry run is in `sim/scenarios/crashes`; the approval, the expiry and recovery itself are beside this.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,11 @@ from sim.stack.stack import Stack
 from sim.story import every_crash
 from worker.contracts.states import CommandStatus, ManagedState
 from worker.services.submission import CreatedCommand
+
+pytestmark = [
+    pytest.mark.needs_handlers("managed"),
+    pytest.mark.own_worker_only("a worker is stopped before each step by hooks that only a Python process takes"),
+]
 
 HELD = {"BTC": "0.5", "ETH": "2"}
 
