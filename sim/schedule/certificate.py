@@ -35,7 +35,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """What one exploration did. `orders` is None where it is not complete, `counted` where nothing was counted anew.
 
     `part` names the part of the race that was explored, empty for all of it. `audited` of the `foretold` steps were run
-    after all, and did what was foretold.
+    after all, and did what was foretold. Kills and cuts that were possible are `strikeable`, those tried `struck`.
     """
 
     form: int = FORM
@@ -53,6 +53,8 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     foretold: int
     audited: int = 0
+    strikeable: int = 0
+    struck: int = 0
     reach: str
     reached: int
     outcomes: tuple[KeptOutcome, ...]
@@ -81,6 +83,8 @@ def certify(found: Exploration, *, counted: Counted | None = None, part: str = "
         steps=found.steps,
         foretold=found.foretold,
         audited=found.audited,
+        strikeable=found.strikeable,
+        struck=found.struck,
         reach=found.reach,
         reached=found.reached,
         outcomes=tuple(
@@ -125,6 +129,8 @@ def tell_certificate(one: Certificate) -> Iterator[str]:
     audited = f", {one.audited:,} of them run all the same" if one.audited else ""
     steps = f"{one.steps:,} steps made, {one.foretold:,} foretold{audited}"
     yield f"  pruned    {one.strategy}: {one.states:,} states, {steps}"
+    if one.strikeable:
+        yield f"  struck    {one.struck:,} kills and cuts tried of {one.strikeable:,}"
     yield f"  reached   {one.reach}, in {one.reached:,} of {one.runs:,} runs"
     for outcome in one.outcomes:
         yield f"  outcome   {outcome.words}"
