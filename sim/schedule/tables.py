@@ -138,6 +138,7 @@ class Tables:
         self._held = sql.SQL("SELECT mxid_age('1'::xid), {}").format(held).as_bytes(connection)
         self._shows_rows = bool(self._tables) and not _holds(connection, _HIDING)
         self._multixacts: bytes | None = None
+        self._refills: dict[tuple[int, int], bytes] = {}
         self.may_defer = _holds(connection, _DEFERRABLE)
         """Whether a COMMIT may find a constraint broken that was not looked at before."""
         if self._shows_rows:
@@ -229,16 +230,16 @@ class Tables:
         """
         digests = self.digests()
         changed = [number for number, digest in enumerate(digests) if digest != kept.digests[number]]
-        script = [part for number in changed for part in self._refill(kept, number)]
+        script = [self._refill(kept, number) for number in changed]
         script += [
-            _setval(name, wanted)
+            _setval(name, wanted).as_bytes(self._connection)
             for name, wanted, found in zip(self._sequences, kept.sequences, self.sequences(), strict=True)
             if wanted != found
         ]
         if changed:
-            script.insert(0, sql.SQL("SET LOCAL session_replication_role = replica"))
+            script.insert(0, b"SET LOCAL session_replication_role = replica")
         if script:
-            self._connection.execute(sql.SQL(";").join(script), prepare=False)
+            self._connection.execute(b";".join(script), prepare=False)
         return tuple(self._tables[number].label for number in changed)
 
     def vacuum(self) -> None:
@@ -247,7 +248,15 @@ class Tables:
             names = sql.SQL(", ").join(table.name for table in self._tables)
             self._connection.execute(sql.SQL("VACUUM (TRUNCATE false) {}").format(names))
 
-    def _refill(self, kept: Kept, number: int) -> Iterable[sql.Composable]:
+    def _refill(self, kept: Kept, number: int) -> bytes:
+        """The statements that put one table back, written once: a race that is played again needs them in each run."""
+        known = self._refills.get((kept.number, number))
+        if known is None:
+            known = sql.SQL(";").join(self._refilling(kept, number)).as_bytes(self._connection)
+            self._refills[kept.number, number] = known
+        return known
+
+    def _refilling(self, kept: Kept, number: int) -> Iterable[sql.Composable]:
         table, copy = self._tables[number], _copy(kept.number, number)
         columns = sql.SQL(", ").join(sql.Identifier(column) for column in table.columns)
         names = {"table": table.name, "copy": copy, "columns": columns}

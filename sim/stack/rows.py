@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -114,9 +115,7 @@ class Rows:
 
     def dump(self, table: str) -> list[dict[str, Any]]:
         """Every row of `table` in its own order, values as JSON knows them (text for all that has no JSON form)."""
-        order = sql.SQL(_ORDER.get(table, "id"))
-        query = sql.SQL("SELECT * FROM {} ORDER BY {}").format(sql.Identifier(table), order)
-        rows = self._open().execute(query).fetchall()
+        rows = self._open().execute(_all_of(table)).fetchall()
         return [{name: _plain(value) for name, value in row.items()} for row in rows]
 
     def command(self, command_id: UUID) -> CommandView:
@@ -215,6 +214,12 @@ def _json(text: str | bytes) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text if isinstance(text, str) else text.decode()
+
+
+@lru_cache(maxsize=64)
+def _all_of(table: str) -> bytes:
+    order = sql.SQL(_ORDER.get(table, "id"))
+    return sql.SQL("SELECT * FROM {} ORDER BY {}").format(sql.Identifier(table), order).as_bytes()
 
 
 def _plain(value: Any) -> Any:
