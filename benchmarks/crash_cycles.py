@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure.side_by_side import as_result, significant
+from benchmarks.measure.side_by_side import as_result, significant, spread
 from sim.schedule.crash_explorer import Crashes, CrashExplorer
 from sim.schedule.crashing import KILLS
 from sim.stack.given import REFERENCE_PROFILE
@@ -54,27 +54,35 @@ def cycles_of(body: Callable[[Stack], None]) -> Crashes:
         return CrashExplorer(rehearsal, body.__name__).explore()
 
 
-def measure() -> dict[str, dict[str, Any]]:
+def measure(rounds: int) -> dict[str, dict[str, Any]]:
     """The JSON object of this benchmark."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     try:
-        found = [cycles_of(body) for body in (dry_run, approval)]
+        found = [[cycles_of(body) for body in (dry_run, approval)] for _ in range(rounds)]
     finally:
         os.sched_setaffinity(0, cores)
-    rates = {f"per_second_{one.scenario}": significant(one.tried / one.seconds) for one in found}
-    points = {f"kill_points_{one.scenario}": one.tried for one in found}
-    steps = {f"steps_{one.scenario}": one.steps for one in found}
-    whole = sum(one.tried for one in found) / sum(one.seconds for one in found)
-    return as_result(ratios={}, aims=AIMS, figures={"per_second": significant(whole), **rates, **points, **steps})
+    rates = {
+        "per_second": spread([sum(one.tried for one in told) / sum(one.seconds for one in told) for told in found])
+    }
+    for number, story in enumerate(found[0]):
+        each = [told[number].tried / told[number].seconds for told in found]
+        rates[f"per_second_{story.scenario}"] = spread(each)
+    points = {f"kill_points_{one.scenario}": one.tried for one in found[0]}
+    steps = {f"steps_{one.scenario}": one.steps for one in found[0]}
+    medians = {name: significant(rate.median) for name, rate in rates.items()}
+    result = as_result(ratios={}, aims=AIMS, figures={**medians, **points, **steps})
+    result["figures"]["spread"] = {name: rate.to_plain() for name, rate in rates.items()}
+    return result
 
 
 def main() -> None:
     """Prints what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--rounds", type=int, default=3, help="of every step of both stories (default 3)")
     arguments = parser.parse_args()
-    result = measure()
+    result = measure(arguments.rounds)
     if arguments.json:
         print(json.dumps(result))
         return
