@@ -96,8 +96,9 @@ def test_ranges_survive_the_way_through_json() -> None:
 
 
 def test_learning_pages_leaves_no_descriptor_open() -> None:
-    before = os.listdir("/proc/self/fd")
+    before = set(os.listdir("/proc/self/fd"))
 
     touched_pages()
 
-    assert os.listdir("/proc/self/fd") == before
+    # What an earlier test has forgotten may be closed at any moment.
+    assert set(os.listdir("/proc/self/fd")) <= before
