@@ -1,7 +1,8 @@
 """What an actor calls of the system, as steps: files below one folder, sleeps, HTTP, threads, random bytes.
 
-The functions of the standard library are replaced while a race is played, and let everybody through who is no actor.
-No code under test knows of it. Calls into C that go round the library are not seen.
+What SQLAlchemy says to a connection that it has just made is none: see `_greeting`. The functions are replaced while a
+race is played, and let everybody through who is no actor. No code under test knows of it. Calls into C that go round
+the library are not seen.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from typing import Any
 from sim.errors import SimError
 from sim.schedule.file_hooks import FileHooks
 from sim.schedule.gate import Done, Effect
-from sim.schedule.greenlets import current
+from sim.schedule.greenlets import current, undirected
 
 _STORY = "story"
 
@@ -35,6 +36,10 @@ def directed(home: Path | None = None, *, files: FileHooks | None = None) -> Ite
         _replace(undo, time, "sleep", _Sleep(time.sleep, files))
         _replace(undo, threading.Thread, "start", _refusing_threads(threading.Thread.start))
         _replace(undo, http.client.HTTPConnection, "putrequest", _asking(http.client.HTTPConnection.putrequest))
+        engines = sys.modules.get("sqlalchemy.event.attr")
+        if engines is not None:
+            listeners, greet = engines._CompoundListener, "_exec_w_sync_on_first_run"
+            _replace(undo, listeners, greet, _greeting(getattr(listeners, greet)))
         httpx = sys.modules.get("httpx")
         if httpx is not None:
             _replace(undo, httpx.HTTPTransport, "handle_request", _sending(httpx.HTTPTransport.handle_request))
@@ -126,6 +131,21 @@ def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
             return real(self, request)
 
     return handle_request
+
+
+def _greeting(real: Callable[..., None]) -> Callable[..., None]:
+    """What an engine says to each new connection, undirected.
+
+    The first time it holds a lock of the engine's meanwhile, which knows threads but no greenlets: an actor that was
+    parked there would keep the whole process waiting as soon as another connects. And what is said the first time
+    alone (the server's version, its default schema) would be steps in the first run that no later run has.
+    """
+
+    def greet(listeners: Any, *arguments: Any, **named: Any) -> None:
+        with undirected():
+            real(listeners, *arguments, **named)
+
+    return greet
 
 
 def _bytes(who: str, number: int, size: int) -> bytes:
