@@ -116,6 +116,17 @@ def is_directed(item: pytest.Item) -> bool:
     return interleaving_of(function) is not None or struck_by(function) != ()
 
 
+def needs_signals(item: pytest.Item) -> str | None:
+    """Why this test can be played only where signals reach the server's processes; None where it can anywhere."""
+    wish = interleaving_of(getattr(item, "obj", None))
+    if wish is None or not wish.needs_signals:
+        return None
+    return (
+        f"a race of {wish.actors} actors stops the server's processes by signals, so that who is served first is a "
+        "choice; play it with --postgres=embedded"
+    )
+
+
 def play(item: pytest.Function, sessions: Sessions, stack: Stack) -> None:
     """Effects: the scenario was played in every order, or in the token's; what was found is a property of its report.
 
@@ -123,6 +134,7 @@ def play(item: pytest.Function, sessions: Sessions, stack: Stack) -> None:
     """
     wish = interleaving_of(item.obj) or Interleaving()
     rehearsal = Rehearsal(stack, sessions, _body(item), struck_by=struck_by(item.obj))
+    rehearsal.hub.max_actors = wish.actors
     settings, scenario = _settings(item, wish), _scenario(item)
     token = item.config.getoption("--sim-token")
     if token is not None:

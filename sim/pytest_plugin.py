@@ -42,13 +42,17 @@ NEEDS_HANDLERS = "needs_handlers"
 HANDLER_GROUPS = ("managed",)
 """The groups of command types that a foreign worker may lack, each as a whole."""
 
+_WORKER = "against --worker-command"
+
 SHARED_SERVER = "SIM_SHARED_SERVER"
 """Environment of a run within a run: the server of the outer one, as `RunningServer.to_plain` writes it."""
 
 _server_key = pytest.StashKey[RunningServer]()
 _run_key = pytest.StashKey[RunFolder]()
 _homes_key = pytest.StashKey[str]()
-_left_out_key = pytest.StashKey[dict[str, str]]()
+_left_out_key = pytest.StashKey[dict[str, dict[str, str]]]()
+"""By the option that keeps scenarios from being played, each with its reason."""
+
 _stack_key = pytest.StashKey[Stack]()
 _migrations_key = pytest.StashKey[Timeline]()
 _sessions_key = pytest.StashKey[Sessions]()
@@ -95,7 +99,8 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if config.getoption("--worker-without") and config.getoption("--worker-command") is None:
         raise pytest.UsageError("--worker-without says what a foreign worker lacks; give --worker-command with it")
-    config.stash[_left_out_key] = {}
+    left_out: dict[str, dict[str, str]] = {option: {} for option in _options_that_leave_out(config)}
+    config.stash[_left_out_key] = left_out
     config.stash[_blind_key] = Counter()
     text = config.getoption("--worker-command")
     if text is not None:
@@ -111,7 +116,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Effects: with a foreign worker, scenarios that it cannot play are taken out and listed.
+    """Effects: scenarios that a foreign worker, or this kind of server, cannot play are taken out and listed.
 
     Raises: `pytest.UsageError` for a scenario that needs a group of handlers that there is not.
     """
@@ -121,13 +126,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         unknown = _needed(item) - set(HANDLER_GROUPS)
         if unknown:
             raise pytest.UsageError(f"{item.nodeid} needs handlers {sorted(unknown)}, known are {HANDLER_GROUPS}")
-    if config.getoption("--worker-command") is None:
-        return
     lacking = set(config.getoption("--worker-without"))
-    reasons = {item: reason for item in items if (reason := _not_playable(item, lacking)) is not None}
-    config.stash[_left_out_key].update({item.nodeid: reason for item, reason in reasons.items()})
-    items[:] = [item for item in items if item not in reasons]
-    config.hook.pytest_deselected(items=list(reasons))
+    for option, left_out in config.stash[_left_out_key].items():
+        why = {item: _lacks(item, lacking) if option == _WORKER else director.needs_signals(item) for item in items}
+        reasons = {item: reason for item, reason in why.items() if reason is not None}
+        left_out.update({item.nodeid: reason for item, reason in reasons.items()})
+        items[:] = [item for item in items if item not in reasons]
+        config.hook.pytest_deselected(items=list(reasons))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -144,12 +149,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+def _options_that_leave_out(config: pytest.Config) -> list[str]:
+    """The options of this run because of which some scenarios cannot be played, as the list at its end names them."""
+    kind = Kind(config.getoption("--postgres"))
+    options = [_WORKER] if config.getoption("--worker-command") is not None else []
+    return options if kind.supports_signals else [*options, f"on --postgres={kind}"]
+
+
 def _needed(item: pytest.Item) -> set[str]:
     """The groups of handlers that the scenario needs."""
     return {str(group) for marker in item.iter_markers(NEEDS_HANDLERS) for group in marker.args}
 
 
-def _not_playable(item: pytest.Item, lacking: set[str]) -> str | None:
+def _lacks(item: pytest.Item, lacking: set[str]) -> str | None:
     """Why a foreign worker without the handlers of `lacking` cannot play the scenario; None where it can."""
     marker = item.get_closest_marker(OWN_WORKER_ONLY)
     if marker is not None:
@@ -179,7 +191,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_testnodedown(node: Any) -> None:
     """Effects: what an xdist worker left out is told once, for every worker collects the same; blind ones add up."""
     output = getattr(node, "workeroutput", {})
-    node.config.stash[_left_out_key].update(output.get("sim_left_out", {}))
+    for option, left_out in output.get("sim_left_out", {}).items():
+        node.config.stash[_left_out_key][option].update(left_out)
     node.config.stash[_blind_key].update(output.get("sim_blind", {}))
 
 
@@ -190,11 +203,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("left by earlier runs, cleaned")
         for what in run.cleaned:
             terminalreporter.line(what)
-    left_out = config.stash[_left_out_key]
-    if left_out:
-        terminalreporter.section("not playable against --worker-command")
-        for nodeid, reason in sorted(left_out.items()):
-            terminalreporter.line(f"{nodeid}: {reason}")
+    for option, left_out in config.stash[_left_out_key].items():
+        if left_out:
+            terminalreporter.section(f"not playable {option}")
+            for nodeid, reason in sorted(left_out.items()):
+                terminalreporter.line(f"{nodeid}: {reason}")
     director.summarize(terminalreporter)
     blind = config.stash[_blind_key]
     if blind:

@@ -78,7 +78,7 @@ class ContainerServer:
             run_id=run.run_id,
             run_dir=run.path,
             version=version,
-            supports_signals=False,
+            supports_signals=Kind.CONTAINER.supports_signals,
             stop=stop,
         )
 

@@ -72,7 +72,7 @@ class DsnServer:
             run_id=run.run_id,
             run_dir=run.path,
             version=presence.info.parameter_status("server_version") or "unknown",
-            supports_signals=False,
+            supports_signals=Kind.DSN.supports_signals,
             stop=stop,
         )
 

@@ -47,6 +47,6 @@ class EmbeddedServer:
             run_id=run.run_id,
             run_dir=run.path,
             version=version,
-            supports_signals=True,
+            supports_signals=Kind.EMBEDDED.supports_signals,
             stop=stop,
         )

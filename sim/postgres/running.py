@@ -27,6 +27,11 @@ class Kind(StrEnum):
     CONTAINER = "container"
     DSN = "dsn"
 
+    @property
+    def supports_signals(self) -> bool:
+        """Whether the server's processes are on this machine and ours to signal."""
+        return self is Kind.EMBEDDED
+
 
 def _nothing() -> None:
     """Stopping is for the process that started the server."""

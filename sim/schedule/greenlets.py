@@ -39,6 +39,7 @@ class GreenletSeat:
         named: Mapping[str, Any] | None = None,
         *,
         acting: str | None = None,
+        never_waits: bool = False,
     ) -> None:
         self._name = name
         self._call, self._arguments, self._named = call, arguments, dict(named or {})
@@ -55,6 +56,8 @@ class GreenletSeat:
         self._pid: int | None = None
         self._ended = False
         self._is_in_doubt = False
+        self.never_waits = never_waits
+        """No step of it can wait for a lock, nor others for one of its locks: a move of the clock."""
         self.is_abandoned = False
         self.is_undirected = False
         self.is_dead = False

@@ -14,7 +14,8 @@ from typing import NoReturn
 from sim.errors import SimError
 from sim.schedule.choice import Kind, Option, in_order
 from sim.schedule.gate import Effect, Report, Seat, Taken, Trace, Verdict
-from sim.schedule.greenlets import PATIENCE_S
+from sim.schedule.greenlets import PATIENCE_S, GreenletSeat
+from sim.schedule.interleaving import MAX_WITHOUT_SIGNALS
 from sim.schedule.sessions import Sessions
 from sim.schedule.step import Step
 from sim.schedule.stopwatch import now_s
@@ -94,9 +95,13 @@ OnStep = Callable[[str, Report], None]
 
 @dataclass(slots=True)
 class Hub:
-    """Runs schedules on one database, one after the other."""
+    """Runs schedules on one database, one after the other. `max_actors` is how many a race was said to have at most.
+
+    Who never waits for a lock, as a moving clock, is not counted.
+    """
 
     sessions: Sessions
+    max_actors: int | None = None
     more_options: MoreOptions | None = None
     on_step: OnStep | None = None
     may_commit_late: bool = False
@@ -123,7 +128,7 @@ class Hub:
         stuck.
         Effects: at the end no actor is left, whatever was raised.
         """
-        self._require_signals(seats)
+        self._require_able(seats)
         self.sessions.set_deadlock_timeouts()
         self._standings, self._trace, self._last = {}, Trace(), None
         try:
@@ -347,15 +352,24 @@ class Hub:
         if self.on_step is not None:
             self.on_step(standing.seat.name, report)
 
-    def _require_signals(self, seats: Sequence[Seat]) -> None:
+    def _require_able(self, seats: Sequence[Seat]) -> None:
         names = [seat.name for seat in seats]
         if len(set(names)) < len(names):
             raise SimError("schedule/same_name", f"every actor needs a name of its own, found {', '.join(names)}")
-        if len(seats) > 2 and self.sessions.stopper is None:
+        may_wait = [seat.name for seat in seats if not (isinstance(seat, GreenletSeat) and seat.never_waits)]
+        if len(may_wait) > MAX_WITHOUT_SIGNALS and self.sessions.stopper is None:
             raise SimError(
                 "schedule/signals_needed",
-                f"a race of {len(seats)} actors needs to stop the server's processes by signals, which do not reach "
-                "this server; play it with --postgres=embedded, or with two actors",
+                f"a race of {len(may_wait)} actors ({', '.join(may_wait)}) needs to stop the server's processes by "
+                "signals, which do not reach this server: where two wait, who is served first would be no choice; play "
+                "it with --postgres=embedded, or with two actors",
+            )
+        if self.max_actors is not None and len(may_wait) > self.max_actors:
+            raise SimError(
+                "schedule/undeclared_actors",
+                f"expected at most {self.max_actors} actors, found {len(may_wait)} ({', '.join(may_wait)}); mark the "
+                f"scenario @every_interleaving(actors={len(may_wait)}), so that a run on a server which signals do not "
+                "reach can list it as not playable",
             )
 
     def _end(self, seats: Sequence[Seat]) -> None:

@@ -87,7 +87,8 @@ class Race:
 
     `reaches` is what it is to prove, `avoids` what no order of it may have.
 
-    `as_step` makes a call that is no code under test, such as a move of the clock, one step of its actor.
+    `as_step` makes a call that is no code under test, such as a move of the clock, one step of its actor, at which
+    nobody waits; any other call it returns as it is.
     """
 
     def __init__(
@@ -111,7 +112,8 @@ class Race:
         owner = getattr(getattr(real, "__self__", None), "name", None)
         called = owner if isinstance(owner, str) else str(getattr(real, "__name__", "actor"))
         chosen = self._free_name(name or called)
-        return self.enter(GreenletSeat(chosen, self._as_step(real), arguments, named))
+        made = self._as_step(real)
+        return self.enter(GreenletSeat(chosen, made, arguments, named, never_waits=made is not real))
 
     def worker(self, worker_id: str = "w1", *, argv: Sequence[str] = ("--once",)) -> Entrant:
         """The true worker, a process of its own, which is started when the race begins.

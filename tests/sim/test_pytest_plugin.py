@@ -80,6 +80,29 @@ def test_any():
     pass
 """
 
+RACES = """
+from sim.story import at_once, every_interleaving, seconds
+
+def raced(stack, *names):
+    profile = stack.given.reference_profile()
+    with stack.race(reaches=at_once("day", "night")) as race:
+        for name in names:
+            race.start(stack.operator(name).apply_profile, profile)
+        race.start(stack.clock.advance, seconds(1), name="clock")
+
+@every_interleaving(max_preemptions=1)
+def test_two(stack):
+    raced(stack, "day", "night")
+
+@every_interleaving(max_preemptions=1, actors=3)
+def test_three(stack):
+    raced(stack, "day", "night", "dawn")
+
+@every_interleaving(max_preemptions=1)
+def test_three_without_a_word(stack):
+    raced(stack, "day", "night", "dawn")
+"""
+
 BAD_MIGRATION = """
 import pytest
 from sim.timeline import Timeline
@@ -230,6 +253,27 @@ def test_foreign_worker_is_told_what_it_cannot_play(alone: Nested) -> None:
 
 def test_foreign_worker_is_told_what_it_cannot_play_by_a_run_of_several_processes(nested: Nested) -> None:
     lists_what_it_cannot_play(nested.run_apart(MARKED, "--worker-command", "{python} -c pass", "-n", "1"))
+
+
+@pytest.mark.parametrize("processes", [(), ("-n", "1")], ids=["one", "several"])
+def test_server_out_of_reach_of_signals_is_told_which_races_it_cannot_play(
+    nested: Nested, processes: tuple[str, ...]
+) -> None:
+    result = nested.run_apart(RACES, "--postgres=dsn", "-k", "two or not word", *processes)
+
+    assert (result.ret, result.parseoutcomes()["passed"]) == (0, 1)
+    result.stdout.fnmatch_lines(
+        ["*not playable on --postgres=dsn*", "test_nested.py::test_three: a race of 3 actors *--postgres=embedded"]
+    )
+
+
+def test_every_race_is_played_in_reach_of_signals_once_it_tells_its_actors(nested: Nested) -> None:
+    # Who forgets to tell learns of it where the race can be played, not on a server of somebody else's.
+    result = nested.run_apart(RACES)
+
+    result.assert_outcomes(passed=2, failed=1)
+    assert "not playable on" not in told(result)
+    result.stdout.fnmatch_lines(["*schedule/undeclared_actors: expected at most 2 actors, found 3 (day, night, dawn)*"])
 
 
 def test_everything_is_played_by_our_own_worker(alone: Nested) -> None:

@@ -52,7 +52,7 @@ def test_two_workers_on_one_command_begin_it_once(stack: Stack) -> None:
     assert (found.status, found.attempts, stack.log_of(command)) == (CommandStatus.SUCCEEDED, 1, DRY_RUN_LOG)
 
 
-@every_interleaving
+@every_interleaving(actors=3)
 def test_three_workers_on_one_command_begin_it_once(stack: Stack) -> None:
     command = stack.operator("day").apply_profile(stack.given.reference_profile())
 
@@ -93,7 +93,7 @@ def test_two_workers_on_two_commands_of_one_subject_run_them_one_after_the_other
     assert told == [(command.command_id, event) for command in commands for event in DRY_RUN_LOG]
 
 
-@every_interleaving(max_preemptions=2)
+@every_interleaving(max_preemptions=2, actors=3)
 def test_three_workers_on_three_commands_run_each_once(stack: Stack) -> None:
     # Two of one subject, one of another.
     profile = stack.given.reference_profile()

@@ -22,7 +22,7 @@ def test_flag_that_meets_a_release_in_every_order(stack: Stack) -> None:
     test_moves.test_flag_that_meets_a_release_under_way_is_refused_or_comes_too_late(stack)
 
 
-@every_interleaving
+@every_interleaving(actors=3)
 def test_three_workers_on_three_commands_in_every_order(stack: Stack) -> None:
     test_claims.test_three_workers_on_three_commands_run_each_once(stack)
 
