@@ -8,6 +8,7 @@ what is committed. That holds under READ COMMITTED; nothing is foretold of a tra
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain, repeat, zip_longest
 
 from sim.schedule.choice import Kind, Option
 from sim.schedule.gate import Effect
@@ -27,11 +28,15 @@ _Surroundings = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What a step did: who stands otherwise after it, what is committed after it, who drew how often."""
+    """What a step did: who stands otherwise after it, what is committed after it, who drew how often.
+
+    `added` is how many sequences more there are after it.
+    """
 
     entries: Mapping[str, bytes]
     seen: Seen | None
     drawn: tuple[int, ...]
+    added: int
 
 
 @dataclass(slots=True)
@@ -51,10 +56,10 @@ class Foresight:
         if around is None:
             return
         before, after = dict(node.state.entries), dict(reached.entries)
-        drawn = tuple(len(now) - len(then) for now, then in zip(reached.draws, node.state.draws, strict=True))
+        drawn = tuple(len(now) - len(then) for now, then in zip_longest(reached.draws, node.state.draws, fillvalue=()))
         seen = None if reached.seen == node.state.seen else reached.seen
         changed = {name: entry for name, entry in after.items() if entry != before[name]}
-        self._changes.setdefault(around, _Change(changed, seen, drawn))
+        self._changes.setdefault(around, _Change(changed, seen, drawn, len(reached.draws) - len(node.state.draws)))
 
     def foretell(self, node: Node, option: Option) -> State | None:
         """The state that `option` leads to from `node`; None where nobody knows."""
@@ -63,8 +68,12 @@ class Foresight:
         if change is None:
             return None
         entries = tuple((name, change.entries.get(name, entry)) for name, entry in node.state.entries)
+        # Where it was seen there may have been more sequences; a step that draws depends on all draws before.
         draws = tuple(
-            so_far + (option.actor,) * more for so_far, more in zip(node.state.draws, change.drawn, strict=True)
+            so_far + (option.actor,) * more
+            for so_far, more in zip(
+                node.state.draws + ((),) * change.added, chain(change.drawn, repeat(0)), strict=False
+            )
         )
         return State(entries, change.seen or node.state.seen, draws)
 

@@ -14,8 +14,8 @@ from typing import NoReturn
 from sim.errors import SimError
 from sim.schedule.choice import Kind, Option, in_order
 from sim.schedule.gate import Effect, Report, Seat, Taken, Trace, Verdict
-from sim.schedule.greenlets import PATIENCE_S, GreenletSeat
-from sim.schedule.interleaving import MAX_WITHOUT_SIGNALS
+from sim.schedule.greenlets import PATIENCE_S
+from sim.schedule.requirements import require_able, require_followed
 from sim.schedule.sessions import Sessions
 from sim.schedule.step import Step
 from sim.schedule.stopwatch import now_s
@@ -102,6 +102,8 @@ class Hub:
 
     sessions: Sessions
     max_actors: int | None = None
+    follow_schema: Callable[[], None] | None = None
+    """Called before a step that adds to the schema; where there is nobody to follow it such a step is refused."""
     more_options: MoreOptions | None = None
     on_step: OnStep | None = None
     may_commit_late: bool = False
@@ -128,7 +130,7 @@ class Hub:
         stuck.
         Effects: at the end no actor is left, whatever was raised.
         """
-        self._require_able(seats)
+        require_able(seats, max_actors=self.max_actors, signals=self.sessions.stopper is not None)
         self.sessions.set_deadlock_timeouts()
         self._standings, self._trace, self._last = {}, Trace(), None
         try:
@@ -344,33 +346,9 @@ class Hub:
         if report.next is None:
             standing.status = Status.ENDED
         if report.changes_schema:
-            raise SimError(
-                "schedule/schema_changes",
-                f"the step {str(report.next)!r} changes the schema, and a race goes back to rows and not to a schema: "
-                "change it before the race, or play against it once, outside a race, on a database of its own",
-            )
+            require_followed(report, self.follow_schema)
         if self.on_step is not None:
             self.on_step(standing.seat.name, report)
-
-    def _require_able(self, seats: Sequence[Seat]) -> None:
-        names = [seat.name for seat in seats]
-        if len(set(names)) < len(names):
-            raise SimError("schedule/same_name", f"every actor needs a name of its own, found {', '.join(names)}")
-        may_wait = [seat.name for seat in seats if not (isinstance(seat, GreenletSeat) and seat.never_waits)]
-        if len(may_wait) > MAX_WITHOUT_SIGNALS and self.sessions.stopper is None:
-            raise SimError(
-                "schedule/signals_needed",
-                f"a race of {len(may_wait)} actors ({', '.join(may_wait)}) needs to stop the server's processes by "
-                "signals, which do not reach this server: where two wait, who is served first would be no choice; play "
-                "it with --postgres=embedded, or with two actors",
-            )
-        if self.max_actors is not None and len(may_wait) > self.max_actors:
-            raise SimError(
-                "schedule/undeclared_actors",
-                f"expected at most {self.max_actors} actors, found {len(may_wait)} ({', '.join(may_wait)}); mark the "
-                f"scenario @every_interleaving(actors={len(may_wait)}), so that a run on a server which signals do not "
-                "reach can list it as not playable",
-            )
 
     def _end(self, seats: Sequence[Seat]) -> None:
         """Effects: no actor is left; those that wait come last, once the others have let go of their locks."""

@@ -167,10 +167,12 @@ class Ledger:
         """Effects: `name` has just moved, so what sequences have given since the last look was given to it."""
         if effect in _QUIET or not self._values_at_start:
             return
-        values = map(_given, self.tables.draws())
+        values = tuple(map(_given, self.tables.draws()))
+        added = len(values) - len(self._values_at_start)
+        draws = self._draws + ((),) * (len(values) - len(self._draws))
         self._draws = tuple(
             so_far + (name,) * (value - at_start - len(so_far))
-            for so_far, at_start, value in zip(self._draws, self._values_at_start, values, strict=True)
+            for so_far, at_start, value in zip(draws, self._values_at_start + (0,) * added, values, strict=True)
         )
 
     def state(self, standings: Mapping[str, Standing]) -> State:
@@ -208,7 +210,10 @@ class Ledger:
                 history=self._histories.get(name, b""),
                 looked_at=self._looked_at.get(name, b""),
                 plain=self._plain(name, standing),
-                can_be_foretold=standing.report.need is None and standing.report.isolation is Isolation.READ_COMMITTED,
+                can_be_foretold=standing.report.need is None
+                and standing.report.isolation is Isolation.READ_COMMITTED
+                # Numbers drawn from a sequence that was added are part of what is read, so it hangs on who drew first.
+                and not (standing.report.effect is Effect.READ and self.tables.is_followed),
             )
             for name, standing in standings.items()
         }

@@ -60,6 +60,8 @@ class Played:
 class SqlRace:
     """A race of SQL-only actors on one database; also a `Subject`. `check` is called with a connection at each end.
 
+    With `follows_schema` an actor may add tables; without it a step that changes the schema is refused.
+
     Effects: runs `setup` at once. Close it, or use it as a context.
     """
 
@@ -72,6 +74,7 @@ class SqlRace:
         setup: Sequence[str] = (),
         check: Callable[["psycopg.Connection[Any]"], None] | None = None,
         reaches: Reach = SOMEBODY_WAITED,
+        follows_schema: bool = False,
     ) -> None:
         self.sessions = Sessions(address, signals=signals)
         self._watching = self.sessions.monitor.connection
@@ -82,7 +85,7 @@ class SqlRace:
         self._lines: dict[str, GateConnection] = {}
         self._check, self._reaches = check, reaches
         self.tables = Tables(self._watching)
-        self.hub = Hub(self.sessions)
+        self.hub = Hub(self.sessions, follow_schema=self.tables.follow_schema if follows_schema else None)
         self.ledger = Ledger(self.tables)
         self._kept: Kept = self.tables.keep()
         self.start = Seen(self._kept.digests, b"")

@@ -126,6 +126,8 @@ class Statement:
     """All that it does is seen in the rows that it leaves or locks: it calls nothing that could do more."""
     changes_schema: bool = False
     """It makes, alters or drops something that outlives its session."""
+    adds_to_schema: bool = False
+    """It changes the schema by making something new, and does nothing else."""
     keeps_in_session: bool = False
     """It may leave something in its session that outlives the transaction: a setting, an advisory lock."""
 
@@ -138,7 +140,7 @@ def read_statement(text: str) -> Statement:
     if ";" in bare.rstrip("; \n\t"):
         read = replace(read, only_reads=False, is_blind=False, is_script=True, shows_in_rows=False)
     if (read.is_script or read.verb in _MAKING) and _SCHEMA.search(bare) is not None:
-        read = replace(read, changes_schema=True)
+        read = replace(read, changes_schema=True, adds_to_schema=read.verb == "create" and not read.is_script)
     keeps = _KEEPING.search(bare) is not None
     return replace(read, keeps_in_session=True) if keeps else read
 

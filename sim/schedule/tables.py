@@ -1,12 +1,13 @@
-"""What is committed in one database: as a digest to compare, and as a copy to go back to. The schema stays as it is.
+"""What is committed in one database: as a digest to compare, and as a copy to go back to.
 
 A database is put back by changing only the tables that have changed, over a connection that is kept: that takes a
-fraction of a millisecond, where a new database takes eight.
+fraction of a millisecond, where a new database takes eight. Of the schema it takes back tables that were added, and
+refuses to go on where something else of it has changed.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -58,6 +59,32 @@ SELECT EXISTS (SELECT FROM pg_proc p JOIN own ON own.oid = p.pronamespace)
 """
 """Whether a statement on the tables may do more than it says: functions, triggers, rules, tables made of tables."""
 
+_SHAPE: LiteralString = """
+WITH own AS (
+  SELECT n.oid FROM pg_namespace n WHERE n.nspname NOT IN ('simh', 'pg_catalog', 'information_schema')
+     AND n.nspname !~ '^pg_'), class AS (
+  SELECT c.oid, c.relname, c.relkind FROM pg_class c JOIN own ON own.oid = c.relnamespace)
+SELECT md5(string_agg(line, E'\n' ORDER BY line)) FROM (
+  SELECT format('%s %s', relkind, relname) AS line FROM class
+  UNION ALL SELECT format('%s %s %s %s %s', class.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+                          a.attnotnull, pg_get_expr(d.adbin, d.adrelid))
+    FROM class JOIN pg_attribute a ON a.attrelid = class.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
+  UNION ALL SELECT format('%s %s', k.conname, pg_get_constraintdef(k.oid))
+    FROM pg_constraint k JOIN own ON own.oid = k.connamespace
+  UNION ALL SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN class ON class.oid = i.indrelid
+  UNION ALL SELECT pg_get_triggerdef(t.oid)
+    FROM pg_trigger t JOIN class ON class.oid = t.tgrelid AND NOT t.tgisinternal
+  UNION ALL SELECT pg_get_functiondef(p.oid)
+    FROM pg_proc p JOIN own ON own.oid = p.pronamespace AND p.prokind IN ('f', 'p')
+  UNION ALL SELECT format('type %s', y.typname) FROM pg_type y JOIN own ON own.oid = y.typnamespace
+) AS lines
+"""
+"""All that a race could change of the schema, as one digest."""
+
+_DROP_TIMEOUT_MS = 20_000
+"""Longer than autovacuum takes to give way to whoever drops a table."""
+
 _DEFERRABLE: LiteralString = "SELECT EXISTS (SELECT FROM pg_constraint WHERE condeferrable)"
 
 _NOBODY = b"2"
@@ -108,6 +135,8 @@ class Kept:
     number: int
     digests: Digests
     sequences: tuple[tuple[int, bool], ...]
+    tables: tuple[str, ...]
+    shape: str
 
 
 class TablesLocked(SimError):
@@ -115,14 +144,37 @@ class TablesLocked(SimError):
 
 
 class Tables:
-    """The tables of one database, looked at over one autocommit connection that nobody else uses at the same time."""
+    """The tables of one database, looked at over one autocommit connection that nobody else uses at the same time.
+
+    Which there are is asked once, when they are kept, and while the schema is followed each time.
+    """
 
     def __init__(self, connection: "psycopg.Connection[tuple[object, ...]]") -> None:
         self._connection = connection
-        self._tables = [_table(row) for row in connection.execute(_TABLES).fetchall()]
-        sequences = [(str(schema), str(name)) for schema, name in connection.execute(_SEQUENCES).fetchall()]
-        self._sequences = [sql.Identifier(schema, name) for schema, name in sequences]
         self._kept = 0
+        self.is_followed = False
+        """Whether tables may be added."""
+        self._prepared: set[str] = set()
+        self._catalog: Any = None
+        self._known_sequences: list[tuple[str, str]] = []
+        self._look_at_catalog()
+
+    def follow_schema(self) -> None:
+        """Effects: from now on tables may be added; whoever asks what is committed asks which there are, too."""
+        self.is_followed = True
+
+    def _look_at_catalog(self) -> None:
+        """Effects: the tables are those that there are now; sequences keep their places, new ones come last."""
+        connection = self._connection
+        rows = connection.execute(_TABLES).fetchall()
+        found = [(str(schema), str(name)) for schema, name in connection.execute(_SEQUENCES).fetchall()]
+        if (rows, found) == self._catalog:
+            return
+        sequences = [name for name in self._known_sequences if name in found]
+        sequences += [name for name in found if name not in sequences]
+        self._catalog, self._known_sequences = (rows, found), sequences
+        self._tables = [_table(row) for row in rows]
+        self._sequences = [sql.Identifier(schema, name) for schema, name in sequences]
         nothing = sql.SQL("SELECT 1 WHERE false")
         digest = sql.SQL("SELECT {}").format(sql.SQL(", ").join(table.digest() for table in self._tables))
         self._digest = (digest if self._tables else nothing).as_bytes(connection)
@@ -142,9 +194,15 @@ class Tables:
         self.may_defer = _holds(connection, _DEFERRABLE)
         """Whether a COMMIT may find a constraint broken that was not looked at before."""
         if self._shows_rows:
-            connection.pgconn.prepare(b"director_held", self._held)
-        connection.pgconn.prepare(b"director_digest", self._digest)
-        connection.pgconn.prepare(b"director_sequences", self._values)
+            self._prepare("director_held", self._held)
+        self._prepare("director_digest", self._digest)
+        self._prepare("director_sequences", self._values)
+
+    def _prepare(self, name: str, statement: bytes) -> None:
+        if name in self._prepared:
+            self._connection.pgconn.exec_(b"DEALLOCATE " + name.encode())
+        self._connection.pgconn.prepare(name.encode(), statement)
+        self._prepared.add(name)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -157,7 +215,9 @@ class Tables:
         return frozenset((table.oid, number) for table in self._tables for number in table.drawn_numbers)
 
     def draws(self) -> tuple[tuple[int, bool], ...]:
-        """Where each sequence stands that actors draw from; asks nothing where there is none."""
+        """Where each sequence stands that actors draw from; asks nothing where there is none. Added ones come last."""
+        if self.is_followed:
+            self._look_at_catalog()
         if not self._drawn:
             return ()
         found = self.sequences()
@@ -168,6 +228,8 @@ class Tables:
 
         Raises: `TablesLocked` while somebody holds, or is about to get, a lock that stops even readers.
         """
+        if self.is_followed:
+            self._look_at_catalog()
         if not self._tables:
             return ()
         answer = self._connection.pgconn.exec_prepared(b"director_digest", [])
@@ -185,7 +247,7 @@ class Tables:
         `ask` asks in its session. None where that does not tell all: code in the database may have acted too, or a lock
         is shared and so does not bear the transaction's number.
         """
-        left = ask(self._left) if self._shows_rows else None
+        left = ask(self._left) if self._shows_rows and not self.is_followed else None
         if left is None:
             return None
         answer = self._connection.pgconn.exec_prepared(b"director_held", [left[0] or _NOBODY])
@@ -210,12 +272,14 @@ class Tables:
 
     def keep(self) -> Kept:
         """What is committed now, to go back to while this connection is open."""
+        self._known_sequences = []
+        self._look_at_catalog()
         self._kept += 1
         for number, table in enumerate(self._tables):
             self._connection.execute(
                 sql.SQL("CREATE TEMP TABLE {} AS TABLE {}").format(_copy(self._kept, number), table.name)
             )
-        return Kept(self._kept, self.digests(), self.sequences())
+        return Kept(self._kept, self.digests(), self.sequences(), self.names, self._shape())
 
     def put_back_sequences(self, kept: Kept) -> None:
         """Effects: every sequence is as it was kept; enough where it is known that no table has changed."""
@@ -226,8 +290,11 @@ class Tables:
     def put_back(self, kept: Kept) -> tuple[str, ...]:
         """The tables that had changed. Effects: every table and sequence is as it was kept; nobody may hold a lock.
 
-        Rows that are as they were are not touched.
+        Rows that are as they were are not touched; tables that were added are dropped.
+        Raises: `SimError` (`schedule/schema_changes`) where the schema has changed in another way.
         """
+        if self.is_followed or self.names != kept.tables:
+            self._put_schema_back(kept)
         digests = self.digests()
         changed = [number for number, digest in enumerate(digests) if digest != kept.digests[number]]
         script = [self._refill(kept, number) for number in changed]
@@ -241,6 +308,27 @@ class Tables:
         if script:
             self._connection.execute(b";".join(script), prepare=False)
         return tuple(self._tables[number].label for number in changed)
+
+    def _put_schema_back(self, kept: Kept) -> None:
+        self._look_at_catalog()
+        added = [table for table in self._tables if table.label not in kept.tables]
+        if added:
+            names = sql.SQL(", ").join(table.name for table in added)
+            script = "SET LOCAL lock_timeout = '{}ms'; DROP TABLE {} CASCADE"
+            self._connection.execute(sql.SQL(script).format(sql.SQL(str(_DROP_TIMEOUT_MS)), names), prepare=False)
+            self._look_at_catalog()
+        if self.names != kept.tables or self._shape() != kept.shape:
+            raise SimError(
+                "schedule/schema_changes",
+                "the race has changed the schema in another way than by adding tables, and cannot be played again from "
+                f"its beginning; expected the tables {', '.join(kept.tables)} as they were, found "
+                f"{', '.join(self.names)}; change them before the race, or on a database of its own",
+            )
+
+    def _shape(self) -> str:
+        """All of the schema but what the tables hold, as a digest."""
+        row = self._connection.execute(_SHAPE).fetchone()
+        return "" if row is None else str(row[0])
 
     def vacuum(self) -> None:
         """Effects: what the schedules so far have left behind in the tables is cleared away."""
