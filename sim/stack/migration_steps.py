@@ -13,6 +13,7 @@ from typing import Any, LiteralString
 import psycopg
 from sqlalchemy import Connection, Engine, event
 
+from sim.schedule.greenlets import undirected
 from sim.timeline import Timeline
 
 Schema = dict[str, list[str]]
@@ -65,8 +66,9 @@ def telling_steps(
         if _NOTED.match(statement) is None:
             return
         raw: Any = connection.connection.driver_connection
-        revision = raw.execute(_REVISION).fetchone()
-        after = _schema(raw)
+        with undirected():
+            revision = raw.execute(_REVISION).fetchone()
+            after = _schema(raw)
         timeline.record(
             actor=ACTOR,
             kind="migration.stepped",

@@ -13,7 +13,7 @@ from sim.errors import SimError
 from sim.schedule.race import Race
 from sim.stack.stack import Stack
 
-_PROMPTED = frozenset({"given", "clock", "worker", "bus", "cache", "rows", "faults"})
+_PROMPTED = frozenset({"given", "clock", "worker", "bus", "cache", "migration", "rows", "faults"})
 """Parts of a stack whose calls are noted."""
 
 _PROMPTED_CALLS = frozenset(

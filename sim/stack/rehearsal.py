@@ -27,6 +27,7 @@ from sim.schedule.race import SOMEBODY_WAITED, Race, Reach
 from sim.schedule.sessions import Sessions
 from sim.schedule.tables import Kept, Tables
 from sim.stack.child import Child
+from sim.stack.directed_engines import engines_of_actors
 from sim.stack.gated_process import settings_of
 from sim.stack.mark import Mark
 from sim.stack.prompter import Prompter
@@ -68,6 +69,7 @@ class Rehearsal:
         self._processes: dict[int, str] = {}
         self._files = Files(stack.home, processes=self._processes)
         self.hub = Hub(sessions, more_options=Strikes(struck_by) if struck_by else None)
+        self.hub.follow_schema = self._tables.follow_schema
         self.ledger = Ledger(self._tables, files=self._files.digest, clock=self._clock)
         self._prompter = Prompter(stack, self._open_race)
         self._conductor: Conductor | None = None
@@ -106,7 +108,7 @@ class Rehearsal:
         self._conductor, self._is_played_out = conductor, False
         self._processes.clear()
         self._prompter.begin()
-        with directed(self._stack.home):
+        with directed(self._stack.home), engines_of_actors(self._sessions.connect):
             self._body(self._prompter.stack)
             self._is_played_out = True
         breaches = self._stack.finish()

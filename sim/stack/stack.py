@@ -42,6 +42,7 @@ from sim.stack.managed_views import (
     view_proposal,
 )
 from sim.stack.mark import Mark, size_of
+from sim.stack.migration_actor import MigrationActor
 from sim.stack.operator_actor import Operator
 from sim.stack.outside import Measured, measure
 from sim.stack.rows import CommandView, Rows
@@ -101,6 +102,7 @@ class Stack:
     cache: CacheActor
     faults: Faults
     given: ManagedGiven
+    migration: MigrationActor
     witness: Watching
     evidence: Path
     _before: "_Before" = field(repr=False)
@@ -341,6 +343,7 @@ def open_stack(
             cache=CacheActor(address=lease.address, timeline=timeline),
             faults=Faults(address=lease.address, rows=rows, home=home, spared=(kept,), timeline=timeline, clock=clock),
             given=given,
+            migration=MigrationActor(address=lease.address, timeline=timeline),
             witness=Watching(home=home, timeline=timeline, sensors=Sensors(logs=(witness_log,))),
             evidence=kept,
             _before=before,
