@@ -10,6 +10,8 @@ _EXPIRY = f"{_RACES}/test_expiry.py"
 _CLAIMS = f"{_RACES}/test_claims.py"
 _RECOVERY = f"{_RACES}/test_recovery.py"
 _FILES = f"{_RACES}/test_files.py"
+_MIGRATIONS = f"{_RACES}/test_migrations.py"
+_STARTING = "test_worker_that_starts_during_a_migration_runs_on_the_new_schema_or_not_at_all"
 
 _PROPOSALS = "worker/services/proposals.py"
 _CLAIM_STORE = "worker/db/claim_store.py"
@@ -273,4 +275,40 @@ _FENCING = (
     ),
 )
 
-BUGS: tuple[PlantedBug, ...] = (*_DECIDING, *_MOVING, *_TIMING, *_CLAIMING, *_FENCING)
+_MIGRATING = (
+    one_edit(
+        "worker starts on any schema that there is",
+        claim="contract §4: refused to start on an older schema, nothing claimed",
+        file="worker/command_worker.py",
+        old="    if found is None or found < REVISION:\n",
+        new="    if found is None:\n",
+        scenario=f"{_MIGRATIONS}::{_STARTING}",
+        says="(True, 3) == (True, 2)",
+    ),
+    one_edit(
+        "migration tells its revision before its tables are there",
+        claim="contract §3: a migration is one transaction",
+        file="worker/db/migrate.py",
+        old="    with _guarded(url, environ) as connection, connection.begin(), _refusing():\n"
+        "        command.upgrade(_config(connection), revision)\n",
+        new="    with _guarded(url, environ) as connection, _refusing():\n"
+        "        with connection.begin():\n"
+        "            connection.exec_driver_sql(\"UPDATE alembic_version SET version_num = '0002'\")\n"
+        "        with connection.begin():\n"
+        "            connection.exec_driver_sql(\"UPDATE alembic_version SET version_num = '0001'\")\n"
+        "            command.upgrade(_config(connection), revision)\n",
+        scenario=f"{_MIGRATIONS}::{_STARTING}",
+        says="(True, 3) == (True, 0)",
+    ),
+    one_edit(
+        "worker starts on its own schema alone",
+        claim="contract §3: migrations are additive, so a later schema serves an earlier worker",
+        file="worker/command_worker.py",
+        old="    if found is None or found < REVISION:\n",
+        new="    if found is None or found != REVISION:\n",
+        scenario=f"{_MIGRATIONS}::test_later_schema_that_comes_under_a_running_worker_keeps_no_command_from_its_end",
+        says="(True, 2) == (True, 0)",
+    ),
+)
+
+BUGS: tuple[PlantedBug, ...] = (*_DECIDING, *_MOVING, *_TIMING, *_CLAIMING, *_FENCING, *_MIGRATING)
