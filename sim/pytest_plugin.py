@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from sim import pytest_director as director
+from sim import pytest_playable as playable
 from sim.clock import patched_process
 from sim.errors import SimError
 from sim.postgres.clones import clone
@@ -37,22 +38,13 @@ from sim.stack.zygote import Zygote
 from sim.timeline import Timeline
 from worker.db.session import BoundedConnection
 
-OWN_WORKER_ONLY = "own_worker_only"
-NEEDS_HANDLERS = "needs_handlers"
-HANDLER_GROUPS = ("managed",)
-"""The groups of command types that a foreign worker may lack, each as a whole."""
-
-_WORKER = "against --worker-command"
-
 SHARED_SERVER = "SIM_SHARED_SERVER"
 """Environment of a run within a run: the server of the outer one, as `RunningServer.to_plain` writes it."""
 
 _server_key = pytest.StashKey[RunningServer]()
 _run_key = pytest.StashKey[RunFolder]()
 _homes_key = pytest.StashKey[str]()
-_left_out_key = pytest.StashKey[dict[str, dict[str, str]]]()
-"""By the option that keeps scenarios from being played, each with its reason."""
-
+_left_out_key = pytest.StashKey[playable.LeftOut]()
 _stack_key = pytest.StashKey[Stack]()
 _migrations_key = pytest.StashKey[Timeline]()
 _sessions_key = pytest.StashKey[Sessions]()
@@ -83,7 +75,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="GROUP",
         action="append",
         default=[],
-        choices=HANDLER_GROUPS,
+        choices=playable.HANDLER_GROUPS,
         help="the worker of --worker-command has no handlers for this group (managed): its scenarios are listed as "
         "not playable; without this option everything is played",
     )
@@ -91,16 +83,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Effects: the markers. Raises: `pytest.UsageError` for a worker command that cannot start anything."""
-    config.addinivalue_line(
-        "markers", f"{OWN_WORKER_ONLY}(reason): cannot be played against a foreign worker; listed, never passed"
-    )
-    config.addinivalue_line(
-        "markers", f"{NEEDS_HANDLERS}(group): cannot be played against a worker that lacks these handlers; listed"
-    )
+    for marker in playable.MARKERS:
+        config.addinivalue_line("markers", marker)
     if config.getoption("--worker-without") and config.getoption("--worker-command") is None:
         raise pytest.UsageError("--worker-without says what a foreign worker lacks; give --worker-command with it")
-    left_out: dict[str, dict[str, str]] = {option: {} for option in _options_that_leave_out(config)}
-    config.stash[_left_out_key] = left_out
+    config.stash[_left_out_key] = playable.nothing_left_out(config)
     config.stash[_blind_key] = Counter()
     text = config.getoption("--worker-command")
     if text is not None:
@@ -122,17 +109,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     with _as_usage_error():
         director.select(config, items)
-    for item in items:
-        unknown = _needed(item) - set(HANDLER_GROUPS)
-        if unknown:
-            raise pytest.UsageError(f"{item.nodeid} needs handlers {sorted(unknown)}, known are {HANDLER_GROUPS}")
-    lacking = set(config.getoption("--worker-without"))
-    for option, left_out in config.stash[_left_out_key].items():
-        why = {item: _lacks(item, lacking) if option == _WORKER else director.needs_signals(item) for item in items}
-        reasons = {item: reason for item, reason in why.items() if reason is not None}
-        left_out.update({item.nodeid: reason for item, reason in reasons.items()})
-        items[:] = [item for item in items if item not in reasons]
-        config.hook.pytest_deselected(items=list(reasons))
+    playable.leave_out(config, items, config.stash[_left_out_key])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -147,27 +124,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     director.play(pyfuncitem, pyfuncitem.stash[_sessions_key], pyfuncitem.stash[_stack_key])
     return True
-
-
-def _options_that_leave_out(config: pytest.Config) -> list[str]:
-    """The options of this run because of which some scenarios cannot be played, as the list at its end names them."""
-    kind = Kind(config.getoption("--postgres"))
-    options = [_WORKER] if config.getoption("--worker-command") is not None else []
-    return options if kind.supports_signals else [*options, f"on --postgres={kind}"]
-
-
-def _needed(item: pytest.Item) -> set[str]:
-    """The groups of handlers that the scenario needs."""
-    return {str(group) for marker in item.iter_markers(NEEDS_HANDLERS) for group in marker.args}
-
-
-def _lacks(item: pytest.Item, lacking: set[str]) -> str | None:
-    """Why a foreign worker without the handlers of `lacking` cannot play the scenario; None where it can."""
-    marker = item.get_closest_marker(OWN_WORKER_ONLY)
-    if marker is not None:
-        return str(marker.args[0]) if marker.args else "no reason given"
-    missing = sorted(_needed(item) & lacking)
-    return f"it needs handlers for {', '.join(missing)}, which --worker-without says are lacking" if missing else None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -191,8 +147,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_testnodedown(node: Any) -> None:
     """Effects: what an xdist worker left out is told once, for every worker collects the same; blind ones add up."""
     output = getattr(node, "workeroutput", {})
-    for option, left_out in output.get("sim_left_out", {}).items():
-        node.config.stash[_left_out_key][option].update(left_out)
+    playable.add(node.config.stash[_left_out_key], output.get("sim_left_out", {}))
     node.config.stash[_blind_key].update(output.get("sim_blind", {}))
 
 
@@ -203,11 +158,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("left by earlier runs, cleaned")
         for what in run.cleaned:
             terminalreporter.line(what)
-    for option, left_out in config.stash[_left_out_key].items():
-        if left_out:
-            terminalreporter.section(f"not playable {option}")
-            for nodeid, reason in sorted(left_out.items()):
-                terminalreporter.line(f"{nodeid}: {reason}")
+    playable.summarize(terminalreporter, config.stash[_left_out_key])
     director.summarize(terminalreporter)
     blind = config.stash[_blind_key]
     if blind:
