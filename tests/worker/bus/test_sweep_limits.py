@@ -1,7 +1,7 @@
 """The last proposal that a sweep may settle, what it keeps when interrupted, and a row that somebody else ended."""
 
-import os
 import itertools
+import os
 from contextlib import ExitStack
 from uuid import UUID, uuid4
 
