@@ -1,6 +1,6 @@
 """Bugs in how a payload is read, signed and held against the database (contract §5, §7, §9)."""
 
-from tests.planted_bugs.bug import PlantedBug, one_edit
+from tests.planted_bugs.bug import Edit, PlantedBug, one_edit
 
 _CHECK = "worker/handlers/payload_check.py"
 _PROFILE = "worker/handlers/apply_profile.py"
@@ -150,14 +150,19 @@ _CHECKSUM = (
         scenario="tests/worker/contracts/test_canonical_json.py::test_value_without_one_exact_form_is_refused",
         says="DID NOT RAISE",
     ),
-    one_edit(
-        "keys sorted by their characters",
+    PlantedBug(
+        name="keys sorted by their characters",
         claim="contract §5: canonical form is RFC 8785",
-        file=_CANONICAL,
-        old="                is_plain &= key.isascii() & _check(",
-        new="                is_plain &= _check(",
-        scenario="tests/worker/contracts/test_canonical_json.py::test_keys_are_sorted_by_utf_16_units",
-        says="can't encode characters",
+        edits=(
+            Edit(
+                file=_CANONICAL,
+                old="                is_plain &= key.isascii() & _check(",
+                new="                is_plain &= _check(",
+            ),
+            Edit(file=_CANONICAL, old='_ENCODER.encode(value).encode("ascii")', new="_ENCODER.encode(value).encode()"),
+        ),
+        scenarios=("tests/worker/contracts/test_canonical_json.py::test_keys_are_sorted_by_utf_16_units",),
+        says="At index 3 diff",
     ),
 )
 
