@@ -1,6 +1,5 @@
 """The last proposal that a sweep may settle, what it keeps when interrupted, and a row that somebody else ended."""
 
-import itertools
 import os
 from contextlib import ExitStack
 from uuid import UUID, uuid4
@@ -68,11 +67,10 @@ def test_damage_met_before_a_stop_is_set_aside(world: World) -> None:
 def test_damage_met_before_the_home_was_locked_is_set_aside_beside_what_waits_for_it(world: World) -> None:
     damaged, whole = damaged_and_whole(world)
     with ExitStack() as held:
-        looks = itertools.count()
+        answers = [lambda: None, lambda: held.enter_context(HomeLock(world.home))]
 
         def should_stop() -> bool:
-            if next(looks) == 1:
-                held.enter_context(HomeLock(world.home))
+            answers.pop(0)()
             return False
 
         sweep_due(world.context, should_stop=should_stop)
