@@ -1,6 +1,7 @@
 """The last proposal that a sweep may settle, what it keeps when interrupted, and a row that somebody else ended."""
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from uuid import UUID, uuid4
 
@@ -67,10 +68,10 @@ def test_damage_met_before_a_stop_is_set_aside(world: World) -> None:
 def test_damage_met_before_the_home_was_locked_is_set_aside_beside_what_waits_for_it(world: World) -> None:
     damaged, whole = damaged_and_whole(world)
     with ExitStack() as held:
-        answers = [lambda: None, lambda: held.enter_context(HomeLock(world.home))]
+        acts: list[Callable[[], object]] = [lambda: None, lambda: held.enter_context(HomeLock(world.home))]
 
         def should_stop() -> bool:
-            answers.pop(0)()
+            acts.pop(0)()
             return False
 
         sweep_due(world.context, should_stop=should_stop)

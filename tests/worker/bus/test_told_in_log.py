@@ -254,3 +254,23 @@ def test_files_that_could_not_be_compared_are_told_with_what_is_wrong(
 
     ((level, (error,)),) = told(caplog, SWEEP)
     assert (level, str(world.home.managed_state) in str(error)) == ("WARNING", True)
+
+
+@pytest.mark.parametrize(("payload", "kind"), [("null", "null"), ("[]", "list"), ('"text"', "str"), ("7", "int")])
+def test_payload_that_is_no_object_is_told_by_its_kind(
+    context: BusContext, outside: Outside, payload: str, kind: str
+) -> None:
+    command_id = outside.put(payload=payload)
+    step(context)
+
+    words = outside.command(command_id)["error_message"].replace(",", "").split()
+    assert {"null", "list", "str", "int", "NoneType"}.intersection(words) == {kind}
+
+
+def test_unknown_type_is_told_by_its_beginning(context: BusContext, outside: Outside) -> None:
+    long = " ".join(f"sell{number}" for number in range(20))
+    command_id = outside.put(long)
+    step(context)
+
+    message = outside.command(command_id)["error_message"]
+    assert (f"'{long[:64]}'" in message, str(command_id) in message) == (True, True)
