@@ -140,6 +140,15 @@ def test_notification_or_stop_ends_a_sleep_at_once(
     run_until_stopped(context, should_stop=Script(notify(outside), notify(outside), stop_is_written), wake_fd=wake[0])
 
 
+def test_idle_worker_waits_for_nothing_more_once_it_is_woken(context: BusContext, wake: tuple[int, int]) -> None:
+    # The wake-up is never read, so that no look is slept after; a second spent on each would be noticed.
+    context = replace(context, poll_s=3600.0)
+    os.write(wake[1], b"\x0f")
+    looks = 6
+
+    assert seconds_of(context, Script(*[nothing] * looks), wake[0]) < looks
+
+
 def test_commands_are_run_without_a_sleep_between_them(
     context: BusContext, outside: Outside, wake: tuple[int, int]
 ) -> None:

@@ -11,13 +11,14 @@ from tests.worker.bus.test_recover_managed import pause_without_rows, stand_an_i
 from tests.worker.managed_worlds import MINUTE, World
 from tests.worker.older_files import reopened
 from worker.bus.claim import take_next
-from worker.bus.context import MAX_ATTEMPTS, BusContext
-from worker.bus.loop import step
+from worker.bus.context import MAX_ATTEMPTS, BusContext, never
+from worker.bus.loop import CHANNEL, run_at_most, run_until_stopped, step
 from worker.bus.recover import recover_lapsed
 from worker.bus.sweep import restore_lost_rows, sweep_due
 from worker.contracts.commands import CommandType
 from worker.contracts.errors import Reason, TransientError
 from worker.handlers.outcome import Assignment, Handler, Outcome
+from worker.readers.home import Home
 from worker.writers.home_lock import HomeLock
 
 RECOVER, SWEEP = "worker.bus.recover", "worker.bus.sweep"
@@ -243,6 +244,24 @@ def test_asset_that_could_not_come_free_is_told_with_what_is_in_the_way(
         sweep_due(world.context)
 
     assert told(caplog, SWEEP) == [("ERROR", (world.context.proposals_set_aside[proposal_id],))]
+
+
+def test_worker_in_its_loop_says_what_it_listens_to(context: BusContext, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    run_until_stopped(context, should_stop=lambda: True, wake_fd=0)
+
+    assert told(caplog, "worker.bus.loop") == [("INFO", (CHANNEL,))]
+
+
+def test_home_that_the_system_will_not_look_at_is_told(
+    context: BusContext, home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    home.state.rename(home.root / "elsewhere")
+    home.state.symlink_to(home.state)
+    run_at_most(context, 1, should_stop=never)
+
+    ((level, (error,)),) = told(caplog, SWEEP)
+    assert (level, str(home.state) in str(error)) == ("WARNING", True)
 
 
 def test_files_that_could_not_be_compared_are_told_with_what_is_wrong(
