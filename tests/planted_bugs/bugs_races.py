@@ -171,12 +171,12 @@ _LOOKS_FIRST = one_edit(
     "claim that looks first and takes later",
     claim="contract §4: one command, one worker",
     file=_CLAIM_STORE,
-    old="    lapsed, overdue, due, *columns = execute(connection, _CLAIM, parameters)[0]\n",
-    new="""    oldest = "SELECT id FROM commands WHERE status = 'pending' ORDER BY created_at, id LIMIT 1"
-    seen = [row[0] for row in execute(connection, oldest, {})] or [0]
-    begin, end = _CLAIM.index("WHERE c.id = ("), _CLAIM.index("SKIP LOCKED)") + len("SKIP LOCKED)")
-    taking = f"{_CLAIM[:begin]}WHERE c.id = {seen[0]}{_CLAIM[end:]}"
-    lapsed, overdue, due, *columns = execute(connection, taking, parameters)[0]
+    old='        rows = execute(connection, _CLAIM_UNLESS_DUE, {"worker_id": worker_id})\n',
+    new="""        oldest = "SELECT id FROM commands WHERE status = 'pending' ORDER BY created_at, id LIMIT 1"
+        seen = [row[0] for row in execute(connection, oldest, {})] or [0]
+        before, _, rest = _CLAIM_UNLESS_DUE.partition("WHERE c.id = (")
+        taking = f"{before}WHERE c.id = {seen[0]}{rest.partition('SKIP LOCKED)')[2]}"
+        rows = execute(connection, taking, {"worker_id": worker_id})
 """,
     scenario=f"{_CLAIMS}::test_two_workers_on_one_command_begin_it_once",
     says="== [0, 1]",
