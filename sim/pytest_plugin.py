@@ -1,6 +1,7 @@
 """What pytest needs to play scenarios: the server of the run, the stack of a scenario, the rules after it.
 
-Options: `--postgres=embedded|container|dsn`, `--worker-command 'CMD'`, `--worker-without GROUP`. Fixture: `stack`.
+Options: `--postgres=embedded|container|dsn`, `--worker-command 'CMD'`, `--worker-without GROUP`,
+`--sim-forensics DIR`. Fixture: `stack`.
 """
 
 import json
@@ -25,6 +26,7 @@ from sim.postgres.leases import LeasePool
 from sim.postgres.run_folder import RunFolder, open_run
 from sim.postgres.server import Kind, RunningServer, start_server
 from sim.postgres.template import stack_template
+from sim.report.forensics import new_folder
 from sim.report.text import tell
 from sim.rules.breach import Breach
 from sim.rules.registry import judge
@@ -37,6 +39,9 @@ from sim.stack.warm_up import warm_zygote
 from sim.stack.zygote import Zygote
 from sim.timeline import Timeline
 from worker.db.session import BoundedConnection
+
+FORENSICS = "build/forensics"
+"""Where evidence is kept unless the run says otherwise, below the folder that pytest calls its root."""
 
 SHARED_SERVER = "SIM_SHARED_SERVER"
 """Environment of a run within a run: the server of the outer one, as `RunningServer.to_plain` writes it."""
@@ -68,6 +73,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--worker-command",
         metavar="CMD",
         help="play every scenario that uses a worker process against this executable; {python} is this interpreter",
+    )
+    group.addoption(
+        "--sim-forensics",
+        metavar="DIR",
+        default=FORENSICS,
+        help=f"where the evidence of a scenario that failed goes, a new folder each time ({FORENSICS})",
     )
     director.add_options(group)
     group.addoption(
@@ -188,7 +199,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             breaches = _finished(item, stack)
             item.add_report_section("call", "sim", tell(breaches, stack.timeline))
             broken = ", ".join(dict.fromkeys(breach.rule for breach in breaches)) or "none"
-            failure.add_note(f"rules broken: {broken}; evidence: {stack.keep(breaches)}")
+            failure.add_note(f"rules broken: {broken}; evidence: {_kept(item, stack, breaches)}")
         migrated = item.stash.get(_migrations_key, None)
         if migrated is not None:
             broken = ", ".join(dict.fromkeys(breach.rule for breach in judge(migrated))) or "none"
@@ -198,7 +209,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if stack is not None and not director.is_directed(item):  # of those each order was judged by itself
         breaches = _finished(item, stack)
         if breaches:
-            folder = stack.keep(breaches)
+            folder = _kept(item, stack, breaches)
             raise StopRuleBreached(f"{tell(breaches, stack.timeline)}\nEVIDENCE {folder}")
     migrated = item.stash.get(_migrations_key, None)
     if migrated is not None:
@@ -295,6 +306,12 @@ def _finished(item: pytest.Item, stack: Stack) -> tuple[Breach, ...]:
     breaches = stack.finish()
     item.config.stash[_blind_key].update(blind_sensors(stack.timeline))
     return breaches
+
+
+def _kept(item: pytest.Item, stack: Stack, breaches: tuple[Breach, ...]) -> Path:
+    """The folder of the evidence, beyond the life of `tmp_path`, of which pytest keeps that of three runs only."""
+    below = item.config.rootpath / item.config.getoption("--sim-forensics")
+    return stack.keep(breaches, new_folder(below, item.nodeid))
 
 
 class _LazyZygote:

@@ -8,23 +8,51 @@ raw/             what processes printed, and what their sensors said; the unscru
 """
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sim.errors import SimError
 from sim.report.text import tell
 from sim.rules.breach import Breach
 from sim.timeline import Event, Timeline
 from worker.guards.secrets import SCRUBBED, scrub, scrub_text
 
 MIN_SECRET_CHARS = 8
+MAX_KEPT = 9_999
+"""Folders of one scenario in one place at most."""
+
+MAX_NAME_CHARS = 120
+"""Well below what a file system allows."""
+
 MAX_FILE_BYTES = 1_048_576
 """A larger file of the home is named with its size instead of copied."""
 
-
 RAW = ("*.err", "*.out", "witness.jsonl")
 """What lies unscrubbed in the folder of a running story."""
+
+
+def new_folder(below: Path, scenario: str) -> Path:
+    """An empty folder for the evidence of `scenario`, a test's node id: `below/<file>-<test>-<n>`.
+
+    It is this caller's alone, in whatever process: what an earlier run or a neighbour left is never touched.
+
+    Raises: `SimError` (`report/too_much_evidence`) where there are `MAX_KEPT` already.
+    """
+    name = re.sub(r"[^\w.=+]+", "-", scenario.rpartition("/")[2].replace(".py::", "-")).strip("-.")[:MAX_NAME_CHARS]
+    below.mkdir(parents=True, exist_ok=True)
+    for number in range(1, MAX_KEPT + 1):
+        folder = below / f"{name}-{number}"
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        return folder
+    raise SimError(
+        "report/too_much_evidence", f"expected fewer than {MAX_KEPT} folders {below / name}-N; remove those not needed"
+    )
 
 
 def keep_evidence(

@@ -244,10 +244,13 @@ class Stack:
         finally:
             self._clicks.is_in_race = False
 
-    def keep(self, breaches: tuple[Breach, ...]) -> Path:
-        """The forensics folder, written now and left for people; nothing unscrubbed is left beside it."""
+    def keep(self, breaches: tuple[Breach, ...], folder: Path | None = None) -> Path:
+        """The forensics folder, written now and left for people; nothing unscrubbed is left beside it.
+
+        It is `folder`, or lies in the folder of the story, which goes when that does.
+        """
         return keep_evidence(
-            self.evidence / "forensics",
+            folder or self.evidence / "forensics",
             self.timeline,
             self.home,
             breaches,

@@ -48,7 +48,8 @@ def play(
         environment["SIM_SHARED_SERVER"] = json.dumps(server.to_plain())
     arguments = ["-q", "-p", "pytest_timeout", "-p", "no:cacheprovider", f"--junitxml={report}"]
     # Whole values in what a failure says, so that `says` can name the reason found.
-    arguments += ["-o", "verbosity_assertions=2", f"--basetemp={root / 'tmp'}", *options, *scenarios]
+    arguments += ["-o", "verbosity_assertions=2", f"--basetemp={root / 'tmp'}", f"--sim-forensics={root / 'forensics'}"]
+    arguments += [*options, *scenarios]
     pytest.run(arguments, root=root, environment=environment, output=printed, timeout_s=MAX_PLAY_S)
     output = printed.read_text(errors="replace")[-3000:]
     if not report.exists():

@@ -103,14 +103,17 @@ class Nested:
     def __init__(self, pytester: pytest.Pytester) -> None:
         self._pytester = pytester
         self.path = pytester.path
+        # Breaches that are provoked on purpose leave their evidence with the test that provokes them.
+        self.forensics = pytester.path / "forensics"
+        self._options = ("-p", "sim.pytest_plugin", "-p", "no:randomly", "--sim-forensics", str(self.forensics))
 
     def run(self, module: str, *options: str) -> pytest.RunResult:
         self._pytester.makepyfile(test_nested=module)
-        return self._pytester.runpytest_inprocess("-p", "sim.pytest_plugin", "-p", "no:randomly", *options)
+        return self._pytester.runpytest_inprocess(*self._options, *options)
 
     def run_apart(self, module: str, *options: str) -> pytest.RunResult:
         self._pytester.makepyfile(test_nested=module)
-        return self._pytester.runpytest_subprocess("-p", "sim.pytest_plugin", "-p", "no:randomly", *options)
+        return self._pytester.runpytest_subprocess(*self._options, *options)
 
 
 @pytest.fixture
@@ -150,12 +153,28 @@ def test_broken_rule_fails_a_scenario_in_its_own_right(nested: Nested) -> None:
     result.stdout.fnmatch_lines(["*rules broken: none; evidence: *"])
     folders = [Path(found) for found in re.findall(r"(?:EVIDENCE|evidence:) (/\S+)", output)]
     assert len(set(folders)) == 5
+    assert {folder.name for folder in folders} == {
+        f"test_nested-{name}-1" for name in re.findall(r"def (test_(?:breaks|fails)\w*)", BREACHES)
+    }
+    assert {folder.parent for folder in folders} == {nested.forensics}
     assert [sorted(path.name for path in folder.iterdir()) for folder in set(folders)] == [
         ["breaches.txt", "database", "home", "raw", "timeline.jsonl"]
     ] * 5
     assert [PASSWORD in path.read_text() for folder in folders for path in folder.rglob("*") if path.is_file()].count(
         True
     ) == 0
+
+
+def test_evidence_is_kept_beyond_the_folders_of_its_run_and_never_overwritten(nested: Nested) -> None:
+    first = nested.run_apart(BREACHES, "-k", "test_breaks_a_rule or test_fails", "-n", "2", "--basetemp=run")
+    seen = {path: path.stat().st_mtime_ns for path in nested.forensics.rglob("*") if path.is_file()}
+
+    second = nested.run_apart(BREACHES, "-k", "test_fails", "-n", "2", "--basetemp=run")
+
+    first.assert_outcomes(failed=5)
+    second.assert_outcomes(failed=2)
+    assert sorted(folder.name[-2:] for folder in nested.forensics.iterdir()) == ["-1"] * 5 + ["-2"] * 2
+    assert {path: path.stat().st_mtime_ns for path in seen} == seen
 
 
 UNHEARD = """

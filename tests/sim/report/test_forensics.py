@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sim.report.forensics import MAX_FILE_BYTES, keep_evidence
+from sim.errors import SimError
+from sim.report import forensics
+from sim.report.forensics import MAX_FILE_BYTES, keep_evidence, new_folder
 from sim.report.text import tell
 from sim.rules.breach import Breach
 from sim.timeline import Timeline
@@ -109,3 +111,23 @@ def test_raw_outputs_survive_a_second_writing(tmp_path: Path, home: Path, timeli
         folder = keep_evidence(tmp_path / "forensics", timeline, home, [], raw=tmp_path)
 
     assert (folder / "raw" / "000-worker-w1.err").read_text() == "it failed\n"
+
+
+def test_folder_of_evidence_is_new_each_time_whatever_the_test_is_called(tmp_path: Path) -> None:
+    names = ["sim/scenarios/bus/test_a.py::test_b[x/../y ::'z'-1]", "test_a.py::test_b", "test_a.py::" + "t" * 400]
+
+    folders = [new_folder(tmp_path / "not" / "yet", name) for name in names * 2]
+
+    assert [folder.name for folder in folders[1::3]] == ["test_a-test_b-1", "test_a-test_b-2"]
+    assert len(set(folders)) == 6
+    assert {folder.parent for folder in folders} == {tmp_path / "not" / "yet"}
+
+
+def test_folder_of_evidence_beyond_the_bound_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forensics, "MAX_KEPT", 1)
+    new_folder(tmp_path, "test_a.py::test_b")
+
+    with pytest.raises(SimError) as refusal:
+        new_folder(tmp_path, "test_a.py::test_b")
+
+    assert refusal.value.code == "report/too_much_evidence"
