@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from sim.rules.breach import Breach, last, moment, table
-from sim.timeline import Timeline
+from sim.timeline import Event, Timeline
 from worker.guards.network import names_mainnet
 
 
@@ -198,50 +198,64 @@ _first_mainnet_host = lru_cache(maxsize=2048)(names_mainnet)
 def mainnet_path_visible(timeline: Timeline) -> Sequence[Breach]:
     """No setting, file, payload, trail or output names a production host of the exchange, and each can be read."""
     texts = timeline.of_kind("text.seen", "output.read")
-    found = [(event, _first_mainnet_host(event.detail["text"])) for event in texts]
-    unread = [
-        Breach(
-            rule="mainnet_path_visible",
-            actor=event.actor,
-            subject=event.subject,
-            before="a text that can be read whole",
-            after=f"{event.detail['bytes']} bytes, too many to be read",
-            at=event.at,
-        )
+    told = [
+        (event, "a text that can be read whole", f"{event.detail['bytes']} bytes, too many to be read")
         for event in timeline.of_kind("text.unread")
     ]
-    return unread + [
-        Breach(
-            rule="mainnet_path_visible",
-            actor=event.actor,
-            subject=event.subject,
-            before="testnet and loopback hosts only",
-            after=f"names {host}",
-            at=event.at,
-        )
-        for event, host in found
-        if host is not None
+    told += [
+        (event, "testnet and loopback hosts only", f"names {host}")
+        for event in texts
+        if (host := _first_mainnet_host(event.detail["text"])) is not None
     ]
+    return [
+        Breach(rule="mainnet_path_visible", actor=actor, subject=event.subject, before=before, after=after, at=event.at)
+        for event, before, after in told
+        for actor in _writers(timeline, event)
+    ]
+
+
+def _writers(timeline: Timeline, event: Event) -> list[str]:
+    """Whose text it is: of a stream the process that printed it, of a file all who opened or renamed it, in order.
+
+    Of anything else it is who told of it.
+    """
+    if event.kind == "output.read":
+        return [event.subject.partition(" of ")[2] or event.actor]
+    audited = [one.actor for one in timeline.of_kind("file.audited") if one.subject == event.subject]
+    return list(dict.fromkeys(audited)) or [event.actor]
 
 
 def _touched(timeline: Timeline, rule: str, path: str) -> list[Breach]:
-    """Whatever any sensor says was done to `path`: a lasting change, or an act that left no trace."""
-    audited = [event for event in timeline.of_kind("file.audited") if event.subject == path]
-    changed = [event for event in timeline.of_kind("file.changed", "file.watched") if event.subject == path]
-    evidence = changed or audited
-    if not evidence:
-        return []
-    who = next((f"{event.actor} at {event.detail['source']}" for event in audited), evidence[0].actor)
+    """Whatever any sensor says was done to `path`, a lasting change or not: a breach for each who did it."""
+    audited, changed, watched = (
+        [event for event in timeline.of_kind(kind) if event.subject == path]
+        for kind in ("file.audited", "file.changed", "file.watched")
+    )
+    before, after = _fate(audited, changed, watched)
+    firsts: dict[str, Event] = {}
+    for event in audited or changed or watched:
+        firsts.setdefault(event.actor, event)
     return [
         Breach(
             rule=rule,
-            actor=who,
+            actor=f"{actor} at {first.detail['source']}" if "source" in first.detail else actor,
             subject=path,
-            before=str(evidence[0].detail.get("before", "untouched")),
-            after=str(evidence[0].detail.get("after", evidence[0].detail.get("what"))),
-            at=evidence[0].at,
+            before=before,
+            after=after,
+            at=first.at,
         )
+        for actor, first in firsts.items()
     ]
+
+
+def _fate(audited: Sequence[Event], changed: Sequence[Event], watched: Sequence[Event]) -> tuple[str, str]:
+    """What a file was and what became of it, by the comparison of before and after where that shows a change."""
+    if changed:
+        return str(changed[0].detail["before"]), str(changed[0].detail["after"])
+    seen = [str(event.detail["what"]) for event in watched or audited]
+    if {"created", "deleted"} <= set(", ".join(seen).split(", ")):
+        return "absent", "created and removed again"
+    return "untouched", "; ".join(dict.fromkeys(seen))
 
 
 def _reason_of(row: dict[str, object]) -> str:

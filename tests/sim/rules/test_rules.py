@@ -245,6 +245,58 @@ def test_rule_speaks_on_its_evidence_and_is_silent_on_the_twin(place: int) -> No
     assert list(RULES[rule](good)) == []
 
 
+@pytest.mark.parametrize(
+    ("rule", "path"), [("runtime_config_appears", "runtime_config.json"), ("env_file_changes", ".env")]
+)
+def test_each_who_touched_a_file_is_told(rule: str, path: str) -> None:
+    timeline = Timeline()
+    for actor, line in (("worker:w1", 1), ("worker:w2", 2), ("worker:w1", 3)):
+        one(actor, "file.audited", path, what="file.open", source=f"a.py:{line}")(timeline)
+    one("worker:w2", "file.changed", path, what="content", before="x", after="y")(timeline)
+
+    found = RULES[rule](timeline)
+
+    assert [breach.actor for breach in found] == ["worker:w1 at a.py:1", "worker:w2 at a.py:2"]
+    assert {(breach.before, breach.after) for breach in found} == {("x", "y")}
+
+
+def test_file_that_came_and_went_is_told_so() -> None:
+    timeline = Timeline()
+    one("worker:w1", "file.audited", "runtime_config.json", what="file.open", source="a.py:1")(timeline)
+    one("worker:w1", "file.watched", "runtime_config.json", what="created, deleted", pid=None)(timeline)
+
+    (breach,) = RULES["runtime_config_appears"](timeline)
+
+    assert (breach.actor, breach.before, breach.after) == ("worker:w1 at a.py:1", "absent", "created and removed again")
+
+
+def test_file_that_was_rewritten_and_put_back_is_told_as_what_was_seen() -> None:
+    timeline = Timeline()
+    one("worker:w1", "file.watched", ".env", what="closed-after-write, modified", pid=None)(timeline)
+
+    (breach,) = RULES["env_file_changes"](timeline)
+
+    assert (breach.actor, breach.before, breach.after) == ("worker:w1", "untouched", "closed-after-write, modified")
+
+
+def test_production_host_is_put_down_to_those_who_wrote_the_text() -> None:
+    timeline = Timeline()
+    for actor in ("worker:w1", "worker:w2", "worker:w1"):
+        one(actor, "file.audited", "runtime_config.json", what="file.open", source="a.py:1")(timeline)
+    one("witness", "text.seen", "runtime_config.json", text="api.binance.com")(timeline)
+    one("witness", "output.read", "stdout of worker:w3", text="api.binance.com", cut_bytes=0)(timeline)
+    one("witness", "text.seen", "a row of commands", text="api.binance.com")(timeline)
+
+    found = RULES["mainnet_path_visible"](timeline)
+
+    assert [(breach.actor, breach.subject) for breach in found] == [
+        ("worker:w1", "runtime_config.json"),
+        ("worker:w2", "runtime_config.json"),
+        ("worker:w3", "stdout of worker:w3"),
+        ("witness", "a row of commands"),
+    ]
+
+
 def test_every_rule_is_tried() -> None:
     assert {rule for rule, _, _ in CASES} == set(RULES)
 
