@@ -1,5 +1,6 @@
 """Makes the warm process warm: real commands of each family, run by it before it forks its first child."""
 
+import shutil
 from pathlib import Path
 
 import psycopg
@@ -20,8 +21,8 @@ _BASELINE = {"BTC": "0.5"}
 def warm_zygote(address: DatabaseAddress, folder: Path, *, virtual_time: bool = True) -> Zygote:
     """A zygote that has run two dry runs and a baseline, and a child of it one dry run more.
 
-    Their home is below `folder`; the database, empty before, holds their rows afterwards. `virtual_time` and Raises: as
-    `Zygote`.
+    Their home is below `folder` and gone afterwards, for nobody scrubs it; the database, empty before, holds their
+    rows. `virtual_time` and Raises: as `Zygote`.
     """
     home = make_home(folder / "warm-up")
     with psycopg.connect(address.conninfo(), autocommit=True, application_name="sim-warm-up") as connection:
@@ -41,4 +42,7 @@ def warm_zygote(address: DatabaseAddress, folder: Path, *, virtual_time: bool = 
         clock_file = folder / "clock.json"
         clock_file.write_text(ClockReading(virtual_at=real_now(), real_at=real_now(), running=True).to_json())
         environment["SIM_CLOCK_FILE"] = str(clock_file)
-    return Zygote(warm_up={**address.environment(), **environment}, virtual_time=virtual_time)
+    try:
+        return Zygote(warm_up={**address.environment(), **environment}, virtual_time=virtual_time)
+    finally:
+        shutil.rmtree(home)
