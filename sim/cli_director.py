@@ -14,6 +14,9 @@ from sim.selftest import self_test
 SCENARIOS = "sim/scenarios"
 RACES = "sim/scenarios/races"
 MAX_SHOWN = 10
+_REFUSED = 4
+"""Exit code of pytest where it says itself what it was not given right."""
+
 _PLACE = click.Path(path_type=Path)
 
 
@@ -70,6 +73,8 @@ def replay(token: str, paths: tuple[str, ...], pause_at: int | None, certificate
     known = None if paths else scenario_of(certificates, mark)
     options = ["--sim-token", token] if pause_at is None else ["--sim-token", token, "--sim-pause-at", str(pause_at)]
     found = run_quietly([*options, *(paths or [known or SCENARIOS])])
+    if found.exit_code == _REFUSED:
+        sys.exit(1)  # what was refused stands on standard error
     if not found.played and not found.failures:
         raise SimError("schedule/not_played", f"pytest played nothing (exit code {found.exit_code})")
     click.echo("\n".join(found.told))

@@ -125,6 +125,7 @@ def test_token_whose_step_is_gone_or_whose_scenario_is_says_so() -> None:
     assert "schedule/step_gone" in gone.stdout
     assert "day: delete commands" in gone.stdout
     assert "schedule/unknown_scenario" in nobody.stderr
+    assert len(nobody.stderr.split("\n\n")[0].splitlines()) == len(nobody.stderr.strip().splitlines()) == 1
 
 
 def test_malformed_token_is_refused_in_one_sentence() -> None:
