@@ -17,7 +17,7 @@ TYPED := worker sim tests scripts $(wildcard benchmarks)
 
 help:
 	@echo 'make scenarios   play every scenario on the embedded Postgres'
-	@echo 'make test        format check, lint, types, import contracts, tests, then the scenarios'
+	@echo 'make test        format check, lint, types, import contracts, tests, file operations against strace, scenarios'
 	@echo 'make format      rewrite the code in the house format'
 	@echo 'make container   the scenarios on a Postgres container (needs Docker; SIM_POSTGRES_IMAGE picks the image)'
 	@echo 'make shuffle     tests and scenarios TIMES=20 times, each time in another order'
