@@ -6,6 +6,7 @@ Options: `--postgres=embedded|container|dsn`, `--worker-command 'CMD'`, `--worke
 
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections import Counter
@@ -200,22 +201,28 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             item.add_report_section("call", "sim", tell(breaches, stack.timeline))
             broken = ", ".join(dict.fromkeys(breach.rule for breach in breaches)) or "none"
             failure.add_note(f"rules broken: {broken}; evidence: {_kept(item, stack, breaches)}")
+            for line in _reproduced_by(item):
+                failure.add_note(line)
         migrated = item.stash.get(_migrations_key, None)
         if migrated is not None:
             broken = ", ".join(dict.fromkeys(breach.rule for breach in judge(migrated))) or "none"
             failure.add_note(f"rules broken by its migrations: {broken}")
+            for line in _reproduced_by(item):
+                failure.add_note(line)
         raise
     stack = item.stash.get(_stack_key, None)
     if stack is not None and not director.is_directed(item):  # of those each order was judged by itself
         breaches = _finished(item, stack)
         if breaches:
             folder = _kept(item, stack, breaches)
-            raise StopRuleBreached(f"{tell(breaches, stack.timeline)}\nEVIDENCE {folder}")
+            raise StopRuleBreached(
+                f"{tell(breaches, stack.timeline)}\nEVIDENCE {folder}\n" + "\n".join(_reproduced_by(item))
+            )
     migrated = item.stash.get(_migrations_key, None)
     if migrated is not None:
         breaches = judge(migrated)
         if breaches:
-            raise StopRuleBreached(tell(breaches, migrated))
+            raise StopRuleBreached("\n".join([tell(breaches, migrated), *_reproduced_by(item)]))
     return result
 
 
@@ -312,6 +319,21 @@ def _kept(item: pytest.Item, stack: Stack, breaches: tuple[Breach, ...]) -> Path
     """The folder of the evidence, beyond the life of `tmp_path`, of which pytest keeps that of three runs only."""
     below = item.config.rootpath / item.config.getoption("--sim-forensics")
     return stack.keep(breaches, new_folder(below, item.nodeid))
+
+
+def _reproduced_by(item: pytest.Item) -> Iterator[str]:
+    """The command that plays this test again as it was played here; none for a race, whose token says which order."""
+    if director.is_directed(item):
+        return
+    option = item.config.getoption
+    words = [item.nodeid, "-p", "no:xdist"]
+    # Without the plugin there is no seed; pytest would not know its option either.
+    seed = option("randomly_seed", default=None)
+    words += [f"--randomly-seed={seed}"] if isinstance(seed, int) else ["-p", "no:randomly"]
+    words += [f"--postgres={option('--postgres')}"] if option("--postgres") != Kind.EMBEDDED.value else []
+    words += [f"--worker-command={option('--worker-command')}"] if option("--worker-command") else []
+    words += [f"--worker-without={group}" for group in option("--worker-without")]
+    yield f"reproduce: pytest {shlex.join(words)}"
 
 
 class _LazyZygote:

@@ -17,7 +17,8 @@ _STORY = (
 def tell(breaches: Sequence[Breach], timeline: Timeline) -> str:
     """All that a reader needs first, worst rule first; at most ten breaches in full. Secrets are taken out.
 
-    It goes to the terminal and to reports, which nothing else scrubs.
+    `►` marks the step of a breach: the last one of its actor, of those that name its object where some do. It goes to
+    the terminal and to reports, which nothing else scrubs.
     """
     lines: list[str] = []
     for breach in breaches[:MAX_SHOWN]:
@@ -33,9 +34,21 @@ def tell(breaches: Sequence[Breach], timeline: Timeline) -> str:
             lines.append(f"  at       {breach.at.isoformat()} (virtual)")
     if len(breaches) > MAX_SHOWN:
         lines.append(f"and {len(breaches) - MAX_SHOWN} more")
+    story = [event for event in timeline if event.kind.startswith(_STORY)]
+    marked = {_place_of(breach, story) for breach in breaches}
     lines.append("THE STORY")
-    lines += [f"  {_step(event)}" for event in timeline if event.kind.startswith(_STORY)]
+    lines += [f"{'►' if event.ordinal in marked else ' '} {_step(event)}" for event in story]
     return scrub_text("\n".join(lines))
+
+
+def _place_of(breach: Breach, story: Sequence[Event]) -> int | None:
+    """The ordinal of the step at which the rule was broken; None where the story has none of that actor."""
+    # An actor may be told with the line of its source. A process that has ended breaks nothing any more.
+    actor = breach.actor.partition(" at ")[0]
+    own = [event for event in story if event.actor == actor and event.kind != "process.ended"]
+    words = {word.strip("(),") for word in breach.subject.split()}
+    naming = [event for event in own if words & {event.subject, str(event.detail.get("command_id"))}]
+    return (naming or own)[-1].ordinal if own else None
 
 
 def _step(event: Event) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -28,9 +29,10 @@ pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
-def on_this_server(monkeypatch: pytest.MonkeyPatch, postgres_server: RunningServer) -> None:
-    """What is started in the test uses the server of this run."""
-    for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_CURRENT_TEST"):
+def on_this_server(monkeypatch: pytest.MonkeyPatch, postgres_server: RunningServer, tmp_path: Path) -> None:
+    """What is started in the test uses the server of this run; the evidence of its failures lies with the test."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", shlex.join([f"--sim-forensics={tmp_path / 'forensics'}"]))
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_CURRENT_TEST"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(SHARED_SERVER, json.dumps(postgres_server.to_plain()))
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,18 @@ def test_passes(altered):
 
 def test_fails(altered):
     raise AssertionError("in its own words")
+"""
+
+FAILS_BY_CHANCE = """
+import random
+import pytest
+
+@pytest.mark.parametrize("what", ["a b"])
+def test_fails(stack, what):
+    raise AssertionError(f"drawn {random.random()}")
+
+def test_passes(stack):
+    pass
 """
 
 TELLS_ITS_SERVER = """
@@ -175,6 +188,20 @@ def test_evidence_is_kept_beyond_the_folders_of_its_run_and_never_overwritten(ne
     second.assert_outcomes(failed=2)
     assert sorted(folder.name[-2:] for folder in nested.forensics.iterdir()) == ["-1"] * 5 + ["-2"] * 2
     assert {path: path.stat().st_mtime_ns for path in seen} == seen
+
+
+def test_failure_says_how_to_reproduce_it_and_that_does(nested: Nested) -> None:
+    first = nested.run_apart(FAILS_BY_CHANCE, "-n", "1", "-p", "randomly", "--randomly-seed=7")
+    (line,) = {line.strip() for line in re.findall(r"reproduce: pytest (.*)", first.stdout.str())}
+    drawn = {float(text) for text in re.findall(r"drawn (0\.\d+)", first.stdout.str())}
+
+    words = shlex.split(line)
+    again = nested.run_apart(FAILS_BY_CHANCE, "-p", "randomly", *words)
+
+    assert words == ["test_nested.py::test_fails[a b]", "-p", "no:xdist", "--randomly-seed=7"]
+    again.assert_outcomes(failed=1)
+    assert len(drawn) == 1
+    assert {float(text) for text in re.findall(r"drawn (0\.\d+)", again.stdout.str())} == drawn
 
 
 UNHEARD = """
