@@ -182,11 +182,6 @@ class Trace:
             tuple(Choice(one.default_step, one.option, one.options[0].kind) for one in self.taken if one.is_preemption)
         )
 
-    def place_of(self, actor: str, verb: str, target: str = "", ordinal: int = 1) -> int | None:
-        """Where in the order that step was made; None where it was not."""
-        wanted = Step(actor, verb, target, ordinal)
-        return next((place for place, taken in enumerate(self.taken) if taken.step == wanted), None)
-
     def is_before(self, first: Step, second: Step) -> bool:
         """Whether both steps were made, the first one earlier."""
         places = [

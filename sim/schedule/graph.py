@@ -38,8 +38,6 @@ class Node:
     preemptions: int = 0
     is_closed: bool = False
     """Where each of the options leads is known, or is none of this search's business."""
-    is_foretold: bool = False
-    """Nobody has been there yet; what is known of it follows from the same steps in the same surroundings."""
     end: str | None = None
 
     def ordered(self, last: str | None) -> list[Option]:

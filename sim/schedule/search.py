@@ -149,7 +149,6 @@ class Search:
         is_same = node is not None and self.ledger.is_at(node.state, self._foresight.faces, standings)
         if node is None or not is_same or self.ledger.seen() != node.state.seen:
             raise diverged("its end", self._before)
-        node.is_foretold = False
         return node
 
     def _arrive(self, standings: Mapping[str, Standing], options: tuple[Option, ...], last: str | None) -> Node:
@@ -160,7 +159,6 @@ class Search:
         state = self.ledger.state(standings)
         self._foresight.meet(self.ledger, standings)
         node = self._node(state, self._before, last, options)
-        node.is_foretold = False
         if self._before is not None:
             before, taken = self._before
             before.edges[taken] = node.key
@@ -207,7 +205,6 @@ class Search:
             if not self.ledger.is_at(node.state, self._foresight.faces, moment.standings):
                 raise diverged(where, self._before)
             self.ledger.arrive(node.state, self._foresight.faces)
-            node.is_foretold = False
         return node
 
     def _key(
@@ -245,9 +242,7 @@ class Search:
         options = None if state is None else self._options_in(state)
         if state is None or options is None:
             return False
-        known = len(self.graph.nodes)
         reached = self._node(state, (node, option), option.actor, options)
-        reached.is_foretold = len(self.graph.nodes) > known
         node.edges[option] = reached.key
         self.foretold.append((node.key, option))
         return True

@@ -162,13 +162,8 @@ def compare(before: FileSnapshot, after: FileSnapshot) -> tuple[FileChange, ...]
     return tuple(changes)
 
 
-def matches(path: str, pattern: str) -> bool:
-    """Whether relative `path` is named by `pattern`: `*` stays within one folder, `folder/` means all of it."""
-    return matches_any(path, (pattern,))
-
-
 def matches_any(path: str, patterns: tuple[str, ...]) -> bool:
-    """Whether any of `patterns` names `path`."""
+    """Whether any of `patterns` names relative `path`: `*` stays within one folder, `folder/` means all of it."""
     return _compiled(patterns).fullmatch(path) is not None
 
 

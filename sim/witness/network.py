@@ -1,14 +1,11 @@
 """Which connections were tried, by whom, and which of them nobody allowed.
 
-The worker may reach Postgres and nothing else (contract §1). Two views: what Python code said it was about to do (the
-audit hook: every attempt, refused ones too), and what the kernel holds open for a process (psutil: C libraries such
-as libpq too, but only what is open at that moment).
+The worker may reach Postgres and nothing else (contract §1). This is what Python code said it was about to do (the
+audit hook: every attempt, refused ones too).
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-import psutil
 
 from sim.postgres.address import DatabaseAddress
 from sim.witness.audit import AuditEvent
@@ -28,15 +25,6 @@ class ConnectionAttempt:
     host: str
     port: int | None
     source: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenConnection:
-    """A connection the kernel holds for a process at one moment; `host` of a Unix socket is its path."""
-
-    pid: int
-    host: str
-    port: int | None
 
 
 def attempts(events: Iterable[AuditEvent]) -> tuple[ConnectionAttempt, ...]:
@@ -75,25 +63,6 @@ def is_allowed(attempt: ConnectionAttempt, database: DatabaseAddress) -> bool:
     if attempt.what == _RESOLVED:
         return same_host and attempt.port in (None, database.port)
     return same_host and attempt.port == database.port
-
-
-def open_connections(pid: int) -> tuple[OpenConnection, ...]:
-    """What the process holds open towards others now; empty where it has ended.
-
-    Raises: psutil.AccessDenied for a process of another user, unless root asks.
-    """
-    try:
-        held = psutil.Process(pid).net_connections(kind="all")
-    except psutil.NoSuchProcess:
-        return ()
-    found = []
-    for connection in held:
-        remote: object = connection.raddr  # an address, the path of a Unix socket, or empty
-        if isinstance(remote, tuple) and len(remote) > 1:
-            found.append(OpenConnection(pid=pid, host=remote[0], port=remote[1]))
-        elif isinstance(remote, str) and remote:
-            found.append(OpenConnection(pid=pid, host=remote, port=None))
-    return tuple(found)
 
 
 def _plain(host: str) -> str:

@@ -50,15 +50,6 @@ def of_home(home: Path) -> tuple[ProcessView, ...]:
     return tuple(sorted(present, key=lambda process: (process.created_at, process.pid)))
 
 
-def descendants(pid: int) -> tuple[ProcessView, ...]:
-    """Children of a process and theirs, at this moment."""
-    try:
-        children = psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return ()
-    return tuple(child for child in map(_view, children) if child is not None)
-
-
 class _Places:
     """Which paths lead to one home. Most processes name the same few, and following links costs more than reading."""
 

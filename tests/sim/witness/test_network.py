@@ -1,14 +1,11 @@
 """Connections: the database's address is allowed in each of its spellings, and nothing else is."""
 
-import os
-import socket
-from pathlib import Path
 
 import pytest
 
 from sim.postgres.address import DatabaseAddress
 from sim.witness.audit import AuditEvent
-from sim.witness.network import attempts, forbidden, open_connections
+from sim.witness.network import attempts, forbidden
 
 ON_TCP = DatabaseAddress(host="db.test", port=5433, name="tradingbot_gui", user="gui")
 ON_SOCKET = DatabaseAddress(host="/run/pg", port=5433, name="tradingbot_gui", user="gui")
@@ -55,13 +52,3 @@ def test_the_harness_may_name_its_own_socket() -> None:
 
 def test_what_is_no_connection_is_no_attempt() -> None:
     assert attempts([AuditEvent(at_ns=1, pid=2, actor="bot", what="file.open", path="/x")]) == ()
-
-
-def test_a_connection_held_open_is_seen_from_outside(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        before = {(held.host, held.port) for held in open_connections(os.getpid())}
-        with socket.create_connection(("127.0.0.1", port), timeout=5):
-            during = {(held.host, held.port) for held in open_connections(os.getpid())}
-
-    assert during - before == {("127.0.0.1", port)}

@@ -81,11 +81,6 @@ def test_a_process_belongs_to_the_home_it_names_and_to_no_other(home: Path, outs
     assert processes.of_home(home) == ()
 
 
-def test_descendants_are_the_children_of_children_too(child: subprocess.Popen[str]) -> None:
-    assert child.pid in {process.pid for process in processes.descendants(os.getpid())}
-    assert processes.descendants(child.pid) == ()
-
-
 def test_a_worker_is_told_by_its_module(home: Path) -> None:
     child = start("-m", "worker.command_worker", BOT_HOME=str(home))
     found = processes.of_home(home)
