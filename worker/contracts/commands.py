@@ -14,7 +14,6 @@ from uuid import UUID
 from worker.contracts import payloads
 
 CommandId = NewType("CommandId", UUID)
-ProfileId = NewType("ProfileId", UUID)
 UserId = NewType("UserId", int)
 
 BASELINE_SUBJECT = "baseline"
