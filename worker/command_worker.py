@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
         return EXIT_TRANSIENT
     except (DBAPIError, psycopg.Error) as error:
         if classify(error) is Failure.TRANSIENT:
-            LOG.error("%s", unavailable(error))
+            LOG.error("%s; a command that was claimed stays for recovery", unavailable(error))
             return EXIT_TRANSIENT
         LOG.exception("defect; the command is left to its lease")
         return EXIT_DEFECT

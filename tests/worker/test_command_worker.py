@@ -136,7 +136,8 @@ def test_database_that_cannot_be_had_is_transient_and_touches_no_file(
 
     said = capsys.readouterr().err
     assert "io/database_unavailable" in said
-    assert [word for word in (PASSWORD, "nobody-here", "nowhere", "Traceback") if word in said] == []
+    # Nothing was claimed yet, so there is no command to be told of.
+    assert [word for word in (PASSWORD, "nobody-here", "nowhere", "Traceback", "recovery") if word in said] == []
     assert sorted(home.rglob("*")) == before
 
 
@@ -156,7 +157,10 @@ def test_error_of_a_statement_ends_the_worker_by_what_it_means(
     assert main(ONCE, environment) == exit_code
 
     # The traceback is the report of a defect, and noise in the report of an outage.
-    assert ("Traceback" in capsys.readouterr().err) == (exit_code == EXIT_DEFECT)
+    said = capsys.readouterr().err
+    assert ("Traceback" in said) == (exit_code == EXIT_DEFECT)
+    assert (f"(QueryCanceled: SQLSTATE {sqlstate});" in said) == (sqlstate == "57014")
+    assert ("a command that was claimed stays for recovery" in said) == (exit_code == EXIT_TRANSIENT)
     row = lease.connection.execute("SELECT status, attempts FROM commands").fetchone()
     assert row == ("claimed", 1)
 

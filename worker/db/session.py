@@ -5,6 +5,7 @@ connection in autocommit: a single statement is then one commit and one round tr
 together, `transaction` brackets them. Source: contract §3, style "SQL".
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
@@ -47,6 +48,15 @@ _OPTIONS = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
 
 _TRANSIENT_CLASSES = frozenset({"08", "53", "57", "58"})
 _TRANSIENT_CODES = frozenset({"40001", "40P01", "55P03", "25006"})
+
+MAX_REASON_CHARS = 300
+"""The longest reason of libpq's for one address, without its names, takes half of it."""
+
+_QUOTED = re.compile(r"""(["']).*?\1(?=[\s,;:.)]|\Z)""")
+"""libpq and the driver quote every name and every path, and escape nothing: a quote inside a name ends none."""
+
+_ADDRESS = re.compile(r" \((?:[0-9]+\.[0-9.]+|[0-9a-fA-F:]*:[^() ]*)\)")
+"""libpq adds the address that a host's name stands for."""
 
 _KEPT_CURSORS = "worker.db.session.cursors"
 
@@ -210,15 +220,26 @@ def classify(error: DBAPIError | psycopg.Error) -> Failure:
 
 
 def unavailable(error: DBAPIError | psycopg.Error) -> TransientError:
-    """`error` as a sentence that names the server's own words but no address, user or password."""
+    """`error` as one sentence that says why, without an address, a user or a password.
+
+    An error with an SQLSTATE is told by it: the server's message may repeat what a statement was given. Without one it
+    is the driver's, about the connection itself; its first line is told, and of the names in it only that they were
+    there.
+    """
     original = error.orig if isinstance(error, DBAPIError) else error
     sqlstate = getattr(original, "sqlstate", None)
+    why = f"SQLSTATE {sqlstate}" if sqlstate else _without_names(str(original))
     return TransientError(
         Reason.DATABASE_UNAVAILABLE,
-        f"the GUI database did not answer ({type(original).__name__}, SQLSTATE {sqlstate or 'none'}); "
-        "check that the server is up, GUI_DB_HOST and GUI_DB_PORT, then GUI_DB_NAME, GUI_DB_USER and GUI_DB_PASSWORD; "
-        "the command stays for recovery",
+        f"the GUI database is not available ({type(original).__name__}: {why}); "
+        "check that the server is up, GUI_DB_HOST and GUI_DB_PORT, then GUI_DB_NAME, GUI_DB_USER and GUI_DB_PASSWORD",
     )
+
+
+def _without_names(words: str) -> str:
+    """The first line of `words`, at most `MAX_REASON_CHARS`, with `…` for each quoted name and numeric address."""
+    line = next(iter(words.strip().splitlines()), "no reason given")
+    return _ADDRESS.sub("", _QUOTED.sub("…", line))[:MAX_REASON_CHARS]
 
 
 def _json_value(content: bytes | str) -> Any:

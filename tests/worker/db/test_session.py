@@ -4,13 +4,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy import JSON, Connection, Text, cast, select, text, type_coerce
 from sqlalchemy.exc import DBAPIError
 
 from sim.postgres.leases import Lease, LeasePool
+from sim.postgres.private import private_server
+from sim.postgres.running import RunningServer
+from sim.postgres.template import stack_template
 from worker.contracts.errors import Reason, TransientError
 from worker.db import session
 from worker.db.session import (
@@ -156,6 +161,86 @@ def test_unreachable_server_is_told_without_address_user_or_password() -> None:
     assert caught.value.reason is Reason.DATABASE_UNAVAILABLE
     assert [word for word in (PASSWORD, "127.0.0.1", "gui_of_day", "worker_of_day") if word in str(caught.value)] == []
     assert PASSWORD not in repr(url_of(target))
+
+
+@pytest.fixture(scope="module")
+def guarded(postgres_server: RunningServer) -> Iterator[DatabaseTarget]:
+    """A database whose server asks for the password of `worker_of_day`."""
+    with private_server(postgres_server.run_id, postgres_server.run_dir, stack_template()) as server:
+        with psycopg.connect(server.address.conninfo(), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("CREATE ROLE worker_of_day LOGIN PASSWORD {}").format(sql.Literal(PASSWORD)),
+            )
+        server.stop()
+        (server.postmaster.cluster_dir / "pg_hba.conf").write_text("local all all scram-sha-256\n")
+        server.start()
+        address = server.address
+        yield DatabaseTarget(
+            host=address.host, port=address.port, name=address.name, user="worker_of_day", password=PASSWORD
+        )
+
+
+def reason_of(target: DatabaseTarget) -> str:
+    """What is said when there is no connection to `target`, between the parentheses; no name of it stands there."""
+    with pytest.raises(TransientError) as caught:
+        connect_autocommit(open_engine(url_of(target), application_name="x"))
+    said = caught.value.message
+    names = {target.password, target.host, target.name, target.user}
+    assert [name for name in names if name in said] == []
+    return said.partition(" (")[2].rpartition("); check ")[0]
+
+
+def test_database_that_asks_for_a_password_opens_with_it(guarded: DatabaseTarget) -> None:
+    with connect_autocommit(open_engine(url_of(guarded), application_name="x")) as opened:
+        assert execute(opened, "SELECT current_user", {}) == [("worker_of_day",)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        # What the server ends the connection with, and libpq hands on without the code: 28P01, 28P01, 3D000.
+        ({"password": "wrong-of-day"}, "FATAL:  password authentication failed for user …"),
+        ({"user": 'nobody"of_day'}, "FATAL:  password authentication failed for user …"),
+        ({"name": "nowhere_of_day"}, "FATAL:  database … does not exist"),
+        ({"port": 1}, "No such file or directory"),
+    ],
+    ids=["28P01 wrong password", "28P01 unknown user", "3D000 unknown database", "no server at the socket"],
+)
+def test_connection_that_a_server_refuses_is_told_by_why(
+    guarded: DatabaseTarget, changed: dict[str, Any], why: str
+) -> None:
+    reason = reason_of(replace(guarded, **changed))
+
+    assert reason.startswith("OperationalError: connection ")
+    assert reason.endswith(f": connection to server on socket … failed: {why}")
+
+
+def test_connection_to_a_port_where_nobody_listens_is_told_by_why() -> None:
+    target = DatabaseTarget(host="127.0.0.1", port=1, name="gui_of_day", user="worker_of_day", password=PASSWORD)
+
+    assert reason_of(target) == (
+        "OperationalError: connection failed: connection to server at …, port 1 failed: Connection refused"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ('to server at "db.day" (10.1.2.3), port 1 failed: x', "to server at …, port 1 failed: x"),
+        ('to server at "db.day" (fe80::1%eth0), port 1 failed: x', "to server at …, port 1 failed: x"),
+        (
+            'no entry for host "::1", user "a"b", database "c d", no encryption',
+            "no entry for host …, user …, database …,",
+        ),
+        ("failed to resolve host 'db.day': [Errno -2] Name or", "failed to resolve host …: [Errno -2] Name or"),
+        ("first\nsecond", "(OperationalError: first);"),
+        ("", "(OperationalError: no reason given);"),
+        ("x" * 301, f"(OperationalError: {'x' * 300});"),
+    ],
+    ids=["IPv4", "IPv6", "a quote in a name", "a host nobody knows", "two lines", "nothing", "long"],
+)
+def test_names_and_further_lines_of_the_driver_are_left_out(said: str, told: str) -> None:
+    assert told in unavailable(psycopg.OperationalError(said)).message
 
 
 def test_what_the_server_said_is_not_repeated() -> None:
