@@ -190,13 +190,11 @@ def _env_file_problems(home: Home, flag: str | None) -> list[str]:
 def _versions_problems(path: Path) -> list[str]:
     """Nothing when the file names every registered type with a version this code understands."""
     try:
-        content = read_bytes(path)
+        content = read_bytes(path, max_bytes=MAX_VERSIONS_FILE_BYTES)
     except TransientError as error:
         return [f"versions file: {error.message}"]
     if content is None:
         return [f"versions file {path} does not exist; restore it"]
-    if len(content) > MAX_VERSIONS_FILE_BYTES:
-        return [f"versions file {path} has {len(content)} bytes, expected at most {MAX_VERSIONS_FILE_BYTES}"]
     try:
         found = parse(content.decode("utf-8"))
     except UnicodeDecodeError as error:

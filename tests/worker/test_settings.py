@@ -14,6 +14,7 @@ import pytest
 
 from tests.sim.witness.children import as_ordinary_user, ordinary_owner
 from worker.contracts.commands import understood_versions
+from worker.readers.document import MAX_FILE_BYTES
 from worker.settings import MAX_VERSIONS_FILE_BYTES, StartRefused, WorkerSettings, read_settings
 
 SECRET = "Corr3ctHorseBatteryStaple99"
@@ -296,8 +297,9 @@ def test_largest_versions_file_is_read_and_a_larger_one_refused(home: Path) -> N
     path.write_text(json.dumps(understood_versions()).ljust(MAX_VERSIONS_FILE_BYTES))
     accepted(home)
 
-    path.write_text(json.dumps(understood_versions()).ljust(MAX_VERSIONS_FILE_BYTES + 1))
-    assert f"expected at most {MAX_VERSIONS_FILE_BYTES}" in problem(home)
+    for too_large in (MAX_VERSIONS_FILE_BYTES + 1, MAX_FILE_BYTES + 1):
+        os.truncate(path, too_large)
+        assert f"expected at most {MAX_VERSIONS_FILE_BYTES} bytes" in problem(home)
 
 
 @pytest.mark.parametrize(

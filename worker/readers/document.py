@@ -55,11 +55,11 @@ class UnreadableFile(TransientError):
         self.errno = error.errno
 
 
-def read_bytes(path: Path) -> bytes | None:
+def read_bytes(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> bytes | None:
     """The content of `path`, or None when there is no such file.
 
-    Raises: `DamagedFile` for something that is not a regular file or is beyond `MAX_FILE_BYTES`; `UnreadableFile` for
-    every other refusal of the system.
+    Raises: `DamagedFile` for something that is not a regular file or is beyond `max_bytes`; `UnreadableFile` for every
+    other refusal of the system.
     """
     try:
         # Without O_NONBLOCK a named pipe in the file's place would hold the worker for ever.
@@ -72,13 +72,13 @@ def read_bytes(path: Path) -> bytes | None:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise DamagedFile(path, place="the file itself", problem="expected a regular file, found another kind")
         with open(descriptor, "rb", closefd=False) as stream:
-            content = stream.read(MAX_FILE_BYTES + 1)
+            content = stream.read(max_bytes + 1)
     except OSError as error:
         raise UnreadableFile(path, error) from error
     finally:
         os.close(descriptor)
-    if len(content) > MAX_FILE_BYTES:
-        raise DamagedFile(path, place="the end", problem=f"expected at most {MAX_FILE_BYTES} bytes, found more")
+    if len(content) > max_bytes:
+        raise DamagedFile(path, place="the end", problem=f"expected at most {max_bytes} bytes, found more")
     return content
 
 
