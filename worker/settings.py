@@ -12,7 +12,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from worker.contracts.canonical_json import parse
+from worker.contracts.canonical_json import kind_of, number_or_kind, parse
 from worker.contracts.commands import understood_versions
 from worker.contracts.errors import Refusal, TransientError
 from worker.guards.network import env_file_problem, testnet_flag_problem
@@ -202,12 +202,12 @@ def _versions_problems(path: Path) -> list[str]:
     except Refusal as refusal:
         return [f"versions file {path} is malformed: {refusal.message}; restore it"]
     if not isinstance(found, dict):
-        return [f"versions file {path} must hold one object of type and version, found {type(found).__name__}"]
+        return [f"versions file {path} must hold one object of type and version, found {kind_of(found)}"]
     problems = []
     for command_type, understood in understood_versions().items():
         version = found.get(command_type)
         if type(version) is not int or version != understood:
-            stated = "no entry" if command_type not in found else repr(version)[:40]
+            stated = "no entry" if command_type not in found else number_or_kind(version)
             problems.append(f"versions file {path}: {command_type} must be {understood}, found {stated}")
     problems += [
         f"versions file {path}: {name[:64]!r} is no registered command type"

@@ -309,8 +309,8 @@ def test_largest_versions_file_is_read_and_a_larger_one_refused(home: Path) -> N
         (b"{", "malformed"),
         (b'{"a": 1, "a": 1}', "malformed"),
         (b"[" * 30_000 + b"]" * 30_000, "malformed"),
-        (b"null", "must hold one object"),
-        (b"7", "must hold one object"),
+        (b"null", "must hold one object of type and version, found null"),
+        (b"7", "must hold one object of type and version, found a number"),
     ],
     ids=["no text", "cut off", "a key twice", "too deep", "null", "a number"],
 )
@@ -322,9 +322,23 @@ def test_versions_file_that_cannot_be_understood_is_named(home: Path, content: b
     assert named in sentence
 
 
-@pytest.mark.parametrize("version", [0, 2, -1, 1.0, "1", True, None, [1], {"v": 1}], ids=repr)
-def test_version_that_is_not_exactly_the_one_understood_is_refused(home: Path, version: object) -> None:
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        (0, "0"),
+        (2, "2"),
+        (-1, "-1"),
+        (1.0, "1.0"),
+        ("1", "a string"),
+        (True, "a boolean"),
+        (None, "null"),
+        ([1], "an array"),
+        ({"v": 1}, "an object"),
+    ],
+    ids=str,
+)
+def test_version_that_is_not_exactly_the_one_understood_is_refused(home: Path, version: object, told: str) -> None:
     stated = {**understood_versions(), "apply_baseline_holdings": version}
     (home / "gui" / "command_bus_versions.json").write_text(json.dumps(stated))
 
-    assert "apply_baseline_holdings must be 1, found " in problem(home)
+    assert problem(home).endswith(f"apply_baseline_holdings must be 1, found {told}")

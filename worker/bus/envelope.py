@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from worker.contracts.canonical_json import parse
+from worker.contracts.canonical_json import kind_of, parse
 from worker.contracts.commands import CommandSpec, spec_for
 from worker.contracts.errors import Reason, Refusal
 from worker.contracts.payloads import MAX_PAYLOAD_BYTES
@@ -32,11 +32,7 @@ def open_envelope(command: ClaimedCommand) -> tuple[CommandSpec, Mapping[str, An
     if not isinstance(fields, dict):
         raise Refusal(
             Reason.PAYLOAD_NOT_OBJECT,
-            f"command {command.command_id} has a payload that is {_kind(fields)}, expected an object; "
+            f"command {command.command_id} has a payload that is {kind_of(fields)}, expected an object; "
             "make the command through its service",
         )
     return spec, fields
-
-
-def _kind(value: Any) -> str:
-    return "null" if value is None else f"a JSON {type(value).__name__}"

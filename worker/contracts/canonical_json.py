@@ -36,7 +36,8 @@ def parse(text: str) -> Any:
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise _malformed(f"expected JSON, found {error.msg} at line {error.lineno} column {error.colno}") from error
+        problem = error.msg[:1].lower() + error.msg[1:].removesuffix(" at").removesuffix(" starting")
+        raise _malformed(f"not JSON at line {error.lineno} column {error.colno}: {problem}") from error
     except RecursionError as error:
         raise _malformed(f"nesting goes deeper than {MAX_DEPTH} levels") from error
     if _may_be_deep_or_half(text):
@@ -58,6 +59,31 @@ def dumps_canonical(value: Any) -> bytes:
         return rfc8785.dumps(_as_doubles(value))
     except rfc8785.CanonicalizationError as error:
         raise _malformed(f"no canonical form: {error}") from error
+
+
+def kind_of(value: Any) -> str:
+    """What JSON calls the kind of `value`, with its article: `a string`, `null`; for a value JSON has not, Python's."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case str():
+            return "a string"
+        case int() | Decimal():
+            return "a number"
+        case dict():
+            return "an object"
+        case list():
+            return "an array"
+        case _:
+            return f"a {type(value).__name__}"
+
+
+def number_or_kind(value: Any) -> str:
+    """A number as far as 40 characters, anything else only by its kind: a text may be a secret."""
+    is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    return str(value)[:40] if is_number else kind_of(value)
 
 
 def checksum(payload: Mapping[str, Any]) -> str:
@@ -149,7 +175,7 @@ def _check(value: Any, *, depth: int) -> bool:
             is_plain = True
             for key, item in value.items():
                 if not isinstance(key, str):
-                    raise _malformed(f"object keys are strings, found {type(key).__name__}")
+                    raise _malformed(f"object keys are strings, found {kind_of(key)}")
                 _check_text(key)
                 is_plain &= key.isascii() & _check(item, depth=depth + 1)
             return is_plain

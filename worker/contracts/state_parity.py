@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from worker.contracts.canonical_json import parse
+from worker.contracts.canonical_json import kind_of, parse
 from worker.contracts.errors import Refusal
 from worker.contracts.states import ManagedState
 
@@ -52,9 +52,9 @@ def _from_json(content: str) -> list[str]:
     except Refusal as refusal:
         raise ValueError(refusal.message) from refusal
     states = list(value.values()) if isinstance(value, dict) else value
-    strangers = [type(state).__name__ for state in states if not isinstance(state, str)]
+    strangers = [kind_of(state) for state in states if not isinstance(state, str)]
     if strangers:
-        raise ValueError(f"expected states as strings, found a {strangers[0]}")
+        raise ValueError(f"expected states as strings, found {strangers[0]}")
     return list(states)
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from worker.contracts.canonical_json import MAX_SIGNIFICANT_DIGITS
+from worker.contracts.canonical_json import MAX_SIGNIFICANT_DIGITS, kind_of
 from worker.contracts.errors import Reason, Refusal
 
 CONFIG_VALUES: Mapping[str, tuple[str, ...]] = {
@@ -159,4 +159,4 @@ def _digits(number: Decimal) -> str:
 def _kind(value: Any) -> str:
     if isinstance(value, str):
         return f"a string of {len(value)} characters"
-    return f"a {type(value).__name__}"
+    return kind_of(value)

@@ -7,7 +7,7 @@ requester. Source: contract §5, §7, §9.
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from worker.contracts.canonical_json import checksum
+from worker.contracts.canonical_json import checksum, number_or_kind
 from worker.contracts.errors import Reason, Refusal
 from worker.contracts.payloads import Payload, read_payload
 from worker.contracts.states import TESTNET
@@ -92,11 +92,6 @@ def profile_version(fields: Mapping[str, Any]) -> int:
         raise Refusal(
             Reason.MISSING_OR_BAD_VERSION,
             "expected one positive integer under 'profile_version' (or the older 'version'), "
-            f"found {', '.join(f'{name}: {_shown(value)}' for name, value in named.items()) or 'neither'}",
+            f"found {', '.join(f'{name}: {number_or_kind(value)}' for name, value in named.items()) or 'neither'}",
         )
     return int(values[0])
-
-
-def _shown(value: Any) -> str:
-    """A number, else only its kind: a text may be a secret, or nothing a database can hold."""
-    return str(value) if type(value) is int else f"a {type(value).__name__}"

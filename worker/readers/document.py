@@ -116,14 +116,15 @@ def parse_document(content: bytes, *, path: Path, schema_version: int) -> dict[s
     except Refusal as refusal:
         raise DamagedFile(path, place=_place_of(refusal), problem=refusal.message) from refusal
     if not isinstance(value, dict):
-        raise DamagedFile(path, place="$", problem=f"expected an object, found {type(value).__name__}")
+        raise DamagedFile(path, place="$", problem=f"expected an object, found {canonical_json.kind_of(value)}")
     found = value.get("schema_version")
     # True == 1 in Python, and a version is never a bool.
     if type(found) is not int or found != schema_version:
+        stated = canonical_json.number_or_kind(found) if "schema_version" in value else "none"
         raise DamagedFile(
             path,
             place="$.schema_version",
-            problem=f"expected version {schema_version}, found {found!r:.40}; this program reads no other version",
+            problem=f"expected version {schema_version}, found {stated}; this program reads no other version",
         )
     return value
 

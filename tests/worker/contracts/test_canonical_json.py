@@ -13,7 +13,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.contracts.canonical_json import MAX_DEPTH, checksum, dumps_canonical, parse
+from worker.contracts.canonical_json import MAX_DEPTH, checksum, dumps_canonical, kind_of, number_or_kind, parse
 from worker.contracts.errors import Reason, Refusal
 
 MALFORMED_TEXTS = [
@@ -152,6 +152,40 @@ def test_malformed_text_is_refused(text: str) -> None:
     with pytest.raises(Refusal) as refusal:
         parse(text)
     assert refusal.value.reason is Reason.PAYLOAD_MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "not JSON at line 1 column 1: expecting value"),
+        ("{} {}", "not JSON at line 1 column 4: extra data"),
+        ('[\n"a', "not JSON at line 2 column 1: unterminated string"),
+    ],
+    ids=repr,
+)
+def test_text_that_is_no_json_is_told_by_its_place(text: str, told: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        parse(text)
+    assert refused.value.message == told
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "told"),
+    [
+        (None, "null", "null"),
+        (True, "a boolean", "a boolean"),
+        ("x", "a string", "a string"),
+        (7, "a number", "7"),
+        (Decimal("1.50"), "a number", "1.50"),
+        (10**50, "a number", "1" + "0" * 39),
+        ({"a": 1}, "an object", "an object"),
+        ([1], "an array", "an array"),
+        (0.5, "a float", "a float"),
+    ],
+    ids=repr,
+)
+def test_kind_of_a_value_is_what_json_calls_it(value: object, kind: str, told: str) -> None:
+    assert (kind_of(value), number_or_kind(value)) == (kind, told)
 
 
 def test_numbers_are_read_exactly() -> None:

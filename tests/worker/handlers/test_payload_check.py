@@ -187,7 +187,7 @@ def test_version_that_is_not_one_positive_integer_is_refused_without_repeating_i
     [
         ({"profile_version": 3, "version": 4}, {"profile_version": "3", "version": "4"}),
         ({"profile_version": -1}, {"profile_version": "-1"}),
-        ({"profile_version": SECRET, "version": True}, {"profile_version": "a str", "version": "a bool"}),
+        ({"profile_version": SECRET, "version": True}, {"profile_version": "a string", "version": "a boolean"}),
     ],
     ids=str,
 )
