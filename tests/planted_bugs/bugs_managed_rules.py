@@ -24,9 +24,8 @@ _SERVICES = (
         edits=(
             Edit(
                 file="worker/guards/network.py",
-                old="    if not isinstance(environment, str) or environment != TESTNET:\n"
-                "        raise EnvironmentNotAllowed(environment)\n",
-                new="    if not isinstance(environment, str):\n        raise EnvironmentNotAllowed(environment)\n",
+                old="    if not isinstance(environment, str) or environment != TESTNET:\n",
+                new="    if not isinstance(environment, str):\n",
             ),
         ),
         scenarios=(

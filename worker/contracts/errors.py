@@ -98,14 +98,17 @@ class Refusal(StackError):
 
 
 class EnvironmentNotAllowed(Refusal):
-    """A caller asked for an environment other than testnet. Source: contract §6."""
+    """A caller, or a payload, asked for an environment other than testnet. Source: contract §6.
 
-    def __init__(self, found: object) -> None:
+    `message` is what to say where `found` was no argument of a caller.
+    """
+
+    def __init__(self, found: object, *, message: str | None = None) -> None:
         # Anything longer than an environment's name may be a secret in the wrong argument.
         shown = repr(found) if isinstance(found, str) and len(found) <= 16 else f"a {type(found).__name__}"
         super().__init__(
             Reason.ENVIRONMENT_NOT_TESTNET,
-            f"environment is fixed to 'testnet', found {shown}; leave the argument out",
+            message or f"environment is fixed to 'testnet', found {shown}; leave the argument out",
         )
 
 

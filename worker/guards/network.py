@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from worker.contracts.canonical_json import kind_of
 from worker.contracts.errors import EnvironmentNotAllowed, Reason, Refusal
 from worker.contracts.states import TESTNET
 
@@ -80,9 +81,10 @@ def require_testnet_payload(fields: Mapping[str, Any]) -> None:
     `guard/exchange_connection_not_allowed`, in this order.
     Source: contract §5, §9.
     """
-    environment = fields.get("environment")
+    environment = fields.get("environment", _ABSENT)
     if not isinstance(environment, str) or environment != TESTNET:
-        raise EnvironmentNotAllowed(environment)
+        found = "no environment" if environment is _ABSENT else f"environment {_shown(environment)}"
+        raise EnvironmentNotAllowed(environment, message=f"payload has {found}, expected '{TESTNET}'")
     if fields.get("dry_run") is not True:
         raise Refusal(
             Reason.DRY_RUN_REQUIRED,
@@ -97,7 +99,7 @@ def require_testnet_payload(fields: Mapping[str, Any]) -> None:
     if connection is not None:
         raise Refusal(
             Reason.EXCHANGE_CONNECTION_NOT_ALLOWED,
-            f"exchange_connection_id must be null, found a {type(connection).__name__}; no command may name one",
+            f"exchange_connection_id must be null, found {kind_of(connection)}; no command may name one",
         )
 
 
@@ -209,4 +211,4 @@ def _shown(value: object) -> str:
         case str():
             return f"a string of {len(value)} characters"
         case _:
-            return f"a {type(value).__name__}"
+            return kind_of(value)

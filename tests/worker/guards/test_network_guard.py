@@ -163,6 +163,23 @@ def test_payload_without_a_guarded_field_is_refused(missing: str, reason: Reason
     assert refusal.value.reason is reason
 
 
+@pytest.mark.parametrize(
+    ("stated", "told"),
+    [
+        ({}, "payload has no environment, expected 'testnet'"),
+        ({"environment": None}, "payload has environment null, expected 'testnet'"),
+        ({"environment": "mainnet"}, "payload has environment 'mainnet', expected 'testnet'"),
+        ({"environment": {}}, "payload has environment an object, expected 'testnet'"),
+    ],
+    ids=str,
+)
+def test_environment_of_a_payload_is_told_in_the_words_of_a_payload(stated: dict[str, object], told: str) -> None:
+    fields = {key: value for key, value in TESTNET_FIELDS.items() if key != "environment"}
+    with pytest.raises(EnvironmentNotAllowed) as refusal:
+        network.require_testnet_payload({**fields, **stated})
+    assert refusal.value.message == told
+
+
 def test_payload_wrong_in_every_way_is_refused_for_its_environment_first() -> None:
     with pytest.raises(EnvironmentNotAllowed):
         network.require_testnet_payload({"environment": "mainnet", "dry_run": False, "exchange_connection_id": "x"})
