@@ -178,7 +178,11 @@ def db_states(against: Path | None) -> None:
         return
     try:
         exported = exported_states(against.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"{against} is not UTF-8 at byte {error.start}; save it as plain UTF-8") from error
+    except OSError as error:
+        raise click.ClickException(f"{against} could not be read: {error.strerror}") from error
+    except ValueError as error:
         raise click.ClickException(f"{against} holds no list of states: {error}") from error
     problems = parity_problems(exported)
     if problems:

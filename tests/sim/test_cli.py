@@ -184,6 +184,17 @@ def test_nothing_is_moved_unless_the_flag_is_exactly_true(
     assert tables_of(address) == before
 
 
+@pytest.mark.parametrize("words", MOVES, ids=" ".join)
+def test_flag_that_is_not_set_is_told_so(
+    make_database: MakeDatabase, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BINANCE_TESTNET", raising=False)
+    settings = environment(make_database(migrated=True))
+    del settings["BINANCE_TESTNET"]
+
+    refused(CliRunner().invoke(main, ["db", *words], env=settings), "guard/testnet_flag_not_true", "it is not set;")
+
+
 @pytest.mark.parametrize("words", [["migrate", "--to", "9"], ["downgrade", "9"], ["downgrade", ""]], ids=" ".join)
 def test_revision_that_nobody_knows_is_refused(make_database: MakeDatabase, words: list[str]) -> None:
     refused(sim(make_database(migrated=True), *words), "validation/unknown_revision")

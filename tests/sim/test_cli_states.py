@@ -33,9 +33,18 @@ def test_foreign_list_of_states_that_differs_is_told_in_one_sentence(tmp_path: P
     refused(states("--against", exported), str(exported), "lacks frozen", "'Paused', which is no state")
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b'["frozen"', b"\xff\xfe"], ids=["empty", "number", "cut", "bytes"])
-def test_file_without_a_list_of_states_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "holds no list of states: expected a list of states, found none"),
+        (b"[1]", "holds no list of states: expected states as strings, found a number"),
+        (b'["frozen"', "holds no list of states: not JSON at line 1 column 10: expecting ',' delimiter"),
+        (b"frozen\n\xff\xfe", "is not UTF-8 at byte 7"),
+    ],
+    ids=["empty", "number", "cut", "bytes"],
+)
+def test_file_without_a_list_of_states_is_refused(tmp_path: Path, content: bytes, told: str) -> None:
     exported = tmp_path / "states"
     exported.write_bytes(content)
 
-    refused(states("--against", exported), str(exported), "holds no list of states")
+    refused(states("--against", exported), f"{exported} {told}")

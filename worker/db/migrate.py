@@ -125,9 +125,10 @@ def _refusing() -> Iterator[None]:
 def _guarded(url: str, environ: Mapping[str, str]) -> Connection:
     flag = environ.get("BINANCE_TESTNET")
     if flag != "true":
+        found = "it is not set" if flag is None else f"found {_shown(flag)}"
         raise Refusal(
             Reason.TESTNET_FLAG_NOT_TRUE,
-            f"expected BINANCE_TESTNET to be exactly 'true', found {_shown(flag)}; migrations run on testnet only",
+            f"expected BINANCE_TESTNET to be exactly 'true', {found}; migrations run on testnet only",
         )
     connection = _connected(url)
     try:
@@ -151,9 +152,9 @@ def _connected(url: str) -> Connection:
     return create_engine(make_url(url), poolclass=NullPool, hide_parameters=True, connect_args=options).connect()
 
 
-def _shown(found: str | None) -> str:
+def _shown(found: str) -> str:
     """What was found, when it is short enough to be what it should be; a longer text may be a secret in its place."""
-    return repr(found) if found is None or len(found) <= MAX_SHOWN_CHARS else f"{len(found)} characters"
+    return repr(found) if len(found) <= MAX_SHOWN_CHARS else f"{len(found)} characters"
 
 
 def _bare_config() -> Config:
