@@ -1,6 +1,5 @@
 """Connections: the database's address is allowed in each of its spellings, and nothing else is."""
 
-
 import pytest
 
 from sim.postgres.address import DatabaseAddress
