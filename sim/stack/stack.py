@@ -245,10 +245,7 @@ class Stack:
             self._clicks.is_in_race = False
 
     def keep(self, breaches: tuple[Breach, ...], folder: Path | None = None) -> Path:
-        """The forensics folder, written now and left for people; nothing unscrubbed is left beside it.
-
-        It is `folder`, or lies in the folder of the story, which goes when that does.
-        """
+        """The forensics folder (`folder`, or one in the story's), written now; nothing unscrubbed is left beside it."""
         return keep_evidence(
             folder or self.evidence / "forensics",
             self.timeline,
