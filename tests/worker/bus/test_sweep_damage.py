@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.worker.managed_worlds import ADMIN, MINUTE, NOW, World, another_worker
+from worker.bus.claim import claim_once
 from worker.bus.loop import run_at_most
 from worker.bus.sweep import sweep_due
 from worker.contracts.errors import Reason, TransientError
@@ -165,6 +166,17 @@ def test_two_workers_that_meet_the_same_damage_tell_it_once(world: World) -> Non
             assert [*context.proposals_damaged] == [damaged]
 
     assert world.events_of_nobody() == [SET_ASIDE]
+
+
+def test_claim_asks_for_no_sweep_of_what_is_known_to_be_damaged(world: World) -> None:
+    world.home.risk_proposal(world.proposed("ETH")).write_text("{")
+    world.advance(15 * MINUTE)
+    assert claim_once(world.context).has_due_proposal
+    sweep_due(world.context)
+
+    assert not claim_once(world.context).has_due_proposal
+    world.context.proposals_damaged.clear()
+    assert claim_once(world.context).has_due_proposal
 
 
 def test_only_damage_that_no_event_had_told_of_is_news(world: World) -> None:
