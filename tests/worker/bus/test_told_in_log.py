@@ -275,7 +275,7 @@ def test_files_that_could_not_be_compared_are_told_with_what_is_wrong(
     assert (level, str(world.home.managed_state) in str(error)) == ("WARNING", True)
 
 
-@pytest.mark.parametrize(("payload", "kind"), [("null", "null"), ("[]", "list"), ('"text"', "str"), ("7", "int")])
+@pytest.mark.parametrize(("payload", "kind"), [("null", "null"), ("[]", "array"), ('"text"', "string"), ("7", "number")])
 def test_payload_that_is_no_object_is_told_by_its_kind(
     context: BusContext, outside: Outside, payload: str, kind: str
 ) -> None:
@@ -283,7 +283,7 @@ def test_payload_that_is_no_object_is_told_by_its_kind(
     step(context)
 
     words = outside.command(command_id)["error_message"].replace(",", "").split()
-    assert {"null", "list", "str", "int", "NoneType"}.intersection(words) == {kind}
+    assert {"null", "array", "string", "number"}.intersection(words) == {kind}
 
 
 def test_unknown_type_is_told_by_its_beginning(context: BusContext, outside: Outside) -> None:
