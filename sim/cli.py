@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sim.cli_director import outcomes, replay, selftest
 from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
-from sim.postgres.backup import back_up, holds_rows
+from sim.postgres.backup import back_up, tables_with_rows
 from sim.postgres.marker import init_database, read_marker
 from sim.postgres.template import sqlalchemy_url
 from sim.rules.registry import RULES, sentence
@@ -139,11 +139,10 @@ def db_migrate(
         click.echo(migrate.preview(sqlalchemy_url(address), revision))
         return
     migrate.require_migratable(sqlalchemy_url(address), revision)
-    if backup is None and not no_backup and holds_rows(address):
-        backup = _offer_backup(name)
+    if backup is None and not no_backup and tables_with_rows(address):
+        backup = _offer_backup(name, "rows", otherwise="--no-backup")
     if backup is not None:
-        size = back_up(address, backup)
-        click.echo(f"backed up to {backup} ({size} bytes)")
+        _back_up(address, backup)
     migrate.upgrade(sqlalchemy_url(address), revision)
     click.echo(f"schema: {migrate.revision_of(sqlalchemy_url(address))}")
 
@@ -151,15 +150,24 @@ def db_migrate(
 @db.command("downgrade")
 @_database
 @click.argument("revision")
+@click.option("--backup", type=click.Path(path_type=Path), help="back up to this new file first (pg_dump -Fc)")
 @click.option("--yes", is_flag=True, help="do not ask; the rows of dropped tables are lost")
-def db_downgrade(host: str, port: int, name: str, user: str, revision: str, yes: bool) -> None:
-    """Take the schema down to REVISION (`base` for none). Rows of dropped tables are lost."""
+def db_downgrade(host: str, port: int, name: str, user: str, revision: str, backup: Path | None, yes: bool) -> None:
+    """Take the schema down to REVISION (`base` for none). Rows of dropped tables are lost.
+
+    Where there are any, a backup is made first, unless told otherwise.
+    """
     from worker.db import migrate  # Alembic is slow to import
 
     address = _address(host, port, name, user)
-    migrate.require_migratable(sqlalchemy_url(address), revision)
-    if not yes and holds_rows(address):
-        click.confirm(f"database {name} holds rows that will be lost; go on?", abort=True)
+    dropped = migrate.tables_that_lose(sqlalchemy_url(address), revision)
+    lost = [] if yes or backup is not None else [table for table in tables_with_rows(address) if table in dropped]
+    if lost:
+        backup = _offer_backup(name, f"rows that will be lost ({', '.join(lost)})", otherwise="--yes")
+        if backup is None:
+            click.confirm("go on without a backup?", abort=True)
+    if backup is not None:
+        _back_up(address, backup)
     migrate.downgrade(sqlalchemy_url(address), revision)
     click.echo(f"schema: {migrate.revision_of(sqlalchemy_url(address)) or 'none'}")
 
@@ -195,8 +203,7 @@ def db_states(against: Path | None) -> None:
 @click.argument("target", type=click.Path(path_type=Path))
 def db_backup(host: str, port: int, name: str, user: str, target: Path) -> None:
     """Back the database up to the new file TARGET (pg_dump -Fc)."""
-    size = back_up(_address(host, port, name, user), target)
-    click.echo(f"backed up to {target} ({size} bytes)")
+    _back_up(_address(host, port, name, user), target)
 
 
 @main.command("rules")
@@ -233,17 +240,24 @@ def life_of_an_asset() -> None:
     click.echo("All that happened was judged by every rule of `sim rules`; none was broken.")
 
 
-def _offer_backup(name: str) -> Path | None:
+def _back_up(address: DatabaseAddress, target: Path) -> None:
+    size = back_up(address, target)
+    click.echo(f"backed up to {target} ({size} bytes)")
+
+
+def _offer_backup(name: str, rows: str, *, otherwise: str) -> Path | None:
     """Where to back up to, asked of the person at the terminal; None when they decline.
+
+    They are told which `rows` there are; `otherwise` is the option that goes without a backup.
 
     Raises: `SimError` (`postgres/backup_undecided`) when nobody can be asked.
     """
     if not sys.stdin.isatty():
         raise SimError(
             "postgres/backup_undecided",
-            f"database {name} holds rows; say --backup FILE to back it up first, or --no-backup to go without",
+            f"database {name} holds {rows}; say --backup FILE to back it up first, or {otherwise} to go without",
         )
-    if not click.confirm(f"database {name} holds rows; back it up first?", default=True):
+    if not click.confirm(f"database {name} holds {rows}; back it up first?", default=True):
         return None
     return Path(click.prompt("backup file", default=f"{name}.dump"))
 

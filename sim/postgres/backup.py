@@ -18,8 +18,9 @@ MAX_DUMP_S = 3_600
 _TABLES: LiteralString = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
 
 
-def holds_rows(address: DatabaseAddress) -> bool:
-    """True when any table of schema public, but Alembic's own, holds a row."""
+def tables_with_rows(address: DatabaseAddress) -> tuple[str, ...]:
+    """The names of the tables of schema public, but Alembic's own, that hold a row."""
+    found = []
     with psycopg.connect(address.conninfo(), autocommit=True) as connection:
         names = [row[0] for row in connection.execute(_TABLES).fetchall()]
         for name in names:
@@ -28,8 +29,8 @@ def holds_rows(address: DatabaseAddress) -> bool:
             probe = sql.SQL("SELECT EXISTS (SELECT 1 FROM public.{})").format(sql.Identifier(name))
             row = connection.execute(probe).fetchone()
             if row is not None and row[0]:
-                return True
-    return False
+                found.append(name)
+    return tuple(found)
 
 
 def back_up(address: DatabaseAddress, target: Path) -> int:

@@ -22,6 +22,7 @@ from sim.postgres.clones import clone
 from sim.postgres.running import RunningServer
 from sim.rules.registry import RULES
 from sim.stack.migrations import Migrations
+from worker.db.migrate import tables_losing
 from worker.db.revision import REVISION
 
 REPOSITORY = Path(__file__).parents[2]
@@ -211,11 +212,12 @@ def test_database_at_a_revision_of_a_newer_installation_is_left_alone(
     assert "commands" in tables_of(address)
 
 
-def test_downgrade_does_not_go_up(make_database: MakeDatabase) -> None:
+def test_downgrade_does_not_go_up(make_database: MakeDatabase, tmp_path: Path) -> None:
     address = make_database()
+    backup = str(tmp_path / "rows.dump")
 
-    refused(sim(address, "downgrade", REVISION), "validation/unknown_revision")
-    assert tables_of(address) == []
+    refused(sim(address, "downgrade", REVISION, "--backup", backup), "validation/unknown_revision")
+    assert (tables_of(address), list(tmp_path.iterdir())) == ([], [])
 
 
 def test_table_in_the_way_undoes_the_whole_migration(make_database: MakeDatabase) -> None:
@@ -242,23 +244,44 @@ def test_backup_and_no_backup_exclude_each_other(with_rows: DatabaseAddress, tmp
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("answer", "left"), [("y\n", []), ("n\n", ["users"]), ("", ["users"])], ids=["yes", "no", "nothing"]
-)
-def test_downgrade_asks_before_rows_are_lost(with_rows: DatabaseAddress, answer: str, left: list[str]) -> None:
-    result = CliRunner().invoke(main, ["db", "downgrade", "base"], input=answer, env=environment(with_rows))
+def test_rows_are_not_dropped_without_a_word_about_their_backup(with_rows: DatabaseAddress, tmp_path: Path) -> None:
+    refused(
+        sim(with_rows, "downgrade", "base"), "postgres/backup_undecided", "lost (users);", "--backup FILE", "or --yes"
+    )
+    assert "users" in tables_of(with_rows)
 
-    assert "holds rows that will be lost" in result.output
-    assert [name for name in tables_of(with_rows) if name == "users"] == left
+    backed_up = sim(with_rows, "downgrade", "base", "--backup", str(tmp_path / "rows.dump"))
+    assert backed_up.output.splitlines()[0].startswith(f"backed up to {tmp_path / 'rows.dump'} (")
+    assert (tmp_path / "rows.dump").read_bytes().startswith(b"PGDMP")
+    assert tables_of(with_rows) == ["alembic_version"]
 
 
-def test_person_at_a_terminal_is_offered_a_backup(with_rows: DatabaseAddress, tmp_path: Path) -> None:
+def test_rows_are_dropped_without_a_backup_when_told_so(with_rows: DatabaseAddress) -> None:
+    assert sim(with_rows, "downgrade", "base", "--yes").output == "schema: none\n"
+
+
+def test_downgrade_says_nothing_of_rows_in_tables_that_stay(with_rows: DatabaseAddress) -> None:
+    assert sim(with_rows, "downgrade", "0001").output == "schema: 0001\n"
+    assert execute(with_rows, "SELECT name FROM users") == [("day",)]
+
+
+def test_tables_that_lose_are_read_from_the_statements() -> None:
+    statements = (
+        'BEGIN;\n\nDROP TABLE users;\n\nALTER TABLE commands DROP COLUMN subject;\n\nDROP TABLE "order";\n\n'
+        "DROP INDEX commands_due;\n\nALTER TABLE audit_events DROP CONSTRAINT x;\n\n"
+    )
+
+    assert tables_losing(statements) == {"users", "commands", "order"}
+
+
+def at_a_terminal(address: DatabaseAddress, *words: str, typed: str) -> subprocess.CompletedProcess[str]:
+    """What `sim db …` did for a person who types `typed`."""
     terminal, side_of_sim = pty.openpty()
-    os.write(terminal, f"y\n{tmp_path / 'offered.dump'}\n".encode())
+    os.write(terminal, typed.encode())
     done = subprocess.run(
-        [sys.executable, "-m", "sim.cli", "db", "migrate"],
+        [sys.executable, "-m", "sim.cli", "db", *words],
         cwd=REPOSITORY,
-        env={"PATH": os.environ["PATH"], **environment(with_rows)},
+        env={"PATH": os.environ["PATH"], **environment(address)},
         stdin=side_of_sim,
         capture_output=True,
         text=True,
@@ -267,6 +290,35 @@ def test_person_at_a_terminal_is_offered_a_backup(with_rows: DatabaseAddress, tm
     )
     os.close(side_of_sim)
     os.close(terminal)
+    return done
+
+
+def test_person_at_a_terminal_is_offered_a_backup_before_rows_are_dropped(
+    with_rows: DatabaseAddress, tmp_path: Path
+) -> None:
+    done = at_a_terminal(with_rows, "downgrade", "base", typed=f"y\n{tmp_path / 'offered.dump'}\n")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "holds rows that will be lost (users); back it up first?" in done.stdout
+    assert done.stdout.endswith("schema: none\n")
+    assert (tmp_path / "offered.dump").read_bytes().startswith(b"PGDMP")
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "left"), [("n\ny\n", 0, []), ("n\nn\n", 1, ["users"])], ids=["goes on", "stops"]
+)
+def test_person_who_wants_no_backup_is_asked_once_more_before_rows_are_dropped(
+    with_rows: DatabaseAddress, typed: str, code: int, left: list[str]
+) -> None:
+    done = at_a_terminal(with_rows, "downgrade", "base", typed=typed)
+
+    assert done.returncode == code
+    assert "go on without a backup?" in done.stdout
+    assert [name for name in tables_of(with_rows) if name == "users"] == left
+
+
+def test_person_at_a_terminal_is_offered_a_backup(with_rows: DatabaseAddress, tmp_path: Path) -> None:
+    done = at_a_terminal(with_rows, "migrate", typed=f"y\n{tmp_path / 'offered.dump'}\n")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "back it up first?" in done.stdout
@@ -292,6 +344,7 @@ def test_migration_that_is_refused_makes_no_backup_and_asks_nothing(
     refused(sim(address, "migrate", "--backup", str(tmp_path / "rows.dump")), "guard/environment_not_testnet")
     refused(sim(address, "migrate"), "guard/environment_not_testnet")
     refused(sim(address, "downgrade", "base"), "guard/environment_not_testnet")
+    refused(sim(address, "downgrade", "base", "--backup", str(tmp_path / "rows.dump")), "guard/environment_not_testnet")
     assert list(tmp_path.iterdir()) == []
 
 

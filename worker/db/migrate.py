@@ -6,7 +6,8 @@ Source: contract §3, §10 (SR-4, SR-7).
 
 import io
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +25,8 @@ MARKER = "environment=testnet"
 
 MAX_SHOWN_CHARS = 40
 """Longer than any flag or marker of ours."""
+
+_LOSES = re.compile(r'^(?:DROP TABLE "?(\w+)"?|ALTER TABLE "?(\w+)"? DROP COLUMN)', re.MULTILINE)
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -54,12 +57,23 @@ def preview(url: str, revision: str = "head", *, environ: Mapping[str, str] = os
     _require_known(revision)
     with _guarded(url, environ) as connection:
         at = current_revision(connection)
-    output = io.StringIO()
-    config = _bare_config()
-    config.attributes["output"] = output
-    with _refusing():
-        command.upgrade(config, f"{at or 'base'}:{revision}", sql=True)
-    return output.getvalue()
+    return _sql_of(command.upgrade, f"{at or 'base'}:{revision}")
+
+
+def tables_that_lose(url: str, revision: str, *, environ: Mapping[str, str] = os.environ) -> frozenset[str]:
+    """The tables that `downgrade` to `revision` would drop, whole or a column of them; nothing is run.
+
+    Raises: as `downgrade`.
+    """
+    _require_known(revision)
+    with _guarded(url, environ) as connection:
+        at = current_revision(connection)
+    return tables_losing(_sql_of(command.downgrade, f"{at or 'base'}:{revision}"))
+
+
+def tables_losing(statements: str) -> frozenset[str]:
+    """The tables that `statements`, as Alembic writes them, drop whole or a column of."""
+    return frozenset(whole or altered for whole, altered in _LOSES.findall(statements))
 
 
 def revision_of(url: str) -> str | None:
@@ -120,6 +134,16 @@ def _refusing() -> Iterator[None]:
         raise Refusal(
             Reason.UNKNOWN_REVISION, f"the database cannot be moved there: {error}; see `sim db status`"
         ) from error
+
+
+def _sql_of(move: Callable[..., None], revisions: str) -> str:
+    """The SQL of `move`, one of Alembic's commands, over `revisions` (`from:to`); no database is asked."""
+    output = io.StringIO()
+    config = _bare_config()
+    config.attributes["output"] = output
+    with _refusing():
+        move(config, revisions, sql=True)
+    return output.getvalue()
 
 
 def _guarded(url: str, environ: Mapping[str, str]) -> Connection:
