@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sim.cli import main
-from tests.sim.test_cli import refused
+from tests.sim.conftest import refused
 from worker.contracts.states import ManagedState
 
 
