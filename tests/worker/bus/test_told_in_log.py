@@ -275,7 +275,9 @@ def test_files_that_could_not_be_compared_are_told_with_what_is_wrong(
     assert (level, str(world.home.managed_state) in str(error)) == ("WARNING", True)
 
 
-@pytest.mark.parametrize(("payload", "kind"), [("null", "null"), ("[]", "array"), ('"text"', "string"), ("7", "number")])
+@pytest.mark.parametrize(
+    ("payload", "kind"), [("null", "null"), ("[]", "array"), ('"text"', "string"), ("7", "number")]
+)
 def test_payload_that_is_no_object_is_told_by_its_kind(
     context: BusContext, outside: Outside, payload: str, kind: str
 ) -> None:
