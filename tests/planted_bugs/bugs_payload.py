@@ -299,7 +299,7 @@ _GUARDS = (
         "missing environment taken for testnet",
         claim="contract §9: environment is exactly testnet",
         file=_NETWORK,
-        old='    environment = fields.get("environment")',
+        old='    environment = fields.get("environment", _ABSENT)',
         new='    environment = fields.get("environment", TESTNET)',
         scenario=f"{_BEYOND}[environment missing]",
         says="schema_violation",
