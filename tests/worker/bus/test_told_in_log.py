@@ -10,13 +10,15 @@ from tests.worker.bus.conftest import Outside, ToldHandler, succeeded
 from tests.worker.bus.test_recover_managed import pause_without_rows, stand_an_intent_of
 from tests.worker.managed_worlds import MINUTE, World
 from tests.worker.older_files import reopened
-from worker.bus.claim import take_next
+from worker.bus.claim import claim_once, take_next
 from worker.bus.context import MAX_ATTEMPTS, BusContext, never
+from worker.bus.execute import finish_started, run_command
 from worker.bus.loop import CHANNEL, run_at_most, run_until_stopped, step
 from worker.bus.recover import recover_lapsed
 from worker.bus.sweep import restore_lost_rows, sweep_due
 from worker.contracts.commands import CommandType
 from worker.contracts.errors import Reason, TransientError
+from worker.db import bus_store
 from worker.handlers.outcome import Assignment, Handler, Outcome
 from worker.readers.home import Home
 from worker.writers.home_lock import HomeLock
@@ -137,6 +139,23 @@ def test_result_that_comes_too_late_is_named_with_its_command(
     handler.on_run = loses
     command_id = outside.put()
     step(context)
+
+    ((level, (lost,)),) = told(caplog, "worker.bus.execute")
+    assert (level, str(command_id) in str(lost)) == ("WARNING", True)
+
+
+@pytest.mark.parametrize("comes_before", ["start", "files"])
+def test_command_that_somebody_else_has_by_now_is_named(
+    context: BusContext, outside: Outside, comes_before: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    command_id = outside.put()
+    command = claim_once(context).command
+    assert command is not None
+    now = bus_store.start(context.connection, command)
+    assert now is not None
+    outside.rows("UPDATE commands SET attempts = attempts + 1")
+    runs = {"start": lambda: run_command(context, command), "files": lambda: finish_started(context, command, now)}
+    runs[comes_before]()
 
     ((level, (lost,)),) = told(caplog, "worker.bus.execute")
     assert (level, str(command_id) in str(lost)) == ("WARNING", True)
