@@ -24,11 +24,13 @@ def test_migrations_connection_is_in_utc_whatever_the_database_says(lease_pool: 
     assert zone == "UTC"
 
 
-@pytest.mark.parametrize(("flag", "shown"), [("True", "'True'"), (SECRET, f"{len(SECRET)} characters"), (None, "None")])
+@pytest.mark.parametrize(
+    ("flag", "shown"), [("True", "found 'True'"), (SECRET, f"found {len(SECRET)} characters"), (None, "it is not set")]
+)
 def test_refusal_repeats_a_flag_only_when_it_is_short(flag: str | None, shown: str) -> None:
     with pytest.raises(Refusal) as refused:
         migrate.upgrade("postgresql://nowhere/x", environ={} if flag is None else {"BINANCE_TESTNET": flag})
 
     assert refused.value.reason is Reason.TESTNET_FLAG_NOT_TRUE
-    assert f"found {shown}" in str(refused.value)
+    assert shown in str(refused.value)
     assert SECRET not in str(refused.value)

@@ -29,7 +29,7 @@ from worker.guards.operator_words import require_words
 
 INSTANT = datetime(2026, 5, 9, 9, 5, tzinfo=UTC)
 TESTNET_FIELDS: dict[str, Any] = {"environment": "testnet", "dry_run": True, "exchange_connection_id": None}
-KINDS: list[tuple[Any, str]] = [("loud", "4"), (5, "int"), (["info"], "list")]
+KINDS: list[tuple[Any, str]] = [("loud", "4"), (5, "a number"), (["info"], "an array")]
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_config_value_is_told_by_its_kind_beside_the_allowed_ones(value: Any, sh
     assert [allowed for allowed in CONFIG_VALUES["log_level"] if allowed not in problem] == []
 
 
-@pytest.mark.parametrize(("value", "shown"), [("loud", "4"), (0.5, "float"), (["info"], "list")], ids=repr)
+@pytest.mark.parametrize(("value", "shown"), [("loud", "4"), (0.5, "float"), (["info"], "an array")], ids=repr)
 def test_risk_value_is_told_by_its_kind(value: Any, shown: str) -> None:
     (problem,) = range_problems({**RISK, "cash_reserve_pct": value})
     assert shown in problem.partition("found")[2]
@@ -146,7 +146,13 @@ def test_flag_that_is_unset_is_told_as_unset() -> None:
 
 @pytest.mark.parametrize(
     ("dry_run", "shown"),
-    [(None, "found null"), (False, "found false"), ("true", "found 'true'"), (1, "found a int"), ([True], "a list")],
+    [
+        (None, "found null"),
+        (False, "found false"),
+        ("true", "found 'true'"),
+        (1, "found a number"),
+        ([True], "an array"),
+    ],
     ids=repr,
 )
 def test_dry_run_is_told_as_it_was_sent(dry_run: object, shown: str) -> None:
@@ -162,7 +168,7 @@ def test_true_is_told_where_it_is_no_flag() -> None:
 def test_exchange_connection_is_told_by_its_kind_only() -> None:
     with pytest.raises(Refusal) as refused:
         network.require_testnet_payload({**TESTNET_FIELDS, "exchange_connection_id": 4711})
-    assert "found a int" in refused.value.message
+    assert "found a number" in refused.value.message
     assert "4711" not in refused.value.message
 
 
