@@ -14,7 +14,7 @@ from tests.planted_bugs.catalogue import BUGS
 from tests.planted_bugs.play import play, problem_of, token_in
 from tests.planted_bugs.warm_pytest import WarmPytest
 
-SHARES = 4
+SHARES = 8
 """The clean twins are played in this many runs, so that they spread over the processes of a run in parallel."""
 
 TOKEN_BUGS = (*RACE_BUGS, *CRASH_BUGS)
