@@ -178,10 +178,13 @@ class Rows:
         return columns(rows, "pid")
 
     def idle_workers(self) -> list[int]:
-        """The sessions that are idle after a claim; the server tells the first 1,024 bytes of each statement."""
+        """The sessions that are idle after a claim; the server tells the first 1,024 bytes of each statement.
+
+        Our worker asks twice where it finds nothing, first by a bare `UPDATE commands AS c`: in between it is not idle.
+        """
         rows = self.query(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' "
-            r"AND query ~* 'update\s+commands.+\mclaimed\M' ORDER BY pid"
+            r"AND query ~* 'update\s+commands.+\mclaimed\M' AND query !~ '^\s*UPDATE commands AS c\M' ORDER BY pid"
         )
         return columns(rows, "pid")
 

@@ -47,7 +47,7 @@ def test_worker_that_starts_during_a_migration_runs_on_the_new_schema_or_not_at_
     assert (stack.command(command).status, stack.log_of(command)) == (CommandStatus.SUCCEEDED, DRY_RUN_LOG)
 
 
-@every_interleaving
+@every_interleaving(max_preemptions=1)
 def test_later_schema_that_comes_under_a_running_worker_keeps_no_command_from_its_end(stack: Stack) -> None:
     # The migration adds a table that refers to commands and users, so it locks both against whoever writes.
     command = stack.operator("day").apply_profile(stack.given.reference_profile())
