@@ -160,8 +160,9 @@ def test_folder_without_certificates_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("on_this_server")
-def test_orders_of_the_races_repeat_under_load_and_another_hash_seed() -> None:
-    result = run("sim.cli", "selftest", "--replays", "12", MODULE)
+@pytest.mark.parametrize("module", [MODULE, "sim/scenarios/races/test_migrations.py"])
+def test_orders_of_the_races_repeat_under_load_and_another_hash_seed(module: str) -> None:
+    result = run("sim.cli", "selftest", "--replays", "12", module)
 
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.splitlines()[-1].strip() == "12 replays, 0 divergences"
