@@ -35,7 +35,8 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """What one exploration did. `orders` is None where it is not complete, `counted` where nothing was counted anew.
 
     `part` names the part of the race that was explored, empty for all of it. `audited` of the `foretold` steps were run
-    after all, and did what was foretold. Kills and cuts that were possible are `strikeable`, those tried `struck`.
+    after all, and did what was foretold. Kills and cuts that were possible are `strikeable`, those tried `struck`. Runs
+    that a slow machine disturbed were begun anew, `disturbed` times in all, and are no runs of their own.
     """
 
     form: int = FORM
@@ -53,6 +54,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     foretold: int
     audited: int = 0
+    disturbed: int = 0
     strikeable: int = 0
     struck: int = 0
     reach: str
@@ -83,6 +85,7 @@ def certify(found: Exploration, *, counted: Counted | None = None, part: str = "
         steps=found.steps,
         foretold=found.foretold,
         audited=found.audited,
+        disturbed=found.disturbed,
         strikeable=found.strikeable,
         struck=found.struck,
         reach=found.reach,
@@ -131,6 +134,8 @@ def tell_certificate(one: Certificate) -> Iterator[str]:
     yield f"  pruned    {one.strategy}: {one.states:,} states, {steps}"
     if one.strikeable:
         yield f"  struck    {one.struck:,} kills and cuts tried of {one.strikeable:,}"
+    if one.disturbed:
+        yield f"  disturbed {one.disturbed:,} times by a slow machine; each time the same order was begun anew"
     yield f"  reached   {one.reach}, in {one.reached:,} of {one.runs:,} runs"
     for outcome in one.outcomes:
         yield f"  outcome   {outcome.words}"

@@ -37,6 +37,8 @@ class Exploration:
     reach: str = ""
     reached: int = 0
     """Runs in which what the race is to prove was reached."""
+    disturbed: int = 0
+    """How often a run was begun anew, because a session was stopped only after it had looked for a deadlock."""
     strikeable: int = 0
     """Kills and cuts that were possible: one for each kind, each step of each state in which nobody was struck yet."""
     struck: int = 0

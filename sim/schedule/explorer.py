@@ -69,12 +69,15 @@ class Conductor:
     race: Race | None = None
     trace: Trace = field(default_factory=Trace)
     node_key: tuple[bytes, ...] | None = None
+    disturbed: int = 0
+    """How often the run was disturbed by a machine too slow for it, and begun anew."""
     _made: list[Option] = field(default_factory=list)
     _again: list[Option] = field(default_factory=list)
 
     def begin_again(self) -> None:
         """Effects: the next run makes the choices that were made so far, and goes on from there."""
         self.race, self.trace, self.node_key = None, Trace(), None
+        self.disturbed += 1
         made, self._made = self._made, []
         if self.search is not None:
             self.search.begin_again(made)
@@ -272,6 +275,7 @@ class Explorer:
         try:
             play(self.subject, conductor)
         finally:
+            self.result.disturbed += conductor.disturbed
             self.result.steps += len(conductor.trace.taken)
             self._longest = max(self._longest, len(conductor.trace.taken))
             if conductor.race is not None:

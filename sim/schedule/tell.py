@@ -54,6 +54,8 @@ def tell_exploration(found: Exploration) -> Iterator[str]:
     yield f"  {found.states:,} states, {found.steps:,} steps made, {found.foretold:,} foretold{audited}"
     if found.strikeable:
         yield f"  kills and cuts: {found.struck:,} tried of {found.strikeable:,}"
+    if found.disturbed:
+        yield f"  disturbed {found.disturbed:,} times by a slow machine; each time the same order was begun anew"
     yield f"  reached: {found.reach} in {found.reached:,} runs" if found.reached else f"  NOT reached: {found.reach}"
     for one in found.outcomes:
         yield f"  {one.words}  [{found.token_of(one)}]"

@@ -60,8 +60,13 @@ class Faults:
         return ended
 
     def cut(self, sessions: Sequence[int] | None = None) -> None:
-        """Effects: the server ends these sessions (None: each that waits for a lock); what they had open is undone."""
+        """Effects: the server ends these sessions (None: each that waits for a lock); what they had open is undone.
+
+        Raises: `SimError` (`stage/nothing_to_cut`) where there is none: a fault that does not happen proves nothing.
+        """
         ended = self.rows.waiting_sessions() if sessions is None else list(sessions)
+        if not ended:
+            raise SimError("stage/nothing_to_cut", "expected a session to cut off, found none; wait until it is there")
         self._tell("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", ended)
         wait_until(lambda: not self.rows.open_sessions(ended), f"sessions {ended} gone")
         self.timeline.record(actor=ACTOR, kind="fault.cut", subject=", ".join(map(str, ended)))

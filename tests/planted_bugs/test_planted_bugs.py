@@ -43,10 +43,8 @@ def test_planted_bug_is_caught_by_its_scenario(
     warm_pytest: WarmPytest,
     record_property: Callable[[str, object], None],
 ) -> None:
-    scenarios = ", ".join(scenario.removeprefix("sim/scenarios/") for scenario in bug.scenarios)
-    record_property(CAUGHT, (bug.name, bug.claim, scenarios))
-    faulty = copy_source(tmp_path / "faulty", bug.scenarios)
-    plant(faulty, bug)
+    _note(bug, record_property)
+    faulty = _faulty_source(bug, tmp_path)
 
     played = play(faulty, bug.scenarios, None if bug.builds_database else postgres_server, warm_pytest)
 
@@ -62,10 +60,8 @@ def test_planted_bug_is_caught_in_some_order_and_again_by_its_token(
     warm_pytest: WarmPytest,
     record_property: Callable[[str, object], None],
 ) -> None:
-    scenarios = ", ".join(scenario.removeprefix("sim/scenarios/") for scenario in bug.scenarios)
-    record_property(CAUGHT, (bug.name, bug.claim, scenarios))
-    faulty = copy_source(tmp_path / "faulty", bug.scenarios)
-    plant(faulty, bug)
+    _note(bug, record_property)
+    faulty = _faulty_source(bug, tmp_path)
     server = None if bug.builds_database else postgres_server
 
     found = play(faulty, bug.scenarios, server, warm_pytest)
@@ -76,6 +72,18 @@ def test_planted_bug_is_caught_in_some_order_and_again_by_its_token(
     repeated = play(faulty, bug.scenarios, server, warm_pytest, "--sim-token", token)
     problem = problem_of(bug, repeated)
     assert problem is None, problem
+
+
+def _note(bug: PlantedBug, record_property: Callable[[str, object], None]) -> None:
+    """Effects: the table of what caught what has a row for it."""
+    scenarios = ", ".join(scenario.removeprefix("sim/scenarios/") for scenario in bug.scenarios)
+    record_property(CAUGHT, (bug.name, bug.claim, scenarios))
+
+
+def _faulty_source(bug: PlantedBug, tmp_path: Path) -> Path:
+    faulty = copy_source(tmp_path / "faulty", bug.scenarios)
+    plant(faulty, bug)
+    return faulty
 
 
 def test_every_rule_has_a_planted_bug() -> None:

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from tests.worker.managed_worlds import MINUTE, World
+from worker.bus.sweep import restore_lost_rows
 
 DRIFT, EXPIRED = "managed.cache_drift_detected", "managed.reopened_proposal_expired"
 MOVES = [("risk_proposed", "expired"), ("expired", "frozen")]
@@ -27,6 +28,19 @@ def reopened(world: World, decide: str, asset: str = "ETH") -> UUID:
     world.run()
     put_back(world, backup)
     return proposal_id
+
+
+def two_reopened_and_due(world: World) -> list[UUID]:
+    """The rejected proposals of BTC and ETH that the files open again; their time is over, and the worker knows."""
+    proposals = [world.proposed(asset) for asset in ("BTC", "ETH")]
+    backup = pair(world)
+    for proposal_id in proposals:
+        world.reject(proposal_id)
+    world.run()
+    put_back(world, backup)
+    restore_lost_rows(world.context)
+    world.advance(15 * MINUTE)
+    return proposals
 
 
 def expired_and_reopened(world: World) -> UUID:

@@ -14,12 +14,14 @@ import pytest
 
 from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
+from sim.schedule.certificate import certify, tell_certificate
 from sim.schedule.explorer import Conductor, Explorer, play
 from sim.schedule.hub import Moment
 from sim.schedule.sessions import DEADLOCK_TIMEOUT_MS, MAX_DEADLOCK_TIMEOUT_MS
 from sim.schedule.settings import Settings
 from sim.schedule.sql_actor import SqlRace
 from sim.schedule.stopping import Stopper
+from sim.schedule.tell import tell_exploration
 from sim.stack.child import wait_until
 from tests.sim.schedule.sql_races import TABLES
 
@@ -165,6 +167,9 @@ def test_exploration_that_is_disturbed_now_and_then_finds_the_same(address: Data
             one = Explorer(race, Settings(audits=10_000), "disturbed").explore()
         words = [outcome.words for outcome in one.outcomes]
         found.append((one.is_complete, one.orders, words, one.audited == one.foretold > 0))
+        told = "\n".join([*tell_exploration(one), *tell_certificate(certify(one))])
+        assert one.disturbed >= len(late_at)
+        assert told.count(f"disturbed {one.disturbed} times by a slow machine") == (2 if one.disturbed else 0)
 
     assert found[0] == found[1]
 

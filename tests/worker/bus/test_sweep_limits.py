@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.worker.managed_worlds import MINUTE, World
-from tests.worker.older_files import pair, put_back, reopened
+from tests.worker.older_files import reopened, two_reopened_and_due
 from worker.bus.loop import run_until_stopped
 from worker.bus.sweep import restore_lost_rows, sweep_due
 from worker.contracts.errors import Reason
@@ -43,14 +43,7 @@ def test_last_one_that_a_sweep_may_settle_can_be_one_of_the_files(world: World, 
 
 def damaged_and_whole(world: World) -> tuple[UUID, UUID]:
     """Two proposals that the files open again, due; the first that a sweep looks at is damaged."""
-    proposals = [world.proposed(asset) for asset in ("BTC", "ETH")]
-    backup = pair(world)
-    for proposal_id in proposals:
-        world.reject(proposal_id)
-    world.run()
-    put_back(world, backup)
-    restore_lost_rows(world.context)
-    world.advance(15 * MINUTE)
+    two_reopened_and_due(world)
     first, second = (one.proposal_id for one in world.context.files_seen.reopened)
     world.home.risk_proposal(first).write_text("{")
     return first, second

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.worker.managed_worlds import MINUTE, World, another_worker
-from tests.worker.older_files import DRIFT, EXPIRED, MOVES, pair, put_back, reopened
+from tests.worker.older_files import DRIFT, EXPIRED, MOVES, pair, put_back, reopened, two_reopened_and_due
 from worker.bus import loop
 from worker.bus.loop import run_until_stopped
 from worker.bus.sweep import restore_lost_rows, sweep_due
@@ -251,14 +251,7 @@ def test_as_many_damaged_as_a_sweep_settles_keep_no_later_one_waiting(world: Wor
 
 
 def test_worker_told_to_stop_ends_after_the_asset_at_hand(world: World) -> None:
-    proposals = [world.proposed(asset) for asset in ("BTC", "ETH")]
-    backup = pair(world)
-    for proposal_id in proposals:
-        world.reject(proposal_id)
-    world.run()
-    put_back(world, backup)
-    restore_lost_rows(world.context)
-    world.advance(15 * MINUTE)
+    two_reopened_and_due(world)
     answers = [False, True]
     sweep_due(world.context, should_stop=lambda: answers.pop(0))
 
