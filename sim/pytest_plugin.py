@@ -32,12 +32,12 @@ from sim.report.text import tell
 from sim.rules.breach import Breach
 from sim.rules.registry import judge
 from sim.schedule.sessions import Sessions
+from sim.stack.kept_stages import KeptStages
 from sim.stack.launcher import worker_command
 from sim.stack.migrations import Migrations
 from sim.stack.sensors import blind_sensors
 from sim.stack.stack import Stack, open_stack
-from sim.stack.warm_up import warm_zygote
-from sim.stack.zygote import Zygote
+from sim.stack.warm_up import LazyZygote
 from sim.timeline import Timeline
 from worker.db.session import BoundedConnection
 
@@ -55,6 +55,7 @@ _stack_key = pytest.StashKey[Stack]()
 _migrations_key = pytest.StashKey[Timeline]()
 _sessions_key = pytest.StashKey[Sessions]()
 _blind_key = pytest.StashKey[Counter[str]]()
+_stages_key = pytest.StashKey[KeptStages]()
 
 
 class StopRuleBreached(AssertionError):
@@ -101,6 +102,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--worker-without says what a foreign worker lacks; give --worker-command with it")
     config.stash[_left_out_key] = playable.nothing_left_out(config)
     config.stash[_blind_key] = Counter()
+    config.stash[_stages_key] = KeptStages()
     text = config.getoption("--worker-command")
     if text is not None:
         with _as_usage_error():
@@ -241,9 +243,9 @@ def lease_pool(postgres_server: RunningServer) -> Iterator[LeasePool]:
 
 
 @pytest.fixture(scope="session")
-def zygote(lease_pool: LeasePool, tmp_path_factory: pytest.TempPathFactory) -> Iterator["_LazyZygote"]:
+def zygote(lease_pool: LeasePool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LazyZygote]:
     """The warm process, started when first asked for."""
-    lazy = _LazyZygote(lease_pool, tmp_path_factory)
+    lazy = LazyZygote(lease_pool.acquire, lambda: tmp_path_factory.mktemp("zygote"))
     yield lazy
     lazy.close()
 
@@ -286,7 +288,7 @@ def stack(
     tmp_path: Path,
     home_below: Path,
     lease_pool: LeasePool,
-    zygote: "_LazyZygote",
+    zygote: LazyZygote,
     patched_time: None,
 ) -> Iterator[Stack]:
     """One isolated stack; the rules judge it when the test's own body has passed."""
@@ -300,12 +302,28 @@ def stack(
             request.node.stash[_sessions_key] = closing.enter_context(sessions)
             connect = sessions.connect
         opened = open_stack(
-            lease, tmp_path, zygote=zygote.get, worker_command=command, home_below=home_below, connect=connect
+            lease,
+            tmp_path,
+            zygote=zygote.get,
+            worker_command=command,
+            home_below=home_below,
+            connect=connect,
+            stages=_stages(request.node),
         )
         made = closing.enter_context(opened)
         # Found here by the judge, even where a test asked for its stack by another fixture's name.
         request.node.stash[_stack_key] = made
         yield made
+
+
+def _stages(item: pytest.Item) -> KeptStages | None:
+    """The starting facts that this process keeps: for scenarios, which change no code, played on our own worker.
+
+    A race makes its own, so that every order of it begins with the same ids in every process.
+    """
+    is_scenario = item.path.is_relative_to(Path(__file__).parent / "scenarios")
+    is_ours = item.config.getoption("--worker-command") is None
+    return item.config.stash[_stages_key] if is_scenario and is_ours and not director.is_directed(item) else None
 
 
 def _finished(item: pytest.Item, stack: Stack) -> tuple[Breach, ...]:
@@ -334,25 +352,6 @@ def _reproduced_by(item: pytest.Item) -> Iterator[str]:
     words += [f"--worker-command={option('--worker-command')}"] if option("--worker-command") else []
     words += [f"--worker-without={group}" for group in option("--worker-without")]
     yield f"reproduce: pytest {shlex.join(words)}"
-
-
-class _LazyZygote:
-    """Starts the warm process at first use."""
-
-    def __init__(self, pool: LeasePool, folders: pytest.TempPathFactory) -> None:
-        self._pool = pool
-        self._folders = folders
-        self._zygote: Zygote | None = None
-
-    def get(self) -> Zygote:
-        if self._zygote is None:
-            with self._pool.acquire() as lease:
-                self._zygote = warm_zygote(lease.address, self._folders.mktemp("zygote"))
-        return self._zygote
-
-    def close(self) -> None:
-        if self._zygote is not None:
-            self._zygote.close()
 
 
 def _server(config: pytest.Config) -> RunningServer:

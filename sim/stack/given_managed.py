@@ -4,13 +4,14 @@ Prices and portfolio are the bot's files, written here as a bot of an earlier da
 stands in managed holdings is made by the real services and the real worker. Source: contract §2, §8.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from sim.clock import VirtualClock
 from sim.errors import SimError
@@ -22,6 +23,7 @@ from sim.fake_bot.prices import Asset, DailyClose, PriceWalk, Quote
 from sim.fake_bot.reading import JournalEvent, content_of, sha256_of
 from sim.stack.click_witness import Click
 from sim.stack.given import Given
+from sim.stack.kept_stages import StageKeeper
 from sim.stack.managed_views import ProposalView, view_asset, view_proposal
 from sim.stack.migrations import Migrations
 from sim.stack.rows import Rows
@@ -36,6 +38,8 @@ from worker.services.submission import CreatedCommand
 BASELINE: Mapping[str, str] = MappingProxyType({"BTC": "0.5", "ETH": "2"})
 """What is held where a story does not say: units of each asset, decimal text."""
 
+T = TypeVar("T")
+
 SEED = 1
 _BEFORE_MANAGED = "0001"
 _ACTOR = "given"
@@ -48,6 +52,12 @@ class ManagedGiven(Given):
 
     clock: VirtualClock
     rows: Rows
+    keeper: StageKeeper | None = None
+
+    def applied_baseline(self, holdings: Mapping[str, str]) -> CreatedCommand:
+        """See `Given`."""
+        make = super(ManagedGiven, self).applied_baseline
+        return self._made(("baseline", *sorted(holdings.items())), lambda: make(holdings))
 
     def market(
         self,
@@ -103,6 +113,10 @@ class ManagedGiven(Given):
 
         `expires_in` is how long it can still be decided, at most fifteen minutes: it was requested that much earlier.
         """
+        what = ("proposed", asset, expires_in, intent)
+        return self._made(what, lambda: self._risk_proposed(asset, expires_in=expires_in, intent=intent))
+
+    def _risk_proposed(self, asset: str, *, expires_in: timedelta | None, intent: str) -> ProposalView:
         now = self.clock.now()
         if expires_in is not None:
             self.clock.freeze_at(now - (OPEN_FOR - expires_in))
@@ -115,24 +129,36 @@ class ManagedGiven(Given):
 
     def managed_active(self, asset: str, *, variant: str = "balanced") -> ProposalView:
         """The asset is under management, by this proposal."""
-        proposal = self.risk_proposed(asset)
-        self._run(self.day.approve(proposal, variant, confidence_override=True))
-        return view_proposal(self.rows, proposal)
+
+        def make() -> ProposalView:
+            proposal = self.risk_proposed(asset)
+            self._run(self.day.approve(proposal, variant, confidence_override=True))
+            return view_proposal(self.rows, proposal)
+
+        return self._made(("active", asset, variant), make)
 
     def paused(self, asset: str) -> ProposalView:
         """The asset is under management by this proposal, and paused."""
-        proposal = self.managed_active(asset)
-        self._run(self.day.pause(asset))
-        return proposal
+
+        def make() -> ProposalView:
+            proposal = self.managed_active(asset)
+            self._run(self.day.pause(asset))
+            return proposal
+
+        return self._made(("paused", asset), make)
 
     def drift_flagged(self, asset: str, *, found: str | None = None) -> ProposalView:
         """The asset is under management by this proposal, and the bot has flagged that it holds `found` of it.
 
         `found` is decimal text in units of the asset; None is a tenth less than what is recorded.
         """
-        proposal = self.managed_active(asset)
-        self._run(self.flag_of_the_bot(asset, found=found))
-        return proposal
+
+        def make() -> ProposalView:
+            proposal = self.managed_active(asset)
+            self._run(self.flag_of_the_bot(asset, found=found))
+            return proposal
+
+        return self._made(("flagged", asset, found), make)
 
     def flag_of_the_bot(self, asset: str, *, found: str | None = None) -> CreatedCommand:
         """The bot's pending flag: it holds `found` (decimal text, units of the asset); None: a tenth too little.
@@ -185,6 +211,10 @@ class ManagedGiven(Given):
             path.write_bytes(content)
         self.settle()
         self.timeline.record(actor=_ACTOR, kind="given.file", subject=path.relative_to(self.home).as_posix())
+
+    def _made(self, what: Hashable, make: Callable[[], T]) -> T:
+        """What `make` answers, or what it has answered to another story of this process that began so."""
+        return make() if self.keeper is None else self.keeper.made(what, make)
 
     def _stage_of(self, asset: str) -> None:
         """Effects: whatever a request for `asset` needs and the story has not given is there."""

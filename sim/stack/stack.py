@@ -14,13 +14,13 @@ from sqlalchemy import URL, Engine
 
 from sim.clock import VirtualClock
 from sim.errors import SimError
-from sim.fake_bot.reading import read_journal
 from sim.postgres.leases import Lease
 from sim.report.forensics import keep_evidence, remove_raw
 from sim.rules.breach import Breach
 from sim.rules.registry import judge
 from sim.schedule.race import SOMEBODY_WAITED, Race, Reach
 from sim.stack import evidence, evidence_managed
+from sim.stack.before import Before
 from sim.stack.bot_actor import BotActor
 from sim.stack.bus_actor import BusActor
 from sim.stack.cache_actor import CacheActor
@@ -30,6 +30,7 @@ from sim.stack.faults import Faults
 from sim.stack.given import CAST, seat_cast
 from sim.stack.given_managed import ManagedGiven
 from sim.stack.home import make_home
+from sim.stack.kept_stages import KeptStages, StageKeeper
 from sim.stack.launcher import Launcher
 from sim.stack.looks import Looks
 from sim.stack.managed_views import (
@@ -50,7 +51,7 @@ from sim.stack.sensors import open_home_watch, read_sensors
 from sim.stack.worker_actor import WorkerActor
 from sim.stack.zygote import Zygote
 from sim.timeline import Timeline
-from sim.witness.audit import DEFAULT_ACTOR, AuditEvent, listening, read_log
+from sim.witness.audit import AuditEvent, listening, read_log
 from sim.witness.files import snapshot
 from sim.witness.no_mutation import Sensors, no_mutation
 from sim.witness.transactions import listen_to
@@ -105,7 +106,7 @@ class Stack:
     migration: MigrationActor
     witness: Watching
     evidence: Path
-    _before: "_Before" = field(repr=False)
+    _before: Before = field(repr=False)
     _watch: Watch = field(repr=False)
     _said: list[AuditEvent] = field(repr=False)
     _clicks: ClickWitness = field(repr=False)
@@ -264,28 +265,6 @@ class Stack:
         ]
 
 
-class _Before:
-    """The home as the story found it; taken again where a starting fact is a file."""
-
-    def __init__(self, home: Path, watch: Watch, said: list[AuditEvent]) -> None:
-        self._home, self._watch, self._said = home, watch, said
-        self.files = snapshot(home)
-        self.journal_lines = 0
-
-    def settle(self) -> None:
-        """Effects: the home as it is now is the one that later changes are held against."""
-        self._watch.drain()
-        # The story's own hand is forgotten, not what a service or a worker in this process has done before.
-        self._said[:] = [event for event in self._said if event.actor not in (DEFAULT_ACTOR, "given")]
-        self.files = snapshot(self._home)
-        self.journal_lines = len(read_journal(self._home).lines)
-
-    def take_again(self) -> None:
-        """Effects: the files, which have just been put back, are the ones that later changes are held against."""
-        self._watch.drain()
-        self.files = snapshot(self._home)
-
-
 @contextmanager
 def open_stack(
     lease: Lease,
@@ -295,11 +274,13 @@ def open_stack(
     worker_command: list[str] | None = None,
     home_below: Path | None = None,
     connect: "Callable[..., psycopg.Connection[Any]]" = BoundedConnection.connect,
+    stages: KeptStages | None = None,
 ) -> Iterator[Stack]:
     """A stack in `folder` on a clean database, its clock standing at `STORY_BEGINS`; gone with its processes after.
 
     Its home is made in `home_below`, or in `folder` too where that is None. `connect` opens the connections of the
-    services that operators call.
+    services that operators call. `stages` are the starting facts that this process's stories have had made so far; with
+    None they are made anew.
     """
     home, kept = make_home((home_below or folder) / "home"), folder / "evidence"
     kept.mkdir()
@@ -325,10 +306,11 @@ def open_stack(
         said: list[AuditEvent] = []
         closing.enter_context(listening(said.append))
         watch = closing.enter_context(open_home_watch(home, timeline))
-        before = _Before(home, watch, said)
+        before = Before(home, watch, said)
         clicks = ClickWitness(timeline=timeline, rows=rows, looks=looks)
         day = Operator(name="day", user_id=CAST["day"][0], engine=engine, timeline=timeline, witness=clicks)
-        given = _given(lease, home, worker, day, before.settle, clock)
+        keeper = None if stages is None else StageKeeper(stages, rows, home, timeline, looks, before.begin_here)
+        given = _given(lease, home, worker, day, before.settle, clock, keeper)
         yield Stack(
             home=home,
             lease=lease,
@@ -355,7 +337,13 @@ def open_stack(
 
 
 def _given(
-    lease: Lease, home: Path, worker: WorkerActor, day: Operator, settle: Callable[[], None], clock: VirtualClock
+    lease: Lease,
+    home: Path,
+    worker: WorkerActor,
+    day: Operator,
+    settle: Callable[[], None],
+    clock: VirtualClock,
+    keeper: StageKeeper | None,
 ) -> ManagedGiven:
     return ManagedGiven(
         address=lease.address,
@@ -366,6 +354,7 @@ def _given(
         settle=settle,
         clock=clock,
         rows=worker.rows,
+        keeper=keeper,
     )
 
 

@@ -1,12 +1,15 @@
 """Makes the warm process warm: real commands of each family, run by it before it forks its first child."""
 
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psycopg
 
 from sim.clock import ClockReading, real_now
 from sim.postgres.address import DatabaseAddress
+from sim.postgres.leases import Lease
 from sim.stack.click_witness import ClickWitness
 from sim.stack.given import CAST, REFERENCE_PROFILE, seat_cast, write_profile
 from sim.stack.home import make_home
@@ -46,3 +49,23 @@ def warm_zygote(address: DatabaseAddress, folder: Path, *, virtual_time: bool = 
         return Zygote(warm_up={**address.environment(), **environment}, virtual_time=virtual_time)
     finally:
         shutil.rmtree(home)
+
+
+class LazyZygote:
+    """A zygote that is made when it is first asked for: warmed on a lease, in a folder made for it."""
+
+    def __init__(self, acquire: Callable[[], AbstractContextManager[Lease]], make_folder: Callable[[], Path]) -> None:
+        self._acquire, self._make_folder = acquire, make_folder
+        self._zygote: Zygote | None = None
+
+    def get(self) -> Zygote:
+        """The warm process."""
+        if self._zygote is None:
+            with self._acquire() as lease:
+                self._zygote = warm_zygote(lease.address, self._make_folder())
+        return self._zygote
+
+    def close(self) -> None:
+        """Effects: the process has ended, where it was ever started."""
+        if self._zygote is not None:
+            self._zygote.close()

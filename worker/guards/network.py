@@ -151,6 +151,8 @@ def names_mainnet(text: str) -> str | None:
 
 def _host_form(text: str) -> str:
     decoded = unquote(unquote(text))
+    if decoded.isascii():  # nothing to take out or to normalise; nearly every text is so, and the walk takes long
+        return decoded.casefold()
     visible = "".join(char for char in decoded if unicodedata.category(char) != "Cf")
     return unicodedata.normalize("NFKC", visible.translate(_LABEL_DOTS)).casefold()
 
