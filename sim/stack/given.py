@@ -1,6 +1,7 @@
 """Starting facts: what stands in the database and the home before the story begins. Source: contract §5, §11."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Json
 
-from sim.postgres.address import DatabaseAddress
+from sim.postgres.leases import Lease
 from sim.stack.migrations import Migrations
 from sim.stack.operator_actor import Operator
 from sim.stack.worker_actor import WorkerActor
@@ -51,7 +52,7 @@ class Given:
     `settle` makes the home as it is now the one that later changes are held against.
     """
 
-    address: DatabaseAddress
+    lease: Lease
     home: Path
     timeline: Timeline
     worker: WorkerActor
@@ -70,7 +71,7 @@ class Given:
     ) -> UUID:
         """The id of a profile with these settings and its `profile.created` event; risk values are decimal text."""
         profile_id = profile_id or uuid4()
-        with psycopg.connect(self.address.conninfo(), application_name="sim-given") as connection:
+        with self._writing() as connection:
             write_profile(
                 connection,
                 profile_id,
@@ -90,7 +91,7 @@ class Given:
 
     def profile_is_now(self, profile_id: UUID, *, version: int, status: ProfileStatus = ProfileStatus.ACTIVE) -> None:
         """Effects: the profile has been edited since: another version or status."""
-        with psycopg.connect(self.address.conninfo(), application_name="sim-given") as connection:
+        with self._writing() as connection:
             connection.execute(
                 "UPDATE config_profiles SET version = %s, status = %s WHERE profile_id = %s",
                 (version, status.value, profile_id),
@@ -99,7 +100,7 @@ class Given:
 
     def risk_is_now(self, profile_id: UUID, **values: str) -> None:
         """Effects: risk settings of the profile hold other values (decimal text), put there past every service."""
-        with psycopg.connect(self.address.conninfo(), application_name="sim-given") as connection:
+        with self._writing() as connection:
             for key, value in values.items():
                 connection.execute(
                     "UPDATE risk_settings SET value = %s WHERE profile_id = %s AND key = %s",
@@ -118,7 +119,7 @@ class Given:
 
     def schema_revision(self, revision: str | None) -> None:
         """Effects: the database says it is at `revision`, or, for None, that no migration was ever run."""
-        with psycopg.connect(self.address.conninfo(), application_name="sim-given") as connection:
+        with self._writing() as connection:
             connection.execute("DELETE FROM alembic_version")
             if revision is not None:
                 connection.execute("INSERT INTO alembic_version (version_num) VALUES (%s)", (revision,))
@@ -127,17 +128,16 @@ class Given:
     def constraint_dropped(self, table: str, name: str) -> None:
         """Effects: the database lacks one of its constraints, as if somebody had taken it away by hand."""
         statement = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(sql.Identifier(table), sql.Identifier(name))
-        with psycopg.connect(self.address.conninfo(), application_name="sim-given") as connection:
+        with self._writing() as connection:
             connection.execute(statement)
         self.timeline.record(actor="given", kind="given.constraint_dropped", subject=name)
 
     def schema_taken_down_and_up(self) -> None:
         """Effects: the schema has been downgraded to nothing and upgraded again; all rows but the cast are gone."""
-        migrations = Migrations(self.address, timeline=self.timeline)
+        migrations = Migrations(self.lease.address, timeline=self.timeline)
         migrations.downgrade("base")
         migrations.upgrade()
-        with psycopg.connect(self.address.conninfo(), autocommit=True) as connection:
-            seat_cast(connection)
+        seat_cast(self.lease.connection)
         self.timeline.record(actor="given", kind="given.schema", subject="down and up")
 
     def finished_dry_run(self, profile_id: UUID) -> CreatedCommand:
@@ -152,6 +152,12 @@ class Given:
         command = self.day.apply_baseline(holdings)
         self.worker.run_earlier()
         return command
+
+    @contextmanager
+    def _writing(self) -> "Iterator[psycopg.Connection[Any]]":
+        """A transaction of the stage's own, committed at the end of the block."""
+        with self.lease.connection.transaction():
+            yield self.lease.connection
 
 
 def write_profile(

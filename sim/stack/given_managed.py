@@ -183,7 +183,7 @@ class ManagedGiven(Given):
         """Effects: the two MH-4 tables were dropped and made anew, empty; every earlier table keeps its rows."""
         proposals = [str(row["proposal_id"]) for row in self.rows.dump("managed_proposals")]
         assets = sorted({str(row["asset"]) for row in self.rows.dump("managed_assets_history")})
-        migrations = Migrations(self.address, timeline=self.timeline)
+        migrations = Migrations(self.lease.address, timeline=self.timeline)
         migrations.downgrade(_BEFORE_MANAGED)
         migrations.upgrade()
         for table, lost in (("managed_proposals", proposals), ("managed_assets_history", assets)):

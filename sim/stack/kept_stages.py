@@ -14,6 +14,7 @@ from typing import Any, LiteralString
 
 from psycopg import sql
 
+from sim.postgres.leases import Lease
 from sim.schedule.files import Files, KeptFiles
 from sim.stack.looks import WITNESS, Looks
 from sim.stack.rows import Rows
@@ -57,6 +58,7 @@ class StageKeeper:
     """Keeps and gives again the stages of one story. `begin_here` forgets what the sensors have seen so far."""
 
     stages: KeptStages
+    lease: Lease
     rows: Rows
     home: Path
     timeline: Timeline
@@ -79,7 +81,7 @@ class StageKeeper:
             kept = KeptStage(script=script, files=files, events=self._events(), answer=answer)
             self.stages.by_what[what] = kept
         else:
-            self.rows.results_of(kept.script)
+            self.lease.connection.execute(kept.script, prepare=False)
             with acting_as(ACTOR):
                 Files(self.home).put_back(kept.files)
             self.stages.given_again += 1

@@ -1,7 +1,7 @@
-"""The database as the stage reads it: from outside, by plain SQL, over a connection of its own. It never writes."""
+"""The database as the stage reads it: from outside, by plain SQL, over a lent connection. It never writes."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -72,19 +72,18 @@ class CommandView:
 
 
 class Rows:
-    """Reads one stack's database."""
+    """Reads one stack's database. `lend` gives the connection (autocommit) that is to be asked."""
 
-    def __init__(self, address: DatabaseAddress) -> None:
-        self._address = address
-        self._connection: psycopg.Connection[dict[str, Any]] | None = None
+    def __init__(self, address: DatabaseAddress, lend: "Callable[[], psycopg.Connection[Any]]") -> None:
+        self._address, self._lend = address, lend
 
     def query(self, statement: LiteralString, *parameters: Any) -> list[dict[str, Any]]:
         """The rows of one statement."""
-        return self._open().execute(statement, parameters).fetchall()
+        return self._ask(statement, parameters).fetchall()
 
     def results_of(self, script: LiteralString | sql.Composed) -> list[dict[str, Any]]:
         """The rows of every statement of a script that returns any, in one round trip."""
-        cursor = self._open().execute(script, prepare=False)
+        cursor = self._ask(script)
         rows: list[dict[str, Any]] = []
         while True:
             rows += cursor.fetchall() if cursor.description is not None else []
@@ -110,12 +109,12 @@ class Rows:
     def count(self, table: str) -> int:
         """How many rows `table` holds."""
         query = sql.SQL("SELECT count(*) AS n FROM {}").format(sql.Identifier(table))
-        row = self._open().execute(query).fetchone()
+        row = self._ask(query).fetchone()
         return int(row["n"]) if row else 0
 
     def dump(self, table: str) -> list[dict[str, Any]]:
         """Every row of `table` in its own order, values as JSON knows them (text for all that has no JSON form)."""
-        rows = self._open().execute(_all_of(table)).fetchall()
+        rows = self._ask(_all_of(table)).fetchall()
         return [{name: _plain(value) for name, value in row.items()} for row in rows]
 
     def command(self, command_id: UUID) -> CommandView:
@@ -196,19 +195,13 @@ class Rows:
             yield
             holder.rollback()
 
-    def close(self) -> None:
-        """Effects: the reading connection is closed."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _open(self) -> "psycopg.Connection[dict[str, Any]]":
-        if self._connection is None or self._connection.closed or self._connection.broken:
-            self._connection = psycopg.connect(
-                self._address.conninfo(), autocommit=True, row_factory=dict_row, application_name="sim-rows"
-            )
-            set_json_loads(_json, self._connection)
-        return self._connection
+    def _ask(
+        self, query: "LiteralString | bytes | sql.Composed", parameters: Sequence[Any] | None = None
+    ) -> "psycopg.Cursor[dict[str, Any]]":
+        """The answer. No plan is kept: the next story's schema may be another."""
+        connection = self._lend()
+        set_json_loads(_json, connection)
+        return connection.cursor(row_factory=dict_row).execute(query, parameters, prepare=False)
 
 
 def _json(text: str | bytes) -> Any:

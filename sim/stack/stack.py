@@ -292,9 +292,9 @@ def open_stack(
         closing.callback(remove_raw, kept)
         clock = closing.enter_context(VirtualClock(lease.address, clock_file=clock_file, connection=lease.connection))
         clock.freeze_at(STORY_BEGINS)
-        rows = Rows(lease.address)
-        closing.callback(rows.close)
+        rows = Rows(lease.address, lambda: lease.connection)
         engine = _gui_engine(url_of(lease.address), connect)
+        closing.callback(engine.dispose)
         environment = _environment(lease, home)
         launcher = Launcher(
             evidence=kept, timeline=timeline, zygote=zygote, clock_file=clock_file, witness_log=witness_log
@@ -309,7 +309,7 @@ def open_stack(
         before = Before(home, watch, said)
         clicks = ClickWitness(timeline=timeline, rows=rows, looks=looks)
         day = Operator(name="day", user_id=CAST["day"][0], engine=engine, timeline=timeline, witness=clicks)
-        keeper = None if stages is None else StageKeeper(stages, rows, home, timeline, looks, before.begin_here)
+        keeper = None if stages is None else StageKeeper(stages, lease, rows, home, timeline, looks, before.begin_here)
         given = _given(lease, home, worker, day, before.settle, clock, keeper)
         yield Stack(
             home=home,
@@ -346,7 +346,7 @@ def _given(
     keeper: StageKeeper | None,
 ) -> ManagedGiven:
     return ManagedGiven(
-        address=lease.address,
+        lease=lease,
         home=home,
         timeline=worker.timeline,
         worker=worker,
@@ -362,9 +362,11 @@ def _given(
 def _gui_engine(url: URL, connect: "Callable[..., psycopg.Connection[Any]]") -> Engine:
     """The GUI's engine on one of this process's databases; what it has compiled serves the next story there as well.
 
-    It keeps no connection of its own.
+    It keeps one connection from click to click, as a GUI's backend does, and opens another where that was cut. The
+    director keeps those of a race itself.
     """
-    engine = open_engine(url, application_name="gui", connect=connect)
+    keeps = int(connect is BoundedConnection.connect)
+    engine = open_engine(url, application_name="gui", connect=connect, keeps=keeps)
     listen_to(engine)
     return engine
 
