@@ -10,12 +10,14 @@ from sim.postgres.running import Kind
 
 OWN_WORKER_ONLY = "own_worker_only"
 NEEDS_HANDLERS = "needs_handlers"
+PRIVATE_SERVER = "private_server"
 HANDLER_GROUPS = ("managed",)
 """The groups of command types that a foreign worker may lack, each as a whole."""
 
 MARKERS = (
     f"{OWN_WORKER_ONLY}(reason): cannot be played against a foreign worker; listed, never passed",
     f"{NEEDS_HANDLERS}(group): cannot be played against a worker that lacks these handlers; listed",
+    f"{PRIVATE_SERVER}: played on an embedded server of its own, which it may kill and start again",
 )
 
 _FOREIGN_WORKER = "against --worker-command"

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from sim.clock import patched_process
 from sim.errors import SimError
 from sim.postgres.clones import clone
 from sim.postgres.leases import LeasePool
+from sim.postgres.private import PrivateServer, private_server
 from sim.postgres.run_folder import RunFolder, open_run
 from sim.postgres.server import Kind, RunningServer, start_server
 from sim.postgres.template import stack_template
@@ -295,7 +296,8 @@ def stack(
     text = request.config.getoption("--worker-command")
     command = None if text is None else worker_command(text)
     with ExitStack() as closing:
-        lease = closing.enter_context(lease_pool.acquire())
+        private = closing.enter_context(_own_server(request.node, lease_pool.server))
+        lease = closing.enter_context(lease_pool.acquire() if private is None else private.lease())
         connect: Callable[..., psycopg.Connection[Any]] = BoundedConnection.connect
         if director.is_directed(request.node):
             sessions = Sessions(lease.address, signals=lease_pool.server.supports_signals)
@@ -309,6 +311,7 @@ def stack(
             home_below=home_below,
             connect=connect,
             stages=_stages(request.node),
+            server=private,
         )
         made = closing.enter_context(opened)
         # Found here by the judge, even where a test asked for its stack by another fixture's name.
@@ -324,6 +327,12 @@ def _stages(item: pytest.Item) -> KeptStages | None:
     is_scenario = item.path.is_relative_to(Path(__file__).parent / "scenarios")
     is_ours = item.config.getoption("--worker-command") is None
     return item.config.stash[_stages_key] if is_scenario and is_ours and not director.is_directed(item) else None
+
+
+def _own_server(item: pytest.Item, shared: RunningServer) -> AbstractContextManager[PrivateServer | None]:
+    """A server for this scenario alone, where it is marked to have one."""
+    is_marked = item.get_closest_marker(playable.PRIVATE_SERVER) is not None
+    return private_server(shared.run_id, shared.run_dir, stack_template()) if is_marked else nullcontext()
 
 
 def _finished(item: pytest.Item, stack: Stack) -> tuple[Breach, ...]:

@@ -69,14 +69,12 @@ def drop_database(connection: psycopg.Connection, name: str) -> None:
 class Lease:
     """One database, on loan to one scenario at a time.
 
-    `connection` belongs to the lease (autocommit); the virtual clock may use it too, the scenario itself must not.
-    `rebuilds` counts how often the database had to be copied anew.
+    `connection` belongs to the lease (autocommit) and is lent to the stage: to its clock, its reader and whoever gives
+    starting facts. No actor may use it.
     """
 
     address: DatabaseAddress
-    _pool: "LeasePool" = field(repr=False)
     _connection: psycopg.Connection | None = field(default=None, repr=False)
-    rebuilds: int = 0
 
     @property
     def connection(self) -> psycopg.Connection:
@@ -84,6 +82,32 @@ class Lease:
         if self._connection is None or self._connection.broken or self._connection.closed:
             self._connection = psycopg.connect(self.address.conninfo(), autocommit=True, application_name="sim-lease")
         return self._connection
+
+    def release(self) -> None:
+        """Effects: the lease's own connection is closed."""
+        self.close()
+
+    def close(self) -> None:
+        """Effects: the lease's own connection is closed."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+@dataclass(slots=True)
+class PooledLease(Lease):
+    """A database that is recycled. `rebuilds` counts how often it had to be copied anew."""
+
+    pool: "LeasePool" = field(kw_only=True, repr=False)
+    rebuilds: int = 0
 
     def recycle(self) -> None:
         """Effects: the database is as the template: everybody else is disconnected, and it is copied anew if needed.
@@ -107,25 +131,11 @@ class Lease:
 
     def release(self) -> None:
         """Effects: the next scenario may have this database."""
-        self._pool.take_back(self)
+        self.pool.take_back(self)
 
     def keep(self) -> None:
         """Effects: the database stays as it is until the server stops; no other scenario gets it."""
         self.close()
-
-    def close(self) -> None:
-        """Effects: the lease's own connection is closed."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
 
     def _ask(self) -> ResetAnswer:
         # A second attempt, because the scenario may have cut the connection of the first.
@@ -147,7 +157,7 @@ class Lease:
             left = [pid for pid, _ in self.connection.execute(_OTHERS).fetchall()]
             if not left:
                 return
-            if self._pool.server.supports_signals and time.monotonic() - started > _STOPPED_AFTER_S:
+            if self.pool.server.supports_signals and time.monotonic() - started > _STOPPED_AFTER_S:
                 for pid in left:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGCONT)
@@ -155,7 +165,7 @@ class Lease:
 
     def _rebuild(self) -> None:
         self.close()
-        self._pool.copy_anew(self.address.name)
+        self.pool.copy_anew(self.address.name)
         self.rebuilds += 1
 
 
@@ -166,10 +176,10 @@ class LeasePool:
         self.server = server
         self._label = label or f"p{os.getpid()}"
         self._numbers = itertools.count()
-        self._idle: list[Lease] = []
+        self._idle: list[PooledLease] = []
         self._maintenance: psycopg.Connection | None = None
 
-    def acquire(self) -> Lease:
+    def acquire(self) -> PooledLease:
         """A clean database: a recycled one, else a new copy of the template."""
         lease = self._idle.pop() if self._idle else self._new()
         try:
@@ -179,7 +189,7 @@ class LeasePool:
             raise
         return lease
 
-    def take_back(self, lease: Lease) -> None:
+    def take_back(self, lease: PooledLease) -> None:
         """Effects: the lease is idle; what its scenario left behind is cleaned when it is next acquired."""
         if lease not in self._idle:
             self._idle.append(lease)
@@ -204,10 +214,10 @@ class LeasePool:
             self._maintenance.close()
             self._maintenance = None
 
-    def _new(self) -> Lease:
+    def _new(self) -> PooledLease:
         name = self.server.database_name(f"{self._label}_{next(self._numbers)}")
         self.copy_anew(name)
-        return Lease(self.server.maintenance.on_database(name), self)
+        return PooledLease(self.server.maintenance.on_database(name), pool=self)
 
     def _connection(self) -> psycopg.Connection:
         if self._maintenance is None or self._maintenance.broken or self._maintenance.closed:

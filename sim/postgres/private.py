@@ -1,6 +1,7 @@
 """A server of one's own for one test: to be killed, restarted, or run with other settings.
 
-Always an embedded one, whatever kind the run uses: nothing else can be killed without harm to its neighbours.
+Always an embedded one, whatever kind the run uses: nothing else can be killed without harm to its neighbours. A
+scenario asks for one by `@pytest.mark.private_server`.
 """
 
 import itertools
@@ -15,6 +16,7 @@ from sim.postgres.account import server_account
 from sim.postgres.address import DatabaseAddress
 from sim.postgres.binaries import find_binaries
 from sim.postgres.clusters import PRIVATE_DATABASE, copy_kept, kept_clusters
+from sim.postgres.leases import Lease
 from sim.postgres.postmaster import Postmaster
 from sim.postgres.run_folder import RunFolder
 from sim.postgres.template import TemplateSource
@@ -28,6 +30,10 @@ class PrivateServer:
 
     address: DatabaseAddress
     postmaster: Postmaster
+
+    def lease(self) -> Lease:
+        """The server's one database, clean as it is; whoever has it closes it."""
+        return Lease(self.address)
 
     def kill(self) -> None:
         """Effects: every process of the server is gone as by `kill -9`; commits it acknowledged survive a `start`."""

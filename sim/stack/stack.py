@@ -15,6 +15,7 @@ from sqlalchemy import URL, Engine
 from sim.clock import VirtualClock
 from sim.errors import SimError
 from sim.postgres.leases import Lease
+from sim.postgres.private import PrivateServer
 from sim.report.forensics import keep_evidence, remove_raw
 from sim.rules.breach import Breach
 from sim.rules.registry import judge
@@ -48,6 +49,7 @@ from sim.stack.operator_actor import Operator
 from sim.stack.outside import Measured, measure
 from sim.stack.rows import CommandView, Rows
 from sim.stack.sensors import open_home_watch, read_sensors
+from sim.stack.server_actor import ServerActor
 from sim.stack.worker_actor import WorkerActor
 from sim.stack.zygote import Zygote
 from sim.timeline import Timeline
@@ -104,6 +106,7 @@ class Stack:
     faults: Faults
     given: ManagedGiven
     migration: MigrationActor
+    postgres: ServerActor
     witness: Watching
     evidence: Path
     _before: Before = field(repr=False)
@@ -189,6 +192,7 @@ class Stack:
 
         Effects: processes are ended, and all evidence is on the timeline.
         """
+        self.postgres.look()
         workers = [child.actor for child in self.launcher.children if child.is_running() and child.actor != "bot"]
         bots = [child.pid for child in self.launcher.children if child.is_running() and child.actor == "bot"]
         self.bot.close()
@@ -275,12 +279,13 @@ def open_stack(
     home_below: Path | None = None,
     connect: "Callable[..., psycopg.Connection[Any]]" = BoundedConnection.connect,
     stages: KeptStages | None = None,
+    server: PrivateServer | None = None,
 ) -> Iterator[Stack]:
     """A stack in `folder` on a clean database, its clock standing at `STORY_BEGINS`; gone with its processes after.
 
     Its home is made in `home_below`, or in `folder` too where that is None. `connect` opens the connections of the
     services that operators call. `stages` are the starting facts that this process's stories have had made so far; with
-    None they are made anew.
+    None they are made anew. `server` is the story's own, which it may break.
     """
     home, kept = make_home((home_below or folder) / "home"), folder / "evidence"
     kept.mkdir()
@@ -326,6 +331,7 @@ def open_stack(
             faults=Faults(address=lease.address, rows=rows, home=home, spared=(kept,), timeline=timeline, clock=clock),
             given=given,
             migration=MigrationActor(address=lease.address, timeline=timeline),
+            postgres=ServerActor(private=server, lease=lease, timeline=timeline),
             witness=Watching(home=home, timeline=timeline, sensors=Sensors(logs=(witness_log,))),
             evidence=kept,
             _before=before,

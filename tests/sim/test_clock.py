@@ -27,7 +27,7 @@ from sim.clock import (
 )
 from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
-from sim.postgres.leases import Lease, LeasePool
+from sim.postgres.leases import LeasePool, PooledLease
 from sim.postgres.server import Kind, RunningServer, TemplateSource, open_run, start_server
 
 NINE = datetime(2026, 5, 12, 9, tzinfo=UTC)
@@ -70,7 +70,7 @@ def pool(server: RunningServer) -> Iterator[LeasePool]:
 
 
 @pytest.fixture
-def lease(pool: LeasePool) -> Iterator[Lease]:
+def lease(pool: LeasePool) -> Iterator[PooledLease]:
     with pool.acquire() as acquired:
         yield acquired
 
@@ -81,13 +81,13 @@ def clock_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def clock(lease: Lease, clock_file: Path) -> Iterator[VirtualClock]:
+def clock(lease: PooledLease, clock_file: Path) -> Iterator[VirtualClock]:
     with VirtualClock(lease.address, clock_file=clock_file) as made:
         yield made
 
 
 @pytest.fixture
-def connection(lease: Lease) -> Iterator[psycopg.Connection]:
+def connection(lease: PooledLease) -> Iterator[psycopg.Connection]:
     with psycopg.connect(lease.address.conninfo(), autocommit=True) as made:
         yield made
 
@@ -129,7 +129,7 @@ def test_column_defaults_take_virtual_time(clock: VirtualClock, connection: psyc
 
 @pytest.mark.parametrize("by", [microseconds(1), microseconds(-1), minutes(14), hours(-30), hours(24 * 400)], ids=str)
 def test_every_connection_sees_a_move_exactly(
-    clock: VirtualClock, lease: Lease, connection: psycopg.Connection, by: timedelta
+    clock: VirtualClock, lease: PooledLease, connection: psycopg.Connection, by: timedelta
 ) -> None:
     clock.freeze_at(NINE)
     assert ask(connection, "SELECT now()") == (NINE,)
@@ -144,7 +144,7 @@ def test_every_connection_sees_a_move_exactly(
 
 @pytest.mark.parametrize("by", [minutes(15), minutes(-15)], ids=str)
 def test_open_transaction_keeps_its_now_while_statement_and_clock_move_on(
-    clock: VirtualClock, lease: Lease, by: timedelta
+    clock: VirtualClock, lease: PooledLease, by: timedelta
 ) -> None:
     clock.freeze_at(NINE)
     with psycopg.connect(lease.address.conninfo()) as connection:
@@ -159,7 +159,9 @@ def test_open_transaction_keeps_its_now_while_statement_and_clock_move_on(
         assert ask(connection, ALL_FOUR) == (NINE + by,) * 4
 
 
-def test_transaction_that_first_asks_after_the_move_still_began_before_it(clock: VirtualClock, lease: Lease) -> None:
+def test_transaction_that_first_asks_after_the_move_still_began_before_it(
+    clock: VirtualClock, lease: PooledLease
+) -> None:
     clock.freeze_at(NINE)
     with psycopg.connect(lease.address.conninfo()) as connection:
         connection.execute("SELECT 1")
@@ -221,7 +223,7 @@ def test_child_process_follows_every_move_without_a_database(clock: VirtualClock
     assert [(at.isoformat(), str(at.timestamp())) for at, _ in seen] == [tuple(line) for _, line in seen]
 
 
-def test_child_process_sees_the_clock_through_its_own_connection(clock: VirtualClock, lease: Lease) -> None:
+def test_child_process_sees_the_clock_through_its_own_connection(clock: VirtualClock, lease: PooledLease) -> None:
     clock.freeze_at(NINE)
     asks = "import os, psycopg; print(psycopg.connect(os.environ['WHERE']).execute('SELECT now()').fetchone()[0])"
 
@@ -269,7 +271,7 @@ def test_follower_without_a_file_shows_real_time(clock_file: Path) -> None:
     assert abs(datetime.now(UTC) - real_now()) < seconds(5)
 
 
-def test_closed_clock_gives_the_process_its_real_time_back(lease: Lease) -> None:
+def test_closed_clock_gives_the_process_its_real_time_back(lease: PooledLease) -> None:
     with VirtualClock(lease.address) as clock:
         clock.freeze_at(NINE)
         assert datetime.now(UTC) == NINE
@@ -278,7 +280,7 @@ def test_closed_clock_gives_the_process_its_real_time_back(lease: Lease) -> None
     clock.close()
 
 
-def test_process_keeps_real_time_where_it_was_asked_to(lease: Lease, connection: psycopg.Connection) -> None:
+def test_process_keeps_real_time_where_it_was_asked_to(lease: PooledLease, connection: psycopg.Connection) -> None:
     with VirtualClock(lease.address, freeze_process=False) as clock:
         clock.freeze_at(NINE)
 
@@ -286,7 +288,7 @@ def test_process_keeps_real_time_where_it_was_asked_to(lease: Lease, connection:
         assert abs(datetime.now(UTC) - real_now()) < seconds(5)
 
 
-def test_clock_may_use_the_connection_of_its_lease(lease: Lease) -> None:
+def test_clock_may_use_the_connection_of_its_lease(lease: PooledLease) -> None:
     with VirtualClock(lease.address, connection=lease.connection) as clock:
         clock.freeze_at(NINE)
         clock.advance(minutes(1))

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from sim.errors import SimError
 from sim.postgres.embedded import EmbeddedServer
-from sim.postgres.leases import Lease, LeasePool
+from sim.postgres.leases import LeasePool, PooledLease
 from sim.postgres.reset import MAX_DELETE_BYTES
 from sim.postgres.run_folder import RunFolder
 from sim.postgres.running import RunningServer
@@ -38,7 +38,7 @@ _QUESTIONS = {
 }
 
 
-def content(lease: Lease) -> dict[str, list[Any]]:
+def content(lease: PooledLease) -> dict[str, list[Any]]:
     with psycopg.connect(lease.address.conninfo()) as connection:
         found = {name: connection.execute(question.encode()).fetchall() for name, question in _QUESTIONS.items()}
         connection.rollback()
@@ -46,18 +46,18 @@ def content(lease: Lease) -> dict[str, list[Any]]:
 
 
 @pytest.fixture
-def scenario(lease: Lease) -> Iterator[psycopg.Connection]:
+def scenario(lease: PooledLease) -> Iterator[psycopg.Connection]:
     connection = psycopg.connect(lease.address.conninfo(), autocommit=True)
     yield connection
     connection.close()
 
 
-def test_acquired_database_holds_what_the_template_held(lease: Lease) -> None:
+def test_acquired_database_holds_what_the_template_held(lease: PooledLease) -> None:
     assert content(lease) == CONTENT
 
 
 def test_rows_sequences_and_clock_of_a_scenario_are_gone_after_recycling(
-    lease: Lease, scenario: psycopg.Connection
+    lease: PooledLease, scenario: psycopg.Connection
 ) -> None:
     scenario.execute("INSERT INTO traders (name) SELECT 'new ' || n FROM generate_series(1, 20) n")
     scenario.execute("INSERT INTO orders (trader, quantity) SELECT id, 1 FROM traders")
@@ -75,7 +75,7 @@ def test_rows_sequences_and_clock_of_a_scenario_are_gone_after_recycling(
     assert lease.rebuilds == before
 
 
-def test_deleted_seeds_are_back_after_recycling(lease: Lease, scenario: psycopg.Connection) -> None:
+def test_deleted_seeds_are_back_after_recycling(lease: PooledLease, scenario: psycopg.Connection) -> None:
     scenario.execute("UPDATE traders SET first_order = NULL")
     scenario.execute("DELETE FROM traders")
     scenario.close()
@@ -85,7 +85,7 @@ def test_deleted_seeds_are_back_after_recycling(lease: Lease, scenario: psycopg.
     assert content(lease) == CONTENT
 
 
-def test_grown_table_is_small_again_after_recycling(lease: Lease, scenario: psycopg.Connection) -> None:
+def test_grown_table_is_small_again_after_recycling(lease: PooledLease, scenario: psycopg.Connection) -> None:
     scenario.execute("INSERT INTO orders (trader, quantity) SELECT 1, n FROM generate_series(1, 5000) n")
     grown = scenario.execute("SELECT pg_relation_size('orders')").fetchone()
     assert grown is not None
@@ -99,7 +99,7 @@ def test_grown_table_is_small_again_after_recycling(lease: Lease, scenario: psyc
     assert content(lease) == CONTENT
 
 
-def test_whoever_is_still_connected_is_disconnected(lease: Lease, scenario: psycopg.Connection) -> None:
+def test_whoever_is_still_connected_is_disconnected(lease: PooledLease, scenario: psycopg.Connection) -> None:
     scenario.execute("BEGIN")
     scenario.execute("UPDATE traders SET name = 'held' WHERE id = 1")
 
@@ -110,7 +110,9 @@ def test_whoever_is_still_connected_is_disconnected(lease: Lease, scenario: psyc
     assert content(lease) == CONTENT
 
 
-def test_backend_stopped_by_a_signal_is_woken_and_disconnected(lease: Lease, scenario: psycopg.Connection) -> None:
+def test_backend_stopped_by_a_signal_is_woken_and_disconnected(
+    lease: PooledLease, scenario: psycopg.Connection
+) -> None:
     os.kill(scenario.info.backend_pid, signal.SIGSTOP)
 
     lease.recycle()
@@ -120,7 +122,9 @@ def test_backend_stopped_by_a_signal_is_woken_and_disconnected(lease: Lease, sce
     assert content(lease) == CONTENT
 
 
-def test_lease_whose_own_connection_was_cut_recycles_all_the_same(lease: Lease, scenario: psycopg.Connection) -> None:
+def test_lease_whose_own_connection_was_cut_recycles_all_the_same(
+    lease: PooledLease, scenario: psycopg.Connection
+) -> None:
     scenario.execute("SELECT pg_terminate_backend(%s, 5000)", (lease.connection.info.backend_pid,))
     scenario.close()
     before = lease.rebuilds
@@ -156,7 +160,7 @@ def test_lease_whose_own_connection_was_cut_recycles_all_the_same(lease: Lease, 
     ],
 )
 def test_touched_schema_or_settings_make_the_database_be_copied_anew(
-    lease: Lease, scenario: psycopg.Connection, touch: str
+    lease: PooledLease, scenario: psycopg.Connection, touch: str
 ) -> None:
     before = lease.rebuilds
     scenario.execute(sql.SQL(touch).format(here=sql.Identifier(lease.address.name)))
@@ -182,7 +186,7 @@ def test_touched_schema_or_settings_make_the_database_be_copied_anew(
     ],
 )
 def test_what_leaves_the_schema_alone_is_recycled_without_a_copy(
-    lease: Lease, scenario: psycopg.Connection, harmless: str
+    lease: PooledLease, scenario: psycopg.Connection, harmless: str
 ) -> None:
     before = lease.rebuilds
     scenario.execute(harmless.encode())
@@ -194,7 +198,7 @@ def test_what_leaves_the_schema_alone_is_recycled_without_a_copy(
     assert content(lease) == CONTENT
 
 
-def test_database_dropped_by_a_scenario_is_copied_anew(lease: Lease, server: RunningServer) -> None:
+def test_database_dropped_by_a_scenario_is_copied_anew(lease: PooledLease, server: RunningServer) -> None:
     with server.connect() as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(lease.address.name)))
 
@@ -263,7 +267,7 @@ def test_pools_of_two_processes_share_a_server_and_no_database(server: RunningSe
     assert left == []
 
 
-def test_database_that_stays_busy_is_refused(lease: Lease, scenario: psycopg.Connection) -> None:
+def test_database_that_stays_busy_is_refused(lease: PooledLease, scenario: psycopg.Connection) -> None:
     scenario.execute(
         "CREATE OR REPLACE FUNCTION simh.lease_reset() RETURNS text LANGUAGE sql AS $$ SELECT 'busy' $$",
     )
