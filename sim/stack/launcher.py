@@ -1,6 +1,7 @@
 """Starts the stack's processes, warm or cold, with their environment, sensors and virtual time."""
 
 import os
+import select
 import shlex
 import shutil
 import subprocess
@@ -29,9 +30,16 @@ class PopenEnding:
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
+        # Where the kernel tells of the end, nobody has to ask again and again, as `Popen.wait` does up to 50 ms apart.
+        self._pid_fd = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else None
 
     def wait(self, timeout_s: float) -> int | None:
         """See `sim.stack.child.Ending`."""
+        if self._pid_fd is not None:
+            if not select.select([self._pid_fd], [], [], timeout_s)[0]:
+                return None
+            os.close(self._pid_fd)
+            self._pid_fd = None
         with suppress(subprocess.TimeoutExpired):
             return self._process.wait(timeout_s)
         return None
