@@ -41,8 +41,8 @@ _STARTED = {"process.fork": "process.forked", "thread.start": "thread.started"}
 
 def read_tables(timeline: Timeline, rows: Rows, at: datetime) -> None:
     """Effects: one `table.read` event per table, all its rows in it."""
-    for table in TABLES:
-        timeline.record(actor=WITNESS, kind="table.read", subject=table, at=at, rows=rows.dump(table))
+    for table, found in rows.dumps(TABLES).items():
+        timeline.record(actor=WITNESS, kind="table.read", subject=table, at=at, rows=found)
 
 
 def read_files(timeline: Timeline, before: FileSnapshot, after: FileSnapshot, seen: Iterable[WatchEvent]) -> None:
