@@ -20,7 +20,7 @@ LOGS = [RUN, ["lease_expired", *RUN], ["started", "lease_expired", *RUN]]
 """Nobody lost a lease; it was lost before the start; it was lost in mid-run."""
 
 
-@every_interleaving(max_preemptions=2)
+@every_interleaving
 def test_recovery_and_a_zombie_leave_one_result(stack: Stack) -> None:
     command = stack.operator("day").apply_profile(stack.given.reference_profile())
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim.scenarios.races import test_claims, test_files, test_migrations, test_moves, test_recovery, test_requests
+from sim.scenarios.races import test_claims, test_files, test_migrations, test_moves, test_requests
 from sim.story import Stack, between, every_interleaving, seconds
 from worker.contracts.states import CommandStatus
 
@@ -30,11 +30,6 @@ def test_three_workers_on_three_commands_in_every_order(stack: Stack) -> None:
 @every_interleaving
 def test_later_schema_under_a_running_worker_in_every_order(stack: Stack) -> None:
     test_migrations.test_later_schema_that_comes_under_a_running_worker_keeps_no_command_from_its_end(stack)
-
-
-@every_interleaving
-def test_recovery_and_a_zombie_in_every_order(stack: Stack) -> None:
-    test_recovery.test_recovery_and_a_zombie_leave_one_result(stack)
 
 
 @every_interleaving(budget=60)
