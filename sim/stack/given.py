@@ -108,6 +108,12 @@ class Given:
                 )
         self.timeline.record(actor="given", kind="given.risk", subject=str(profile_id), keys=sorted(values))
 
+    def role_is_now(self, name: str, role: str) -> None:
+        """Effects: the person of that name has another role than they signed in with."""
+        with psycopg.connect(self.address.conninfo(), application_name="sim-given") as connection:
+            connection.execute("UPDATE users SET role = %s WHERE name = %s", (role, name))
+        self.timeline.record(actor="given", kind="given.role", subject=name, role=role)
+
     def env_file(self, text: str | None) -> None:
         """Effects: the home's `.env` holds `text` from the beginning of the story; None removes it."""
         path = self.home / ".env"

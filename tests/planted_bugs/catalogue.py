@@ -15,6 +15,7 @@ from tests.planted_bugs.bugs_managed_put_back import BUGS as MANAGED_PUT_BACK_BU
 from tests.planted_bugs.bugs_managed_rules import BUGS as MANAGED_RULE_BUGS
 from tests.planted_bugs.bugs_payload import BUGS as PAYLOAD_BUGS
 from tests.planted_bugs.bugs_races import BUGS as RACE_BUGS
+from tests.planted_bugs.bugs_requester import BUGS as REQUESTER_BUGS
 from tests.planted_bugs.bugs_rules import BUGS as RULE_BUGS
 from tests.planted_bugs.bugs_services import BUGS as SERVICE_BUGS
 from tests.planted_bugs.bugs_start import BUGS as START_BUGS
@@ -28,6 +29,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *MANAGED_FAULT_BUGS,
     *MANAGED_PUT_BACK_BUGS,
     *SWEEP_BUGS,
+    *REQUESTER_BUGS,
     *PAYLOAD_BUGS,
     *LIMIT_BUGS,
     *SERVICE_BUGS,

@@ -6,6 +6,8 @@ else is a defect. Source: contract §4.
 
 from enum import StrEnum
 
+from worker.contracts.states import TESTNET
+
 
 class Reason(StrEnum):
     """Every `category/reason` a command can end with, or a service can refuse with. Source: contract §4."""
@@ -100,16 +102,20 @@ class Refusal(StackError):
 class EnvironmentNotAllowed(Refusal):
     """A caller, or a payload, asked for an environment other than testnet. Source: contract §6.
 
-    `message` is what to say where `found` was no argument of a caller.
+    `message` is what to say where `found` was no argument of a caller. What is too long for an environment's name is
+    carried as its kind alone.
     """
 
     def __init__(self, found: object, *, message: str | None = None) -> None:
         # Anything longer than an environment's name may be a secret in the wrong argument.
-        shown = repr(found) if isinstance(found, str) and len(found) <= 16 else f"a {type(found).__name__}"
+        is_name = isinstance(found, str) and len(found) <= 16
+        shown = repr(found) if is_name else f"a {type(found).__name__}"
         super().__init__(
             Reason.ENVIRONMENT_NOT_TESTNET,
             message or f"environment is fixed to 'testnet', found {shown}; leave the argument out",
         )
+        self.expected = TESTNET
+        self.found = found if is_name else shown
 
 
 class ProposalAlreadyDecided(Refusal):

@@ -12,6 +12,7 @@ from worker.guards.limits import refuse
 from worker.handlers.managed_flow import ManagedHandler, Plan
 from worker.handlers.managed_standing import Standing
 from worker.handlers.outcome import Assignment
+from worker.handlers.requester import require_no_requester
 
 
 class FlagDriftHandler(ManagedHandler[FlagDrift]):
@@ -20,6 +21,10 @@ class FlagDriftHandler(ManagedHandler[FlagDrift]):
     command_type = CommandType.FLAG_MANAGED_DRIFT
     verb = "flag drift"
     payload_type = FlagDrift
+
+    def require_requester(self, assignment: Assignment, payload: FlagDrift) -> None:
+        """Nothing for the bot's own word. Raises: `Refusal` (`validation/requester_mismatch`)."""
+        require_no_requester(assignment, payload.requested_by)
 
     def plan(self, assignment: Assignment, payload: FlagDrift, standing: Standing) -> Plan:
         """The asset flagged.

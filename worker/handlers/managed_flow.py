@@ -29,6 +29,7 @@ from worker.handlers.managed_cache import CacheDrift, Repair, cached_form, find_
 from worker.handlers.managed_standing import Standing, change_asset, look
 from worker.handlers.outcome import Assignment, Outcome, note, refused
 from worker.handlers.payload_check import check_payload
+from worker.handlers.requester import require_requester
 from worker.readers.baseline import BaselineHolding
 from worker.readers.home import Home
 from worker.readers.managed_state import ManagedAsset
@@ -82,6 +83,13 @@ class ManagedHandler(ABC, Generic[P]):
 
         Raises: `Refusal`; `TransientError`.
         """
+
+    def require_requester(self, assignment: Assignment, payload: P) -> None:
+        """Nothing while whoever requested the command may still do so: a user who is an admin.
+
+        Raises: `Refusal`.
+        """
+        require_requester(assignment)
 
     def write_first(self, assignment: Assignment, lock: HomeLock, plan: Plan) -> None:
         """Effects: what must be on disk before the asset moves.
@@ -138,6 +146,7 @@ class ManagedHandler(ABC, Generic[P]):
             _snapshot(assignment, lock, seen={"earlier_attempt": True}, after=before)
             return self._succeeded(done, drift)
         try:
+            self.require_requester(assignment, payload)
             plan = self.plan(assignment, payload, before)
         except Refusal as refusal:
             return self._refused(refusal, command, drift)
@@ -230,7 +239,7 @@ class ManagedHandler(ABC, Generic[P]):
     def _history(self, done: Done[P], event_type: str, metadata: dict[str, Any]) -> list[HistoryRow]:
         through = PATHS[self.verb].through
         moves = pairwise((done.state_from, *through))
-        actor = actor_of(self.command_type, done.payload.requested_by)
+        actor = actor_of(done.payload.requested_by)
         told = scrub({"command_id": str(done.command.command_id), **metadata})
         return [
             HistoryRow(
@@ -249,11 +258,9 @@ class ManagedHandler(ABC, Generic[P]):
         return f"{REGISTRY[self.command_type].requested_event.removesuffix('_requested')}_{ending}"
 
 
-def actor_of(command_type: CommandType, requested_by: int | None) -> str:
-    """Whom the history names: the bot for its own flags, else the user."""
-    if command_type is CommandType.FLAG_MANAGED_DRIFT:
-        return BOT
-    return "user:unknown" if requested_by is None else f"user:{requested_by}"
+def actor_of(requested_by: int | None) -> str:
+    """Whom the history names: the user, or the bot, whose flag is the one command that no user makes."""
+    return BOT if requested_by is None else f"user:{requested_by}"
 
 
 def _result_of(done: Done[P], state: ManagedState) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from worker.guards.secrets import scrub
 from worker.handlers.outcome import Assignment, Outcome, note, refused
 from worker.handlers.payload_check import check_payload, require_unexpired
 from worker.handlers.proposal_judgement import existing_proposal
+from worker.handlers.requester import require_requester
 from worker.readers.home import Home
 
 _TYPE = CommandType.DRY_RUN_PROMOTE_MANAGED
@@ -35,6 +36,7 @@ class PromoteDryRunHandler:
         try:
             payload = check_payload(assignment, PromoteDryRun)
             require_unexpired(assignment)
+            require_requester(assignment)
             proposal = existing_proposal(assignment.home, payload.proposal_id, asset=payload.asset)
             variant = require_variant(proposal, payload.variant)
         except Refusal as refusal:

@@ -24,6 +24,7 @@ from worker.handlers.managed_flow import Done, ManagedHandler, Plan
 from worker.handlers.managed_standing import Standing
 from worker.handlers.outcome import Assignment
 from worker.handlers.proposal_judgement import recalled_proposal, require_undecided
+from worker.readers.baseline import BaselineHolding
 from worker.readers.home import Home
 from worker.readers.managed_state import ManagedAsset
 from worker.readers.market import engine_market, read_market
@@ -51,7 +52,7 @@ class RequestProposalHandler(ManagedHandler[RequestProposal]):
             payload.intent, name="intent", reason=Reason.INTENT_REQUIRED, subject=f"the request for {payload.asset}"
         )
         entry, holding = standing.require_in_baseline()
-        _require_frozen(standing.asset, entry)
+        _require_frozen(standing.asset, entry, holding)
         is_row_lost = _require_new(assignment, entry, payload.proposal_id)
         proposal = _kept(assignment, payload) or _generated(assignment, payload, standing)
         return Plan(
@@ -93,10 +94,15 @@ class RequestProposalHandler(ManagedHandler[RequestProposal]):
         return lambda connection: expire_requested(connection, command_id=command.command_id)
 
 
-def _require_frozen(asset: str, entry: ManagedAsset) -> None:
+def _require_frozen(asset: str, entry: ManagedAsset, holding: BaselineHolding) -> None:
     if entry.state in OPEN_PROPOSAL and entry.proposal_id is not None:
         raise ProposalAlreadyOpen(asset, proposal_id=entry.proposal_id, state=entry.state.value)
     require_path(asset, entry.state, "request")
+    if not holding.frozen:
+        raise Refusal(
+            Reason.ASSET_NOT_FROZEN,
+            f"asset {asset} is {entry.state.value} and its holding is not; restore both files from one backup",
+        )
 
 
 def _require_new(assignment: Assignment, entry: ManagedAsset, proposal_id: UUID) -> bool:

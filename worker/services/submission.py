@@ -18,7 +18,7 @@ from worker.contracts.canonical_json import checksum, dumps_canonical
 from worker.contracts.commands import REGISTRY, CommandId, CommandType, UserId, payload_fields
 from worker.contracts.errors import EnvironmentNotAllowed, ProposalAlreadyDecided, Reason, Refusal
 from worker.contracts.payloads import MAX_PAYLOAD_BYTES, Payload, read_payload
-from worker.contracts.states import TESTNET, CommandStatus, UserRole
+from worker.contracts.states import TESTNET, CommandStatus
 from worker.db.audit_store import insert_audit_event
 from worker.db.command_store import (
     NewCommand,
@@ -32,6 +32,7 @@ from worker.db.session import Failure, classify, driver, unavailable
 from worker.db.user_store import find_user
 from worker.guards.freshness import expiry_text
 from worker.guards.network import require_testnet_payload
+from worker.guards.requester import require_admin_role
 from worker.guards.secrets import scrub
 
 MAX_INSERT_ATTEMPTS = 3
@@ -114,13 +115,8 @@ def require_admin(connection: Connection, user: object) -> UserId:
             Reason.USER_NOT_ALLOWED, f"user must be the id of a user, found a {type(user).__name__}; sign in again"
         )
     found = find_user(connection, user)
-    if found is None:
-        raise Refusal(Reason.USER_NOT_ALLOWED, f"user {user} does not exist; sign in again")
-    if found.role is not UserRole.ADMIN:
-        raise Refusal(
-            Reason.USER_NOT_ALLOWED, f"user {user} has role {found.role.value}, expected admin; ask an admin to do it"
-        )
-    return UserId(found.id)
+    require_admin_role(user, None if found is None else found.role)
+    return UserId(user)
 
 
 def submit(connection: Connection, draft: Draft) -> CreatedCommand:

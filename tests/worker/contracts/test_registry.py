@@ -135,7 +135,20 @@ def test_error_carries_its_reason_and_a_sentence(error: StackError, reason: Reas
 
 @pytest.mark.parametrize("found", ["hunter2-is-a-long-password", ["hunter2"], {"a": "hunter2"}], ids=repr)
 def test_refused_environment_never_shows_a_secret(found: object) -> None:
-    assert "hunter2" not in str(EnvironmentNotAllowed(found))
+    refused = EnvironmentNotAllowed(found)
+
+    assert "hunter2" not in str(refused)
+    assert "hunter2" not in str(refused.found)
+
+
+@pytest.mark.parametrize(
+    ("given", "carried"),
+    [("mainnet", "mainnet"), ("", ""), ("a" * 16, "a" * 16), ("a" * 17, "a str"), (None, "a NoneType"), (7, "a int")],
+)
+def test_refused_environment_carries_what_was_expected_and_found(given: object, carried: str) -> None:
+    refused = EnvironmentNotAllowed(given)
+
+    assert (refused.expected, refused.found) == ("testnet", carried)
 
 
 def test_managed_states_are_the_ten_of_the_contract() -> None:

@@ -124,13 +124,3 @@ def test_command_that_is_refused_tells_the_reason_and_leaves_no_snapshot(world: 
     assert (event["event_type"], event["user_id"]) == (f"{EVENTS[verb]}_failed", USER[verb])
     assert event["metadata"] == {"asset": "ETH", "reason": reason}
     assert not world.home.audit_snapshot(command_id).exists()
-
-
-@pytest.mark.parametrize("verb", [verb for verb in TYPES if verb != "flag drift"])
-def test_history_of_a_command_whose_user_is_gone_says_so(world: World, verb: str) -> None:
-    proposal_id = world.bring_to(BEGINS[verb]) or uuid4()
-    world.put(TYPES[verb], user=None, **fields_of(verb, proposal_id))
-    world.run()
-
-    latest = world.rows("SELECT actor FROM managed_assets_history ORDER BY ts DESC, id DESC LIMIT 1")
-    assert latest == [{"actor": "user:unknown"}]
