@@ -6,6 +6,7 @@ _CLAIM = "contract §6: the user must be an admin, checked anew by the handler (
 _ROLE = "sim/scenarios/guards/test_lost_role.py"
 _LOST = f"{_ROLE}::test_command_of_an_operator_who_lost_the_role_since_the_click_changes_nothing"
 _SUCCEEDED = "'succeeded'"
+_MOVED = "state/managed_state.json"
 
 BUGS: tuple[PlantedBug, ...] = (
     one_edit(
@@ -15,7 +16,7 @@ BUGS: tuple[PlantedBug, ...] = (
         old="            self.require_requester(assignment, payload)\n",
         new="",
         scenario=f"{_LOST}[pause]",
-        says=_SUCCEEDED,
+        says=_MOVED,
     ),
     one_edit(
         "dry run of a promotion does not ask who requested",
@@ -33,7 +34,7 @@ BUGS: tuple[PlantedBug, ...] = (
         old="    if role is not UserRole.ADMIN:\n",
         new="    if not isinstance(role, UserRole):\n",
         scenario=f"{_LOST}[approve]",
-        says=_SUCCEEDED,
+        says=_MOVED,
     ),
     one_edit(
         "nobody's commands alone run",

@@ -13,6 +13,7 @@ from tests.planted_bugs.bugs_managed_faults import BUGS as MANAGED_FAULT_BUGS
 from tests.planted_bugs.bugs_managed_moves import BUGS as MANAGED_MOVE_BUGS
 from tests.planted_bugs.bugs_managed_put_back import BUGS as MANAGED_PUT_BACK_BUGS
 from tests.planted_bugs.bugs_managed_rules import BUGS as MANAGED_RULE_BUGS
+from tests.planted_bugs.bugs_managed_words import BUGS as MANAGED_WORD_BUGS
 from tests.planted_bugs.bugs_payload import BUGS as PAYLOAD_BUGS
 from tests.planted_bugs.bugs_races import BUGS as RACE_BUGS
 from tests.planted_bugs.bugs_requester import BUGS as REQUESTER_BUGS
@@ -28,6 +29,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *MANAGED_MOVE_BUGS,
     *MANAGED_FAULT_BUGS,
     *MANAGED_PUT_BACK_BUGS,
+    *MANAGED_WORD_BUGS,
     *SWEEP_BUGS,
     *REQUESTER_BUGS,
     *PAYLOAD_BUGS,
