@@ -210,22 +210,31 @@ def take_over(connection: Connection, command: Command, worker_id: str) -> Comma
     return None if row is None else _command(row)
 
 
-def read_profile(connection: Connection, profile_id: UUID) -> tuple[int, str, str, dict[str, str], datetime] | None:
-    """Version, status, config as text, risk settings as text by key, and the database's time: one snapshot."""
+def read_profile(
+    connection: Connection, profile_id: UUID, user_id: int | None
+) -> tuple[int, str, str, dict[str, str], datetime, str | None] | None:
+    """Version, status, config and risk settings as text, the database's time, and the user's role: one snapshot."""
     row = _row(
         connection,
         """
         SELECT version, status, config::text, array(SELECT key FROM risk_settings AS r
                    WHERE r.profile_id = p.profile_id ORDER BY key),
-               array(SELECT value::text FROM risk_settings AS r WHERE r.profile_id = p.profile_id ORDER BY key), now()
+               array(SELECT value::text FROM risk_settings AS r WHERE r.profile_id = p.profile_id ORDER BY key), now(),
+               (SELECT role FROM users WHERE id = %(user_id)s)
         FROM config_profiles AS p WHERE profile_id = %(profile_id)s
         """,
-        {"profile_id": profile_id},
+        {"profile_id": profile_id, "user_id": user_id},
     )
     if row is None:
         return None
-    version, status, config, keys, values, read_at = row
-    return version, status, config, dict(zip(keys, values, strict=True)), read_at
+    version, status, config, keys, values, read_at, role = row
+    return version, status, config, dict(zip(keys, values, strict=True)), read_at, role
+
+
+def read_role(connection: Connection, user_id: int | None) -> str | None:
+    """The role of that user; None for nobody's."""
+    row = _row(connection, "SELECT role FROM users WHERE id = %(user_id)s", {"user_id": user_id})
+    return None if row is None else str(row[0])
 
 
 def _close(connection: Connection, command: Command, ending: Ending, condition: LiteralString) -> bool:

@@ -76,12 +76,13 @@ def run_profile(job: Job) -> Ending:
     check_payload(job, PROFILE_FIELDS, lambda fields: str(UUID(fields["profile_id"])))
     require_unexpired(job.now, job.command)
     profile_id = UUID(job.fields["profile_id"])
-    found = bus.read_profile(job.connection, profile_id)
+    found = bus.read_profile(job.connection, profile_id, job.command.requested_by)
     if found is None:
         raise Refused("state/profile_not_found", f"profile {profile_id} does not exist")
-    version, status, config_text, risk_texts, read_at = found
+    version, status, config_text, risk_texts, read_at, role = found
     config = read_json(config_text)
     require_unexpired(read_at, job.command)
+    _require_admin(role)
     if status != "active":
         raise Refused("state/profile_not_active", f"profile {profile_id} is {status}")
     if version != profile_version(job.fields):
@@ -102,6 +103,11 @@ def run_profile(job: Job) -> Ending:
     }
     rows = (("apply_profile_testnet.dry_run_started", None), ("apply_profile_testnet.dry_run_succeeded", None))
     return Ending(status="succeeded", result=result, log_rows=rows)
+
+
+def _require_admin(role: str | None) -> None:
+    if role != "admin":
+        raise Refused("validation/user_not_allowed", f"requested by {'nobody' if role is None else f'a {role}'}")
 
 
 def _profile_failure(reason: str) -> Mapping[str, Any]:
@@ -158,6 +164,7 @@ def run_baseline(job: Job) -> Ending:
     is_retry = _is_mine(before, job.command)
     if not is_retry:
         require_unexpired(job.now, job.command)
+        _require_admin(bus.read_role(job.connection, job.command.requested_by))
         managed = before.managed["assets"] if before.managed else {}
         if any(entry["state"] != "frozen" for entry in managed.values()):
             raise Refused("state/asset_not_frozen", "an asset is under management; release it first")

@@ -1,4 +1,4 @@
-"""Bugs in who may stand behind a managed command when it runs (contract §6, asked anew by the handlers, §7)."""
+"""Bugs in who may stand behind a command when it runs (contract §6, asked anew by the handlers, §7)."""
 
 from tests.planted_bugs.bug import PlantedBug, one_edit
 
@@ -26,6 +26,24 @@ BUGS: tuple[PlantedBug, ...] = (
         new="",
         scenario=f"{_LOST}[promote]",
         says=_SUCCEEDED,
+    ),
+    one_edit(
+        "dry run of a profile does not ask who requested",
+        claim=_CLAIM,
+        file="worker/handlers/apply_profile.py",
+        old="        require_admin_role(command.requested_by, requesters_role)\n",
+        new="",
+        scenario=f"{_LOST}[apply profile]",
+        says=_SUCCEEDED,
+    ),
+    one_edit(
+        "baseline does not ask who requested",
+        claim=_CLAIM,
+        file="worker/handlers/apply_baseline.py",
+        old="                require_requester(assignment)\n",
+        new="",
+        scenario=f"{_LOST}[apply baseline]",
+        says="state/baseline_holdings.json",
     ),
     one_edit(
         "any user who exists may command",

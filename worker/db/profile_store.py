@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker.contracts.canonical_json import parse
-from worker.contracts.states import ProfileStatus
+from worker.contracts.states import ProfileStatus, UserRole
 from worker.db.session import execute
 
 
@@ -36,6 +36,7 @@ FROM config_profiles AS p
 """
 
 _FIND = f"{_SELECT} WHERE p.profile_id = %(profile_id)s"
+_FIND_FOR = f"SELECT found.*, (SELECT role FROM users WHERE id = %(user_id)s) FROM ({_FIND}) AS found"
 _ACTIVE = f"{_SELECT} WHERE p.status = 'active' ORDER BY p.profile_id LIMIT %(limit)s"
 
 
@@ -46,6 +47,20 @@ def find_profile(connection: Connection, profile_id: UUID) -> StoredProfile | No
     """
     rows = execute(connection, _FIND, {"profile_id": profile_id})
     return _profile(rows[0]) if rows else None
+
+
+def find_profile_for(
+    connection: Connection, profile_id: UUID, user_id: int | None
+) -> tuple[StoredProfile, UserRole | None] | None:
+    """The profile as `find_profile` has it, and the role of that user as of the same snapshot, None for nobody's.
+
+    Raises: as `find_profile`.
+    """
+    rows = execute(connection, _FIND_FOR, {"profile_id": profile_id, "user_id": user_id})
+    if not rows:
+        return None
+    *found, role = rows[0]
+    return _profile(found), None if role is None else UserRole(role)
 
 
 def active_profiles(connection: Connection, limit: int = 2) -> list[StoredProfile]:

@@ -18,6 +18,7 @@ from worker.guards.holdings import holdings_problems
 from worker.guards.limits import refuse
 from worker.handlers.outcome import Assignment, Outcome, note, refused
 from worker.handlers.payload_check import check_payload, require_unexpired
+from worker.handlers.requester import require_requester
 from worker.readers.baseline import Baseline, BaselineHolding
 from worker.readers.home import Home
 from worker.readers.managed_state import ManagedAsset, ManagedAssets
@@ -52,6 +53,7 @@ class ApplyBaselineHandler:
             if not mine:
                 # An applied change is finished however late it is; one not yet begun is judged by the clock.
                 require_unexpired(assignment)
+                require_requester(assignment)
                 _require_all_frozen(before)
                 _require_all_finished(assignment, before)
         except Refusal as refusal:

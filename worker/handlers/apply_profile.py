@@ -10,9 +10,10 @@ from worker.contracts.errors import Reason, Refusal
 from worker.contracts.payloads import ApplyProfile
 from worker.contracts.states import CommandStatus, ProfileStatus
 from worker.db.bus_store import ClaimedCommand
-from worker.db.profile_store import StoredProfile, find_profile
+from worker.db.profile_store import StoredProfile, find_profile_for
 from worker.guards.freshness import is_expired
 from worker.guards.limits import config_problems, cross_field_problems, range_problems, refuse, risk_key_problems
+from worker.guards.requester import require_admin_role
 from worker.guards.secrets import secret_problems
 from worker.handlers.outcome import Assignment, Outcome, note, refused
 from worker.handlers.payload_check import check_payload, profile_version, require_unexpired
@@ -64,16 +65,18 @@ class ApplyProfileHandler:
         return refused(refusal, log_rows=(_STARTED, rejected))
 
     def _profile(self, assignment: Assignment, payload: ApplyProfile, version: int) -> StoredProfile:
-        """The profile as it stands now, still active and at the version the operator saw."""
-        profile = find_profile(assignment.connection, payload.profile_id)
-        if profile is None:
+        """The profile as it stands now, still active and at the version the operator saw, who is still an admin."""
+        command = assignment.command
+        found = find_profile_for(assignment.connection, payload.profile_id, command.requested_by)
+        if found is None:
             raise Refusal(Reason.PROFILE_NOT_FOUND, f"profile {payload.profile_id} does not exist; choose another")
-        if is_expired(profile.read_at, assignment.command.expires_at):
+        profile, requesters_role = found
+        if is_expired(profile.read_at, command.expires_at):
             raise Refusal(
                 Reason.COMMAND_EXPIRED,
-                f"command {assignment.command.command_id} expired at {assignment.command.expires_at} while it ran; "
-                "request it again",
+                f"command {command.command_id} expired at {command.expires_at} while it ran; request it again",
             )
+        require_admin_role(command.requested_by, requesters_role)
         if profile.status is not ProfileStatus.ACTIVE:
             raise Refusal(
                 Reason.PROFILE_NOT_ACTIVE,

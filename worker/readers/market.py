@@ -107,17 +107,22 @@ def decode_market(content: bytes, *, path: Path) -> Market:
 def engine_market(market: Market) -> dict[str, AssetMarket]:
     """The market as the risk engine takes it: of each asset the closes after the last missing day.
 
-    The move over a gap is one of several days; taken for one of a day it would be an invented number.
+    The move over a gap is one of several days; taken for one of a day it would be an invented number. Closes that end
+    before the day that came before the snapshot's say nothing of today: none is left of them.
     """
+    made_on = market.generated_at.date()
     return {
-        asset: AssetMarket(last_price=found.last_price, daily_closes=_unbroken(found.daily_closes))
+        asset: AssetMarket(last_price=found.last_price, daily_closes=_unbroken(found.daily_closes, made_on))
         for asset, found in market.assets.items()
     }
 
 
-def _unbroken(closes: Sequence[DailyClose]) -> tuple[Decimal, ...]:
-    begins = [later for later, (one, other) in enumerate(pairwise(closes), start=1) if other.date - one.date > ONE_DAY]
-    return tuple(close.close for close in closes[max(begins, default=0) :])
+def _unbroken(closes: Sequence[DailyClose], made_on: date) -> tuple[Decimal, ...]:
+    """The closes of days without a gap up to `made_on`, which was no complete day yet."""
+    complete = [close for close in closes if close.date < made_on]
+    days = [*(close.date for close in complete), made_on]
+    begins = [later for later, (one, other) in enumerate(pairwise(days), start=1) if other - one > ONE_DAY]
+    return tuple(close.close for close in complete[max(begins, default=0) :])
 
 
 def _asset(raw: Any, *, path: Path, place: str) -> MarketAsset:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests.worker.handlers.asking import ask
-from tests.worker.managed_worlds import MINUTE, OTHER_PROFILE, PROFILE, World, finish
+from tests.worker.managed_worlds import MINUTE, NOW, OTHER_PROFILE, PROFILE, World, finish
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -63,7 +63,11 @@ def young_market(world: World) -> None:
     world.write_market(days=1)
 
 
-@pytest.mark.parametrize("spoil", [no_market, market_of_others, young_market])
+def market_whose_closes_ended_earlier(world: World) -> None:
+    world.write_market(at=NOW + timedelta(days=1))
+
+
+@pytest.mark.parametrize("spoil", [no_market, market_of_others, young_market, market_whose_closes_ended_earlier])
 def test_request_without_enough_of_the_market_is_refused_and_writes_no_proposal(
     world: World, spoil: Callable[[World], None]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Who requested a managed command is judged when it runs; what is on disk is finished whoever they are by then."""
+"""Who requested a command is judged when it runs; what is on disk is finished whoever they are by then."""
 
 import json
 from decimal import Decimal
@@ -9,6 +9,7 @@ import pytest
 from tests.worker.handlers.asking import TYPES, fields_of
 from tests.worker.handlers.test_managed_retry import COMMANDS, run_until_the_database_fails
 from tests.worker.managed_worlds import ADMIN, MINUTE, NIGHT_ADMIN, World
+from worker.services.apply_baseline import ApplyBaselineService, RequestedHolding
 
 PROMOTE = "dry_run_promote_managed"
 BEGINS = {
@@ -55,6 +56,19 @@ def test_command_of_a_user_who_may_no_longer_command_changes_nothing(
     assert world.command(command_id) == NOT_ALLOWED
     assert told in message_of(world, command_id)
     assert (world.files(), world.history("ETH")) == (files, history)
+
+
+@pytest.mark.parametrize("statement", [LOST_ROLE, GONE])
+def test_profile_and_baseline_of_a_user_who_may_no_longer_command_are_refused(world: World, statement: str) -> None:
+    profile = world.apply_profile()
+    holdings = [RequestedHolding(asset="ADA", quantity=Decimal(900))]
+    baseline = ApplyBaselineService(world.engine).create_command(holdings, ADMIN)
+    files = world.files()
+    world.rows(statement)
+    world.run()
+
+    assert (world.command(profile), world.command(baseline)) == (NOT_ALLOWED, NOT_ALLOWED)
+    assert world.files() == files
 
 
 @pytest.mark.parametrize("verb", BEGINS)

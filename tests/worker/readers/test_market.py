@@ -165,15 +165,20 @@ def market_with_closes_on(*days: int) -> Market:
     ("days", "taken"),
     [
         ([], []),
-        ([1], [1]),
-        ([1, 2, 3], [1, 2, 3]),
-        ([1, 3, 4], [3, 4]),
-        ([1, 2, 4], [4]),
-        ([1, 3, 4, 6, 7, 8], [6, 7, 8]),
+        ([11], [11]),
+        ([9, 10, 11], [9, 10, 11]),
+        ([8, 10, 11], [10, 11]),
+        ([8, 9, 11], [11]),
+        ([4, 6, 7, 9, 10, 11], [9, 10, 11]),
+        ([9, 10], []),
+        ([8, 10], []),
+        ([10, 11, 12], [10, 11]),
+        ([10, 11, 12, 13], [10, 11]),
+        ([12, 13], []),
     ],
     ids=str,
 )
-def test_engine_gets_the_closes_after_the_last_missing_day(days: list[int], taken: list[int]) -> None:
+def test_engine_gets_the_closes_of_complete_days_after_the_last_missing_one(days: list[int], taken: list[int]) -> None:
     market = engine_market(market_with_closes_on(*days))["ETH"]
 
     assert (market.last_price, market.daily_closes) == (Decimal(7), tuple(map(Decimal, taken)))

@@ -100,6 +100,7 @@ CROSS = "validation/cross_field_violation"
 CONFIGURED = "validation/config_not_allowed"
 HOLDINGS = "validation/holdings_malformed"
 TAMPERED = "validation/checksum_mismatch"
+NOT_ALLOWED = "validation/user_not_allowed"
 SECOND = timedelta(seconds=1)
 
 ENVELOPES = (
@@ -194,7 +195,9 @@ PAYLOADS = (
     _profile("schema before expiry", SCHEMA, change=_set(more=1), row={"expires_at": None}),
     _profile("subject of another profile", "validation/subject_mismatch", row={"subject": "another"}),
     _profile("requested by another", "validation/requester_mismatch", change=_set(requested_by=24)),
-    _profile("requester deleted since", change=_set(requested_by=24), row={"requested_by": None}),
+    _profile("requester deleted since", NOT_ALLOWED, change=_set(requested_by=24), row={"requested_by": None}),
+    _profile("requester lost the role since", NOT_ALLOWED, change=_set(requested_by=25), row={"requested_by": 25}),
+    _profile("requester who is nobody", NOT_ALLOWED, change=_set(requested_by=None), row={"requested_by": None}),
     _profile("requester null", "validation/requester_mismatch", change=_set(requested_by=None)),
     _profile("text with an escape", change=_set(config_summary={'€\u2028\n"\\\x01😀': "é\x7f"})),
 )
@@ -255,6 +258,8 @@ BASELINES = (
     _baseline("of 500 assets", change=_holdings(*((f"A{number:03}", 1) for number in range(500)))),
     _baseline("of 501 assets", SCHEMA, change=_holdings(*((f"A{number:03}", 1) for number in range(501)))),
     _baseline("tampered", TAMPERED, spoil=_set(requested_by=24)),
+    _baseline("requester deleted since", NOT_ALLOWED, row={"requested_by": None}),
+    _baseline("requester lost the role since", NOT_ALLOWED, change=_set(requested_by=25), row={"requested_by": 25}),
     _baseline("environment mainnet", ENVIRONMENT, change=_set(environment="mainnet")),
     _baseline("no dry run", "guard/dry_run_required", change=_set(dry_run=False)),
     _baseline("subject of an asset", "validation/subject_mismatch", row={"subject": "BTC"}),

@@ -103,10 +103,12 @@ class World:
         return self.lease.connection
 
     def furnish(self) -> None:
-        """Effects: time stands at 09:00, one admin, one active profile, a home as delivered."""
+        """Effects: time stands at 09:00, an admin and a viewer, one active profile, a home as delivered."""
         self.clock.freeze_at(START)
         self.connection.execute(
-            "INSERT INTO users (id, name, email, role) VALUES (%s, 'day', 'day@desk', 'admin')", [USER]
+            "INSERT INTO users (id, name, email, role) VALUES (%s, 'day', 'day@desk', 'admin'), "
+            "(25, 'viewer', 'viewer@desk', 'viewer')",
+            [USER],
         )
         self.put_profile(PROFILE_ID)
         for folder in ("gui", "logs", "state"):
