@@ -110,7 +110,7 @@ class Given:
 
     def role_is_now(self, name: str, role: str) -> None:
         """Effects: the person of that name has another role than they signed in with."""
-        with psycopg.connect(self.address.conninfo(), application_name="sim-given") as connection:
+        with self._writing() as connection:
             connection.execute("UPDATE users SET role = %s WHERE name = %s", (role, name))
         self.timeline.record(actor="given", kind="given.role", subject=name, role=role)
 

@@ -36,7 +36,9 @@ FROM config_profiles AS p
 """
 
 _FIND = f"{_SELECT} WHERE p.profile_id = %(profile_id)s"
-_FIND_FOR = f"SELECT found.*, (SELECT role FROM users WHERE id = %(user_id)s) FROM ({_FIND}) AS found"
+_FIND_FOR = f"""
+SELECT found.*, requester.role FROM ({_FIND}) AS found LEFT JOIN users AS requester ON requester.id = %(user_id)s
+"""
 _ACTIVE = f"{_SELECT} WHERE p.status = 'active' ORDER BY p.profile_id LIMIT %(limit)s"
 
 
