@@ -253,11 +253,8 @@ def test_scrub_leaves_its_argument_alone() -> None:
 
 
 def test_problems_name_each_place_and_never_a_secret() -> None:
-    value = {
-        "a": [{"token": PASSWORD}, f"postgres://u:{PASSWORD}@db", b"x"],
-        f"password={PASSWORD}": 1,
-        "b": "clean",
-    }
+    items = [{"token": PASSWORD}, f"postgres://u:{PASSWORD}@db", b"x"]
+    value = {"a": items, f"password={PASSWORD}": 1, "b": "clean"}
     assert secret_problems(value) == (
         "value.a[0].token stands under a secret's name",
         "value.a[1] looks like a secret",
