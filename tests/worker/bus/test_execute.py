@@ -87,6 +87,10 @@ def test_type_that_this_worker_has_no_handler_for_is_refused_by_name(
     run_command(context, command)
 
     assert status_and_reason(outside, command_id) == ("failed", Reason.HANDLER_NOT_AVAILABLE)
+    assert outside.command(command_id)["error_message"] == (
+        f"validation/handler_not_available: command {command_id} has type pause_managed_asset, for which this worker "
+        "has no handler yet"
+    )
     assert outside.log_of(command_id) == ["started", "result_written"]
     assert handler.assignments == []
 

@@ -25,6 +25,7 @@ from worker.readers.home import Home
 
 EXPIRES = datetime(2026, 5, 12, 9, 5, tzinfo=UTC)
 PROFILE = UUID("b4033597-0f90-4c6a-9b55-2a31648f10d5")
+ID = UUID(int=7)
 
 RIGHT: dict[str, Any] = {
     "profile_id": str(PROFILE),
@@ -46,7 +47,7 @@ def sealed(fields: dict[str, Any]) -> dict[str, Any]:
 def command(**changed: Any) -> ClaimedCommand:
     right = ClaimedCommand(
         id=1,
-        command_id=UUID(int=7),
+        command_id=ID,
         command_type=CommandType.APPLY_PROFILE_TESTNET.value,
         subject=str(PROFILE),
         environment="testnet",
@@ -112,6 +113,27 @@ def test_checks_come_in_the_order_of_the_contract(place: int) -> None:
     assert reason_of(assignment(sealed(fields) | stated, **row)) is WORSE[place][0]
 
 
+@pytest.mark.parametrize(
+    ("stated", "row", "told"),
+    [
+        ({}, {"environment": "mainnet"}, f"command {ID} stands in environment 'mainnet', expected 'testnet'"),
+        ({}, {"subject": "another"}, f"command {ID} has subject 'another', its payload is about '{PROFILE}'"),
+        ({}, {"requested_by": 24}, f"command {ID} was requested by user 24, its payload says 23"),
+        (
+            {"checksum": "0123456789abcdef" * 4},
+            {},
+            f"payload says checksum 0123456789ab…, its content has {checksum(RIGHT)[:12]}…; make the command again",
+        ),
+    ],
+    ids=["environment", "subject", "requester", "checksum"],
+)
+def test_disagreement_is_told_with_both_sides(stated: dict[str, Any], row: dict[str, Any], told: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        check_payload(assignment(sealed(RIGHT) | stated, **row), ApplyProfile)
+
+    assert caught.value.message == told
+
+
 @pytest.mark.parametrize(("said", "row"), [(23, 23), (None, None), (23, None)])
 def test_requester_that_agrees_or_is_gone_is_accepted(said: int | None, row: int | None) -> None:
     check_payload(assignment(sealed({**RIGHT, "requested_by": said}), requested_by=row), ApplyProfile)
@@ -141,7 +163,7 @@ def test_expiry_instant_itself_is_too_late(late_by: int, now: str) -> None:
 
     assert caught.value.reason is Reason.COMMAND_EXPIRED
     assert caught.value.message == (
-        f"command {UUID(int=7)} expired at 2026-05-12 09:05:00+00:00 and ran at {now}; request it again"
+        f"command {ID} expired at 2026-05-12 09:05:00+00:00 and ran at {now}; request it again"
     )
 
 

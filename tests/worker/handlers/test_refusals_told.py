@@ -58,6 +58,50 @@ def test_approval_beyond_the_exposure_says_what_is_used_and_what_may_help(world:
     )
 
 
+def test_approval_beyond_the_number_of_positions_says_how_many_there_are(world: World) -> None:
+    world.bring_to("managed_active", "BTC")
+    proposal_id = world.proposed()
+    world.rows("UPDATE risk_settings SET value = 1 WHERE key = 'max_open_positions'")
+
+    assert message_of(world, ask(world, "approve", proposal_id)) == (
+        "state/too_many_positions: expected fewer than 1 assets under management, found 1; release one first"
+    )
+
+
+def test_request_without_a_market_says_what_to_start(world: World) -> None:
+    world.home.market_snapshot.unlink()
+
+    assert message_of(world, ask(world, "request", uuid4())) == (
+        "state/market_data_insufficient: a proposal for ETH needs the bot's market snapshot, found no file; start the "
+        "bot first"
+    )
+
+
+@pytest.mark.parametrize("verb", ["pause", "release", "flag drift"])
+def test_command_for_an_asset_that_the_files_do_not_hold_says_what_to_apply(world: World, verb: str) -> None:
+    assert message_of(world, ask(world, verb, uuid4(), asset="ADA")) == (
+        "state/asset_not_in_baseline: asset ADA is not in the baseline of this home; apply a baseline that holds it "
+        "first"
+    )
+
+
+EVIDENCE = "validation/drift_evidence_malformed: the drift evidence for ETH has 1 problem(s):"
+
+
+@pytest.mark.parametrize(
+    ("further", "told"),
+    [
+        ({"found": 2}, "state/no_drift: asset ETH is held as expected; there is no drift to flag"),
+        ({"found": -1}, f"{EVIDENCE} found must be a decimal of at most 15 digits at or above zero"),
+        ({"generation": 99}, f"{EVIDENCE} generation 99 is not reached, the files are at 3"),
+    ],
+)
+def test_evidence_that_is_none_is_told_with_why(world: World, further: dict[str, Any], told: str) -> None:
+    world.bring_to("managed_active")
+
+    assert message_of(world, ask(world, "flag drift", uuid4(), **further)) == told
+
+
 @pytest.mark.parametrize("verb", ["approve", "reject"])
 def test_decision_while_the_asset_stands_under_another_proposal_names_both(world: World, verb: str) -> None:
     forgotten = forgotten_proposal(world)

@@ -72,7 +72,9 @@ def test_times_of_the_proposal_are_utc_whatever_the_session_says(
 
 def test_asset_that_is_managed_is_refused(service: ProposalService, outside: Outside) -> None:
     manage(outside, "ETH")
-    assert refused(service, outside).reason is Reason.ASSET_NOT_FROZEN
+    refusal = refused(service, outside)
+    assert refusal.reason is Reason.ASSET_NOT_FROZEN
+    assert refusal.message == ("asset ETH is managed, expected frozen; release it before you request a new proposal")
 
 
 @pytest.mark.parametrize("state", [state for state in ManagedState if state is not ManagedState.FROZEN])

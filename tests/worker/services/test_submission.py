@@ -102,6 +102,10 @@ def test_key_held_by_another_type_is_already_decided(engine: Engine, outside: Ou
     with pytest.raises(ProposalAlreadyDecided) as refusal:
         created(engine, approval)
     assert (refusal.value.found, refusal.value.winner) == ("used", str(first.command_id))
+    assert refusal.value.message == (
+        f"idempotency key {first.idempotency_key} is used by command {first.command_id}, expected it to be open; "
+        "reload the page to see it"
+    )
     assert outside.everything() == before
 
 
@@ -198,6 +202,7 @@ def test_payload_may_have_just_as_many_bytes_as_the_bound(surplus: int, reason: 
     with pytest.raises(Refusal) as refusal:
         build_payload(draft(MAX_PAYLOAD_BYTES), None)
     size = int(refusal.value.message.partition("found ")[2].partition(";")[0])
+    assert refusal.value.message == (f"a pause_managed_asset payload may have 65536 bytes, found {size}; ask for less")
     beside_the_name = size - MAX_PAYLOAD_BYTES
     # At the bound it is read, and then it is the schema that has no asset of such a name.
     with pytest.raises(Refusal) as refusal:
