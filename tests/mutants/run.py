@@ -195,8 +195,8 @@ def play(package: str, *, keep: bool) -> list[Mutant]:
     minutes = (time.monotonic() - began) / 60
     print(
         f"{package}: {len(ends)} mutants, {counted['killed']} killed by tests, {counted['caught by type check']} by "
-        f"types, {counted['timeout']} by time; {len(living)} alive, {len(living) - len(new)} of them known or wording "
-        f"only; {minutes:.0f} minutes",
+        f"types, {counted['timeout']} by time; {len(living)} alive, {len(living) - len(new)} of them listed; "
+        f"{minutes:.0f} minutes",
         flush=True,
     )
     for mutant in new:

@@ -12,9 +12,6 @@ from pathlib import Path
 
 LISTED = Path(__file__).with_name("survivors.toml")
 
-_TEXT = re.compile(r"""(?P<quote>["'])(?P<text>(?:\\.|(?!(?P=quote)).)*)(?P=quote)""")
-_SENTENCE = re.compile(r"[A-Za-z]{2,}[,;:]? [A-Za-z]")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Mutant:
@@ -39,19 +36,6 @@ def mutant_of(name: str, diff: str) -> Mutant:
     )
 
 
-def changes_only_wording(mutant: Mutant) -> bool:
-    """Whether nothing changed but the letters of one sentence: texts that only people read are no test's business.
-
-    A text of one word is none: it may be a key, a state or an event.
-    """
-    was, became = _TEXT.findall(mutant.was), _TEXT.findall(mutant.became)
-    changed = [(old, new) for (_, old), (_, new) in zip(was, became, strict=False) if old != new]
-    if len(was) != len(became) or len(changed) != 1:
-        return False
-    ((old, new),) = changed
-    return bool(_SENTENCE.search(old)) and old.casefold() == new.removeprefix("XX").removesuffix("XX").casefold()
-
-
 def listed() -> dict[Mutant, str]:
     """Every mutant of the list, with the reason why it may live."""
     document = tomllib.loads(LISTED.read_text(encoding="utf-8"))
@@ -65,7 +49,7 @@ def listed() -> dict[Mutant, str]:
 def not_listed(survivors: Iterable[Mutant]) -> list[Mutant]:
     """The survivors that nobody has looked at yet."""
     known = listed()
-    return sorted(mutant for mutant in survivors if mutant not in known and not changes_only_wording(mutant))
+    return sorted(mutant for mutant in survivors if mutant not in known)
 
 
 def _quoted(text: str) -> str:

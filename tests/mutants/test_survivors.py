@@ -1,10 +1,10 @@
-"""What counts as a mutant that was looked at: an entry of the list, or nothing but the letters of a sentence."""
+"""What counts as a mutant that was looked at: an entry of the list, and nothing else."""
 
 import tomllib
 
 import pytest
 
-from tests.mutants.survivors import Mutant, changes_only_wording, listed, mutant_of, not_listed
+from tests.mutants.survivors import Mutant, listed, mutant_of, not_listed
 
 DIFF = """--- worker/guards/limits.py
 +++ worker/guards/limits.py
@@ -24,36 +24,20 @@ def test_mutant_is_named_by_its_function_and_its_lines() -> None:
     assert mutant == changed('return text.strip("0")', 'return text.strip("XX0XX")')
 
 
-@pytest.mark.parametrize("became", ['"XXtoo long by farXX"', '"TOO LONG BY FAR"'])
-def test_letters_of_a_sentence_are_wording(became: str) -> None:
-    assert changes_only_wording(changed('refuse("too long by far", at)', f"refuse({became}, at)"))
-
-
-@pytest.mark.parametrize(
-    ("was", "became"),
-    [
-        ('state = "frozen"', 'state = "XXfrozenXX"'),
-        ('state = "frozen"', 'state = "FROZEN"'),
-        ('text.strip(" \\t")', 'text.strip("XX \\tXX")'),
-        ('", ".join(names)', '"XX, XX".join(names)'),
-        ('refuse("too long by far", at)', 'refuse("too long by far", None)'),
-        ('refuse("too long by far", at)', "refuse(None, at)"),
-        ('tell("too long", "too wide")', 'tell("XXtoo longXX", "XXtoo wideXX")'),
-        ("bound <= 5", "bound < 5"),
-    ],
-)
-def test_anything_else_is_not_wording(was: str, became: str) -> None:
-    assert not changes_only_wording(changed(was, became))
-
-
 def test_survivor_is_new_until_it_is_listed() -> None:
     known = next(iter(listed()))
     unknown = changed("a + b", "a - b")
     assert not_listed([known, unknown]) == [unknown]
 
 
-def test_every_listed_mutant_has_a_reason_and_is_no_wording() -> None:
-    assert [mutant for mutant, reason in listed().items() if not reason or changes_only_wording(mutant)] == []
+@pytest.mark.parametrize("became", ['"XXtoo long by farXX"', '"TOO LONG BY FAR"'])
+def test_survivor_that_changes_only_letters_of_a_sentence_is_new_as_any_other(became: str) -> None:
+    mutant = changed('refuse("too long by far", at)', f"refuse({became}, at)")
+    assert not_listed([mutant]) == [mutant]
+
+
+def test_every_listed_mutant_has_a_reason() -> None:
+    assert [mutant for mutant, reason in listed().items() if not reason] == []
 
 
 @pytest.mark.parametrize("line", ["a", "say('a')", 'say("a")', "say('a', \"b\\n\")", "a\nb\tc"], ids=repr)

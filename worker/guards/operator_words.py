@@ -24,8 +24,8 @@ def require_words(words: object, *, name: str, reason: Reason, subject: str) -> 
     if not any(one.isprintable() and not one.isspace() for one in words):
         raise Refusal(reason, f"{subject} needs the {name} in words, found {len(words)} blank characters; write one")
     if len(words) > MAX_CHARS:
-        raise Refusal(reason, f"{subject} takes a {name} of {MAX_CHARS} characters, found {len(words)}; shorten it")
+        raise Refusal(reason, f"{subject} takes {MAX_CHARS} characters of {name}, found {len(words)}; shorten it")
     if any(unicodedata.category(one) in _UNKEPT and one not in _BREAKS for one in words):
-        raise Refusal(reason, f"{subject} has a {name} with characters that no text has; write it again by hand")
+        raise Refusal(reason, f"{subject} has characters in its {name} that no text has; write it again by hand")
     refuse(Reason.SECRET_FOUND, secret_problems({name: words}), subject=subject)
     return words

@@ -14,7 +14,7 @@ from worker.bus.claim import claim_once
 from worker.bus.context import MAX_ATTEMPTS, BusContext
 from worker.bus.execute import run_command
 from worker.contracts.commands import CommandType
-from worker.contracts.errors import Reason, Refusal, TransientError
+from worker.contracts.errors import LeaseLost, Reason, Refusal, TransientError
 from worker.contracts.states import CommandStatus
 from worker.db.bus_store import AuditRow, ClaimedCommand
 from worker.db.session import execute
@@ -43,6 +43,11 @@ def failing(reason: Reason) -> Callable[[Assignment], Outcome]:
 def status_and_reason(outside: Outside, command_id: UUID) -> tuple[str, str | None]:
     row = outside.command(command_id)
     return row["status"], (row["result_json"] or {}).get("reason")
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Each line of the log about the command's run."""
+    return [record.getMessage() for record in caplog.records if record.name == "worker.bus.execute"]
 
 
 def lose_lease(outside: Outside) -> None:
@@ -82,6 +87,10 @@ def test_type_that_this_worker_has_no_handler_for_is_refused_by_name(
     run_command(context, command)
 
     assert status_and_reason(outside, command_id) == ("failed", Reason.HANDLER_NOT_AVAILABLE)
+    assert outside.command(command_id)["error_message"] == (
+        f"validation/handler_not_available: command {command_id} has type pause_managed_asset, for which this worker "
+        "has no handler yet"
+    )
     assert outside.log_of(command_id) == ["started", "result_written"]
     assert handler.assignments == []
 
@@ -196,7 +205,10 @@ def test_lease_lost_while_giving_up_writes_nothing_and_still_tells_of_the_disk(
     assert caught.value.reason is Reason.HOME_NOT_WRITABLE
     assert status_and_reason(outside, command.command_id) == ("running", None)
     assert outside.log_of(command.command_id) == ["started"]
-    assert "conflict/lease_lost" in caplog.text
+    assert told(caplog) == [
+        "attempt 3 was the last: io/home_not_writable: told to",
+        str(LeaseLost(command.command_id, MAX_ATTEMPTS)),
+    ]
 
 
 @pytest.mark.parametrize("outcome", [succeeded, lambda _: refused(Refusal(Reason.SECRET_FOUND, "told to"))])
@@ -219,7 +231,7 @@ def test_lease_lost_before_the_result_drops_it_without_a_word_in_the_trail(
     row = outside.command(command.command_id)
     assert (row["status"], row["worker_id"], row["result_json"]) == ("running", "successor", None)
     assert outside.log_of(command.command_id) == ["started"]
-    assert "conflict/lease_lost" in caplog.text
+    assert told(caplog) == [str(LeaseLost(command.command_id, 1))]
 
 
 def test_lease_lost_before_the_start_never_enters_the_handler(
@@ -318,8 +330,7 @@ def test_end_of_a_command_is_told_in_the_log(
     handler.on_run = lambda _: refused(Refusal(Reason.SECRET_FOUND, "told to"))
     run_command(context, bad)
 
-    told = [record.getMessage() for record in caplog.records if record.name == "worker.bus.execute"]
-    assert told == [
+    assert told(caplog) == [
         f"command {good.command_id} (apply_baseline_holdings) succeeded",
         f"command {bad.command_id} (apply_baseline_holdings) failed: validation/secret_found: told to",
     ]

@@ -36,10 +36,13 @@ def another_assets(file: Path) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), "asset": "BTC"}))
 
 
-@pytest.mark.parametrize("spoil", [gone, another_assets])
+GONE = "the file itself: expected the proposal that an asset was changed under, found no file"
+
+
+@pytest.mark.parametrize(("spoil", "told"), [(gone, GONE), (another_assets, "$.asset: expected ETH, found BTC")])
 @pytest.mark.parametrize("verb", ["request", "approve", "reject"])
 def test_change_whose_proposal_is_gone_waits_for_it_and_lets_others_by(
-    world: World, verb: str, spoil: Callable[[Path], None]
+    world: World, verb: str, spoil: Callable[[Path], None], told: str
 ) -> None:
     command, proposal_id = left_between_files_and_rows(world, verb)
     file = world.home.risk_proposal(proposal_id)
@@ -53,6 +56,7 @@ def test_change_whose_proposal_is_gone_waits_for_it_and_lets_others_by(
         with pytest.raises(TransientError) as caught:
             world.run_once()
         assert caught.value.reason is Reason.DAMAGED_FILE
+        assert f"{file} is damaged at {told}; " in caught.value.message
         assert world.command(other) == ("succeeded", None)
     assert world.command(command) == ("running", None)
 

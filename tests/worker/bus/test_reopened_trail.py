@@ -172,7 +172,11 @@ def test_asset_without_a_holding_is_left_for_a_person_who_is_told_which(world: W
     sweep_due(world.context)
 
     (error,) = world.context.proposals_damaged.values()
-    assert (error.reason, "$.holdings.ETH" in error.message) == (Reason.DAMAGED_FILE, True)
+    assert error.reason is Reason.DAMAGED_FILE
+    assert error.message == (
+        f"{world.home.baseline_holdings} is damaged at $.holdings.ETH: expected the holding of an asset that stands "
+        "under a proposal, found none; restore the file from a backup, it was left as it is"
+    )
     assert (pair(world), [*world.context.proposals_damaged]) == (before, [proposal_id])
 
 

@@ -22,15 +22,32 @@ def test_words_that_say_something_are_kept_as_they_are(words: str) -> None:
     assert kept(words) == words
 
 
+UNKEPT = "the rejection has characters in its reason that no text has; write it again by hand"
+
+
 @pytest.mark.parametrize(
-    "words",
-    ["", " ", "\u00a0\u200b\u2060", "no\x00", "\x1b[2J", "no\x7f", "\ud800", "no " * 167, None, b"no", 1, ["no"]],
+    ("words", "told"),
+    [
+        ("", "the rejection needs the reason in words, found 0 blank characters; write one"),
+        (" ", "the rejection needs the reason in words, found 1 blank characters; write one"),
+        ("\u00a0\u200b\u2060", "the rejection needs the reason in words, found 3 blank characters; write one"),
+        ("no\x00", UNKEPT),
+        ("\x1b[2J", UNKEPT),
+        ("no\x7f", UNKEPT),
+        ("no\ud800", UNKEPT),
+        ("\ud800", "the rejection needs the reason in words, found 1 blank characters; write one"),
+        ("no " * 167, "the rejection takes 500 characters of reason, found 501; shorten it"),
+        (None, "the rejection needs its reason as a text, found a NoneType; write one"),
+        (b"no", "the rejection needs its reason as a text, found a bytes; write one"),
+        (1, "the rejection needs its reason as a text, found a int; write one"),
+        (["no"], "the rejection needs its reason as a text, found a list; write one"),
+    ],
     ids=repr,
 )
-def test_words_that_cannot_be_kept_are_refused(words: Any) -> None:
+def test_words_that_cannot_be_kept_are_refused(words: Any, told: str) -> None:
     with pytest.raises(Refusal) as refused:
         kept(words)
-    assert refused.value.reason is Reason.REASON_REQUIRED
+    assert (refused.value.reason, refused.value.message) == (Reason.REASON_REQUIRED, told)
 
 
 @pytest.mark.parametrize("words", ["token sk_live_51H8xQqYw7hunter2hunter2", "password: hunter2hunter2"])

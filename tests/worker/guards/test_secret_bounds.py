@@ -9,6 +9,8 @@ import pytest
 from tests.worker.guards.test_secrets import SHA256
 from worker.guards.secrets import MAX_DEPTH, MAX_PLACE_CHARS, MAX_VALUES, SCRUBBED, scrub, scrub_text, secret_problems
 
+BEYOND = "is beyond the bounds of what is read"
+
 
 def nested(depth: int) -> Any:
     value: Any = "plain"
@@ -21,21 +23,22 @@ def test_objects_nested_within_the_bound_stay_and_beyond_it_are_taken_out() -> N
     assert scrub(nested(MAX_DEPTH)) == nested(MAX_DEPTH)
     assert secret_problems(nested(MAX_DEPTH)) == ()
     assert "plain" not in repr(scrub(nested(MAX_DEPTH + 1)))
-    assert len(secret_problems(nested(MAX_DEPTH + 1))) == 1
+    place = "value" + ".n" * (MAX_DEPTH + 1)
+    assert secret_problems(nested(MAX_DEPTH + 1)) == (f"{place} {BEYOND}",)
 
 
 @pytest.mark.parametrize(("count", "kept"), [(MAX_VALUES - 1, MAX_VALUES - 1), (MAX_VALUES, MAX_VALUES - 1)])
 def test_members_of_an_object_are_read_up_to_the_bound(count: int, kept: int) -> None:
     value = {f"n{number}": number for number in range(count)}
     assert len(scrub(value)) == kept
-    assert len(secret_problems(value)) == count - kept
+    assert secret_problems(value) == (f"value {BEYOND}",) * (count - kept)
 
 
 @pytest.mark.parametrize(("count", "kept"), [(MAX_VALUES - 1, MAX_VALUES - 1), (MAX_VALUES, MAX_VALUES - 1)])
 def test_items_of_an_array_are_read_up_to_the_bound(count: int, kept: int) -> None:
     value = list(range(count))
     assert len(scrub(value)) == kept
-    assert len(secret_problems(value)) == count - kept
+    assert secret_problems(value) == (f"value {BEYOND}",) * (count - kept)
 
 
 def test_place_of_a_problem_is_cut_at_the_bound() -> None:

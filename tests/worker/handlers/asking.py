@@ -46,6 +46,12 @@ def ask(world: World, verb: str, proposal_id: UUID, **further: Any) -> UUID:
     return command_id
 
 
+def message_of(world: World, command_id: UUID) -> str:
+    """The sentence that the command failed with, after its reason."""
+    (row,) = world.rows("SELECT error_message FROM commands WHERE command_id = %s", command_id)
+    return str(row["error_message"])
+
+
 def forgotten_proposal(world: World) -> UUID:
     """A proposal whose file is there and still open by its time, and of whose ending no row tells any more."""
     proposal_id = world.proposed()

@@ -57,7 +57,10 @@ def test_change_without_rows_is_not_replaced_and_both_are_done_in_turn(
         step(other)
 
     assert caught.value.reason is Reason.CHANGE_UNDER_WAY
-    assert str(ended.command_id) in caught.value.message
+    assert caught.value.message == (
+        "expected every change in the files to have its rows, found 1 without, the first by command "
+        f"{ended.command_id}; wait until a worker has finished it"
+    )
     assert world.files() == files
     assert (world.command(ended), world.command(baseline)) == (("running", None), ("running", None))
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from tests.worker.handlers.asking import message_of
 from tests.worker.managed_worlds import ADMIN, MINUTE, World, finish
 from worker.bus.context import MAX_ATTEMPTS
 from worker.services.apply_baseline import ApplyBaselineService, RequestedHolding
@@ -131,16 +132,28 @@ def test_first_baseline_of_a_home_saw_that_there_was_none(world: World) -> None:
 
 
 HOLDINGS = [{"asset": "ETH", "quantity": 2}]
-REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "guard": ({"dry_run": False, "holdings": HOLDINGS}, "guard/dry_run_required"),
-    "twice": ({"holdings": [*HOLDINGS, *HOLDINGS]}, "validation/holdings_malformed"),
-    "none of it": ({"holdings": [{"asset": "ETH", "quantity": 0}]}, "validation/holdings_malformed"),
+REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "guard": (
+        {"dry_run": False, "holdings": HOLDINGS},
+        "guard/dry_run_required",
+        "dry_run must be true, found false; only dry runs exist in this phase",
+    ),
+    "twice": (
+        {"holdings": [*HOLDINGS, *HOLDINGS]},
+        "validation/holdings_malformed",
+        "the baseline has 1 problem(s): asset ETH stands twice",
+    ),
+    "none of it": (
+        {"holdings": [{"asset": "ETH", "quantity": 0}]},
+        "validation/holdings_malformed",
+        "the baseline has 1 problem(s): asset 'ETH': quantity must be finite and above zero",
+    ),
 }
 
 
 @pytest.mark.parametrize("why", REFUSED)
 def test_baseline_that_is_refused_tells_the_reason_and_touches_nothing(world: World, why: str) -> None:
-    fields, reason = REFUSED[why]
+    fields, reason, told = REFUSED[why]
     before = world.files()
     command_id = world.put("apply_baseline_holdings", subject="baseline", **fields)
     world.run()
@@ -151,19 +164,23 @@ def test_baseline_that_is_refused_tells_the_reason_and_touches_nothing(world: Wo
         ("result_written", "running", "failed", None),
     ]
     assert events_of(world, command_id) == [("baseline.apply_failed", ADMIN, {"reason": reason})]
+    assert message_of(world, command_id) == f"{reason}: {told}"
     assert world.files() == before
 
 
-@pytest.mark.parametrize("asset", ["ETH", "SOL"])
-def test_baseline_beside_an_asset_that_is_not_frozen_is_refused_and_names_it(world: World, asset: str) -> None:
-    world.proposed(asset)
+@pytest.mark.parametrize("assets", [["ETH"], ["SOL"], ["SOL", "BTC"]], ids=str)
+def test_baseline_beside_an_asset_that_is_not_frozen_is_refused_and_names_it(world: World, assets: list[str]) -> None:
+    for asset in assets:
+        world.proposed(asset)
     before = world.files()
     command = record(world)
     world.run()
 
     assert world.command(command) == ("failed", "state/asset_not_frozen")
-    (row,) = world.rows("SELECT error_message FROM commands WHERE command_id = %s", command.command_id)
-    assert [one for one in ("BTC", "ETH", "SOL") if one in row["error_message"]] == [asset]
+    assert message_of(world, command.command_id) == (
+        f"state/asset_not_frozen: expected every asset frozen, found {', '.join(sorted(assets))} managed; release them "
+        "first"
+    )
     assert world.files() == before
 
 

@@ -59,6 +59,16 @@ def test_drift_of_a_managed_asset_is_repaired_with_the_next_command(
     assert (row["state"], row["decision"], row["decided_by_user_id"]) == ("approved", "approved", 23)
 
 
+def test_row_of_an_asset_that_is_not_in_the_file_is_told_and_taken_away(world: World) -> None:
+    world.rows("INSERT INTO baseline_holdings (asset, quantity, frozen, recorded_at) VALUES ('ADA', 1, true, now())")
+    command_id = world.put("pause_managed_asset", asset="ADA")
+    world.run()
+
+    assert world.command(command_id) == ("failed", "state/asset_not_in_baseline")
+    assert world.differences() == ["baseline_holdings: a row for an asset that is not in the file"]
+    assert world.rows("SELECT 1 FROM baseline_holdings WHERE asset = 'ADA'") == []
+
+
 def test_repaired_history_says_where_the_asset_stands_and_not_from_where_it_came(world: World) -> None:
     world.bring_to("managed_active")
     world.rows("DELETE FROM managed_assets_history")

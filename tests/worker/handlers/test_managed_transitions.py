@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.worker.handlers.asking import TYPES, ask, forgotten_proposal
+from tests.worker.handlers.asking import TYPES, ask, forgotten_proposal, message_of
 from tests.worker.managed_worlds import MINUTE, World, finish
 from worker.contracts.states import ManagedState
 from worker.contracts.transitions import PATHS, RESTING
@@ -118,8 +118,11 @@ def told_of_the_refused_release(world: World) -> str:
     command_id = ask(world, "release", uuid4(), strategy="keep_frozen")
     assert world.command(command_id) == ("failed", "state/holding_unknown")
     assert world.state("ETH") == "managed_active"
-    (row,) = world.rows("SELECT error_message FROM commands WHERE command_id = %s", command_id)
-    return str(row["error_message"])
+    return message_of(world, command_id)
+
+
+UNKNOWN = "state/holding_unknown: to keep what is now held of ETH frozen its quantity must be known, found"
+OR_CHOOSE = "start the bot, or choose return_to_baseline"
 
 
 @pytest.mark.parametrize("positions", [{}, {"BTC": "1"}, {"ETH": "0"}])
@@ -128,13 +131,13 @@ def test_release_that_keeps_what_nobody_holds_is_refused(world: World, positions
     world.write_portfolio(positions)
 
     # Whoever has a portfolio must look for the position in it; whoever has none must start the bot.
-    assert "no position" in told_of_the_refused_release(world)
+    assert told_of_the_refused_release(world) == f"{UNKNOWN} no position in the portfolio; {OR_CHOOSE}"
 
 
 def test_release_that_keeps_what_nobody_knows_is_refused(world: World) -> None:
     world.bring_to("managed_active")
 
-    assert "no portfolio" in told_of_the_refused_release(world)
+    assert told_of_the_refused_release(world) == f"{UNKNOWN} no portfolio; {OR_CHOOSE}"
 
 
 def test_resume_from_its_expiry_on_is_refused(world: World) -> None:

@@ -1,41 +1,144 @@
 """What a recorded refusal shows of the state that it met: which profile, which command, which asset, and when."""
 
 import json
+from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
-from tests.worker.handlers.asking import TYPES, ask, fields_of
+from tests.worker.handlers.asking import TYPES, ask, fields_of, forgotten_proposal, message_of
 from tests.worker.managed_worlds import MINUTE, OTHER_PROFILE, PROFILE, World, finish
-
-
-def message_of(world: World, command_id: UUID) -> str:
-    (row,) = world.rows("SELECT error_message FROM commands WHERE command_id = %s", command_id)
-    return str(row["error_message"])
 
 
 def test_request_between_two_active_profiles_names_both(world: World) -> None:
     world.add_profile(OTHER_PROFILE)
     message = message_of(world, ask(world, "request", uuid4()))
 
-    assert [one for one in (PROFILE, OTHER_PROFILE) if str(one) not in message] == []
+    assert message == (
+        f"state/profile_ambiguous: a proposal needs one active profile, found {OTHER_PROFILE}, {PROFILE} and perhaps "
+        "more; archive all but one"
+    )
 
 
-def test_approval_by_a_profile_that_is_no_longer_active_says_what_became_of_it(world: World) -> None:
-    proposal_id = world.proposed()
+def test_request_without_an_active_profile_says_what_to_do(world: World) -> None:
     world.rows("UPDATE config_profiles SET status = 'archived'")
-    message = message_of(world, ask(world, "approve", proposal_id))
 
-    assert str(PROFILE) in message
-    assert "archived" in message
+    assert message_of(world, ask(world, "request", uuid4())) == (
+        "state/profile_not_active: a proposal needs the risk settings of the active profile, found none; activate one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [("UPDATE config_profiles SET status = 'archived'", "archived"), ("DELETE FROM config_profiles", "gone")],
+)
+def test_approval_by_a_profile_that_is_no_longer_active_says_what_became_of_it(
+    world: World, statement: str, found: str
+) -> None:
+    proposal_id = world.proposed()
+    world.rows(statement)
+
+    assert message_of(world, ask(world, "approve", proposal_id)) == (
+        f"state/profile_not_active: profile {PROFILE}, by which the proposal was made, is {found}, expected active; "
+        "request a new proposal"
+    )
+
+
+def test_approval_beyond_the_exposure_says_what_is_used_and_what_may_help(world: World) -> None:
+    world.bring_to("managed_active", "BTC")
+    used = world.entry("BTC")["terms"]["allocation_pct"]
+    proposal_id = world.proposed()
+    world.rows("UPDATE risk_settings SET value = 0.05 WHERE key = 'max_total_exposure_pct'")
+    command_id = ask(world, "approve", proposal_id, overrides={"allocation_pct": Decimal("0.03")})
+
+    assert message_of(world, command_id) == (
+        f"state/exposure_exceeded: expected at most 0.05 of equity under management, found {used} and 0.03 more; "
+        "release an asset first, choose a smaller variant, or lower its allocation"
+    )
+
+
+def test_approval_beyond_the_number_of_positions_says_how_many_there_are(world: World) -> None:
+    world.bring_to("managed_active", "BTC")
+    proposal_id = world.proposed()
+    world.rows("UPDATE risk_settings SET value = 1 WHERE key = 'max_open_positions'")
+
+    assert message_of(world, ask(world, "approve", proposal_id)) == (
+        "state/too_many_positions: expected fewer than 1 assets under management, found 1; release one first"
+    )
+
+
+def test_request_without_a_market_says_what_to_start(world: World) -> None:
+    world.home.market_snapshot.unlink()
+
+    assert message_of(world, ask(world, "request", uuid4())) == (
+        "state/market_data_insufficient: a proposal for ETH needs the bot's market snapshot, found no file; start the "
+        "bot first"
+    )
+
+
+@pytest.mark.parametrize("verb", ["pause", "release", "flag drift"])
+def test_command_for_an_asset_that_the_files_do_not_hold_says_what_to_apply(world: World, verb: str) -> None:
+    assert message_of(world, ask(world, verb, uuid4(), asset="ADA")) == (
+        "state/asset_not_in_baseline: asset ADA is not in the baseline of this home; apply a baseline that holds it "
+        "first"
+    )
+
+
+EVIDENCE = "validation/drift_evidence_malformed: the drift evidence for ETH has 1 problem(s):"
+
+
+@pytest.mark.parametrize(
+    ("further", "told"),
+    [
+        ({"found": 2}, "state/no_drift: asset ETH is held as expected; there is no drift to flag"),
+        ({"found": -1}, f"{EVIDENCE} found must be a decimal of at most 15 digits at or above zero"),
+        ({"generation": 99}, f"{EVIDENCE} generation 99 is not reached, the files are at 3"),
+    ],
+)
+def test_evidence_that_is_none_is_told_with_why(world: World, further: dict[str, Any], told: str) -> None:
+    world.bring_to("managed_active")
+
+    assert message_of(world, ask(world, "flag drift", uuid4(), **further)) == told
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject"])
+def test_decision_while_the_asset_stands_under_another_proposal_names_both(world: World, verb: str) -> None:
+    forgotten = forgotten_proposal(world)
+    present = world.proposed()
+
+    assert message_of(world, ask(world, verb, forgotten)) == (
+        f"state/illegal_transition: asset ETH stands under proposal {present}, expected {forgotten} to {verb} it; "
+        "reload the page to see where it stands"
+    )
+
+
+@pytest.mark.parametrize(
+    ("verb", "further", "subject"),
+    [
+        ("request", {"intent": " \t"}, "the request for ETH needs the intent"),
+        ("reject", {"reason": " \t"}, "the rejection of proposal {} needs the reason"),
+    ],
+)
+def test_blank_words_are_told_with_whose_they_are(
+    world: World, verb: str, further: dict[str, Any], subject: str
+) -> None:
+    proposals = {"request": uuid4, "reject": world.proposed}
+    proposal_id = proposals[verb]()
+    reason = next(iter(further))
+
+    assert message_of(world, ask(world, verb, proposal_id, **further)) == (
+        f"validation/{reason}_required: {subject.format(proposal_id)} in words, found 2 blank characters; write one"
+    )
 
 
 @pytest.mark.parametrize("verb", ["approve", "reject"])
 def test_decision_on_a_proposal_of_another_asset_names_the_asset_that_was_meant(world: World, verb: str) -> None:
-    message = message_of(world, ask(world, verb, world.proposed("BTC")))
+    of_btc = world.proposed("BTC")
 
-    assert "asset ETH" in message
+    assert message_of(world, ask(world, verb, of_btc)) == (
+        f"state/proposal_not_found: proposal {of_btc} of asset ETH does not exist; reload the list of proposals"
+    )
 
 
 def test_request_whose_proposal_another_command_made_names_that_command(world: World) -> None:
@@ -46,7 +149,10 @@ def test_request_whose_proposal_another_command_made_names_that_command(world: W
     world.rows("DELETE FROM managed_proposals")
     message = message_of(world, ask(world, "request", proposal_id))
 
-    assert str(made["command_id"]) in message
+    assert message == (
+        f"conflict/already_decided: proposal {proposal_id} is made by command {made['command_id']}, expected it to be "
+        "new; reload the page to see it"
+    )
 
 
 @pytest.mark.parametrize("verb", ["request", "approve", "reject"])

@@ -88,19 +88,22 @@ def test_other_content_makes_another_command(
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    ("wanted", "problem"),
     [
-        [],
-        holdings(("BTC", Decimal(1)), ("BTC", Decimal(1))),
-        holdings(("btc", Decimal(1))),
-        holdings(("B", Decimal(1))),
-        holdings(("BTC", Decimal(0))),
-        holdings(("BTC", Decimal("-1"))),
-        holdings(("BTC", Decimal("NaN"))),
-        holdings(("BTC", Decimal("0.1234567890123456"))),
-        holdings(("BTC", 0.5)),
-        holdings(("BTC", "0.5")),
-        holdings((None, Decimal(1))),
+        ([], "expected 1 to 500 holdings, found 0"),
+        (holdings(("BTC", Decimal(1)), ("BTC", Decimal(1))), "asset BTC stands twice"),
+        (holdings(("btc", Decimal(1))), "asset 'btc' must be 2 to 32 capital letters or digits"),
+        (holdings(("B", Decimal(1))), "asset 'B' must be 2 to 32 capital letters or digits"),
+        (holdings(("BTC", Decimal(0))), "asset 'BTC': quantity must be finite and above zero"),
+        (holdings(("BTC", Decimal("-1"))), "asset 'BTC': quantity must be finite and above zero"),
+        (holdings(("BTC", Decimal("NaN"))), "asset 'BTC': quantity must be finite and above zero"),
+        (
+            holdings(("BTC", Decimal("0.1234567890123456"))),
+            "asset 'BTC': quantity must have at most 15 significant digits and lie within 1e±18",
+        ),
+        (holdings(("BTC", 0.5)), "asset 'BTC': quantity must be a decimal, found a float"),
+        (holdings(("BTC", "0.5")), "asset 'BTC': quantity must be a decimal, found a str"),
+        (holdings((None, Decimal(1))), "asset None must be 2 to 32 capital letters or digits"),
     ],
     ids=[
         "none",
@@ -116,8 +119,12 @@ def test_other_content_makes_another_command(
         "null",
     ],
 )
-def test_malformed_holdings_are_refused(service: ApplyBaselineService, outside: Outside, wanted: Any) -> None:
-    assert refused(service, outside, wanted).reason is Reason.HOLDINGS_MALFORMED
+def test_malformed_holdings_are_refused(
+    service: ApplyBaselineService, outside: Outside, wanted: Any, problem: str
+) -> None:
+    refusal = refused(service, outside, wanted)
+    assert refusal.reason is Reason.HOLDINGS_MALFORMED
+    assert refusal.message == f"the baseline has 1 problem(s): {problem}"
 
 
 @pytest.mark.parametrize("quantity", ["0.000000000000000001", "999999999999999", "0.123456789012345"])
@@ -141,7 +148,9 @@ def apply_to_cache(outside: Outside, *, frozen: bool = True, bitcoin: str = "0.5
 
 def test_baseline_that_is_already_applied_is_refused(service: ApplyBaselineService, outside: Outside) -> None:
     apply_to_cache(outside)
-    assert refused(service, outside, REFERENCE).reason is Reason.BASELINE_ALREADY_APPLIED
+    refusal = refused(service, outside, REFERENCE)
+    assert refusal.reason is Reason.BASELINE_ALREADY_APPLIED
+    assert refusal.message == "the baseline already holds exactly these 2 asset(s); there is nothing to apply"
 
 
 def test_baseline_that_differs_from_the_applied_one_is_accepted(

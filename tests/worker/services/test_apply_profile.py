@@ -204,13 +204,18 @@ def test_another_admin_is_accepted(service: ApplyProfileService, reference: UUID
 
 
 def test_profile_that_does_not_exist_is_refused(service: ApplyProfileService, outside: Outside) -> None:
-    assert refused(service, outside, uuid4()).reason is Reason.PROFILE_NOT_FOUND
+    unknown = uuid4()
+    refusal = refused(service, outside, unknown)
+    assert refusal.reason is Reason.PROFILE_NOT_FOUND
+    assert refusal.message == f"profile {unknown} does not exist; reload the list of profiles"
 
 
 @pytest.mark.parametrize("status", ["draft", "archived"])
 def test_profile_that_is_not_active_is_refused(service: ApplyProfileService, outside: Outside, status: str) -> None:
     profile = outside.add_profile(uuid4(), status=status)
-    assert refused(service, outside, profile).reason is Reason.PROFILE_NOT_ACTIVE
+    refusal = refused(service, outside, profile)
+    assert refusal.reason is Reason.PROFILE_NOT_ACTIVE
+    assert refusal.message == f"profile {profile} is {status}, expected active; activate it or choose another"
 
 
 def test_exchange_connection_is_refused(service: ApplyProfileService, outside: Outside, reference: UUID) -> None:
@@ -218,26 +223,38 @@ def test_exchange_connection_is_refused(service: ApplyProfileService, outside: O
     assert refusal.reason is Reason.EXCHANGE_CONNECTION_NOT_ALLOWED
 
 
+NO_OBJECT = "config must be an object of two keys"
+LEVELS = "config log_level must be one of debug, info, warning, error"
+
+
 @pytest.mark.parametrize(
-    "config",
+    ("config", "problems"),
     [
-        {},
-        {"log_level": "info"},
-        {**REFERENCE_CONFIG, "base_url": "https://testnet.binance.vision"},
-        {**REFERENCE_CONFIG, "log_level": "trace"},
-        {**REFERENCE_CONFIG, "log_level": None},
-        {**REFERENCE_CONFIG, "decision_log_verbosity": ["full"]},
-        [],
-        None,
-        "info",
+        ({}, ["config decision_log_verbosity is missing", "config log_level is missing"]),
+        ({"log_level": "info"}, ["config decision_log_verbosity is missing"]),
+        (
+            {**REFERENCE_CONFIG, "base_url": "https://testnet.binance.vision"},
+            ["1 unknown config key(s); allowed are decision_log_verbosity, log_level"],
+        ),
+        ({**REFERENCE_CONFIG, "log_level": "trace"}, [f"{LEVELS}, found a string of 5 characters"]),
+        ({**REFERENCE_CONFIG, "log_level": None}, [f"{LEVELS}, found null"]),
+        (
+            {**REFERENCE_CONFIG, "decision_log_verbosity": ["full"]},
+            ["config decision_log_verbosity must be one of minimal, normal, full, found an array"],
+        ),
+        ([], [NO_OBJECT]),
+        (None, [NO_OBJECT]),
+        ("info", [NO_OBJECT]),
     ],
     ids=repr,
 )
 def test_config_outside_the_closed_lists_is_refused(
-    service: ApplyProfileService, outside: Outside, config: object
+    service: ApplyProfileService, outside: Outside, config: object, problems: list[str]
 ) -> None:
     profile = outside.add_profile(uuid4(), config=config)
-    assert refused(service, outside, profile).reason is Reason.CONFIG_NOT_ALLOWED
+    refusal = refused(service, outside, profile)
+    assert refusal.reason is Reason.CONFIG_NOT_ALLOWED
+    assert refusal.message == f"profile {profile} version 1 has {len(problems)} problem(s): {'; '.join(problems)}"
 
 
 def test_every_other_listed_config_is_accepted(service: ApplyProfileService, outside: Outside) -> None:
@@ -333,7 +350,7 @@ def test_secret_in_the_name_of_a_profile_is_refused_and_never_shown(
     profile = outside.add_profile(uuid4(), name="desk postgres://gui:hunter2@db/x")
     refusal = refused(service, outside, profile)
     assert refusal.reason is Reason.SECRET_FOUND
-    assert "hunter2" not in str(refusal)
+    assert refusal.message == f"profile {profile} version 1 has 1 problem(s): value.name looks like a secret"
 
 
 def test_plain_name_of_a_profile_reaches_the_audit_event(service: ApplyProfileService, outside: Outside) -> None:

@@ -94,7 +94,7 @@ def test_command_that_is_not_pending_is_not_cancelled(
     outside.rows("UPDATE commands SET status = %s", status.value)
     refusal = refused(service, outside, pending)
     assert refusal.reason is Reason.COMMAND_NOT_PENDING
-    assert status.value in refusal.message
+    assert refusal.message == (f"command {pending} is {status.value}, expected pending; it can no longer be cancelled")
 
 
 def test_second_cancel_is_refused(service: CommandService, outside: Outside, pending: UUID) -> None:
@@ -103,12 +103,20 @@ def test_second_cancel_is_refused(service: CommandService, outside: Outside, pen
 
 
 def test_command_that_does_not_exist_is_refused(service: CommandService, outside: Outside, pending: UUID) -> None:
-    assert refused(service, outside, uuid4()).reason is Reason.COMMAND_NOT_FOUND
+    unknown = uuid4()
+    refusal = refused(service, outside, unknown)
+    assert refusal.reason is Reason.COMMAND_NOT_FOUND
+    assert refusal.message == f"command {unknown} does not exist; reload the list of commands"
 
 
 def test_command_of_an_unknown_type_is_refused(service: CommandService, outside: Outside, pending: UUID) -> None:
     outside.rows("UPDATE commands SET command_type = 'sell_everything'")
-    assert refused(service, outside, pending).reason is Reason.UNKNOWN_COMMAND_TYPE
+    refusal = refused(service, outside, pending)
+    assert refusal.reason is Reason.UNKNOWN_COMMAND_TYPE
+    assert refusal.message == (
+        f"command {pending} has type 'sell_everything', which no service makes; a worker will fail it without running "
+        "anything"
+    )
 
 
 @pytest.mark.parametrize("user", [VIEWER, 99, None], ids=repr)

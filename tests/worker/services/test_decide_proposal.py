@@ -165,17 +165,29 @@ def test_decision_one_microsecond_before_expiry_is_accepted(
     assert decide(service).created
 
 
-DAMAGED: dict[str, object] = {
-    "none": None,
-    "array": [],
-    "text": "proposal",
-    "empty": {},
-    "cut": {key: value for key, value in proposal_document(PROPOSAL).items() if key != "variants"},
-    "more": {**proposal_document(PROPOSAL), "surplus": 1},
-    "number of thirty digits": {**proposal_document(PROPOSAL), "schema_version": 10**30 + 1},
-    "later schema": {**proposal_document(PROPOSAL), "schema_version": 2},
-    "another asset's": {**proposal_document(PROPOSAL), "asset": "BTC"},
-    "another proposal's": {**proposal_document(PROPOSAL), "proposal_id": str(CLICK)},
+DAMAGED: dict[str, tuple[object, str]] = {
+    "none": (None, "no document"),
+    "array": ([], "a document damaged at $"),
+    "text": ("proposal", "a document damaged at $"),
+    "empty": ({}, "a document damaged at $.schema_version"),
+    "cut": (
+        {key: value for key, value in proposal_document(PROPOSAL).items() if key != "variants"},
+        "a document damaged at $",
+    ),
+    "more": ({**proposal_document(PROPOSAL), "surplus": 1}, "a document damaged at $"),
+    "number of thirty digits": (
+        {**proposal_document(PROPOSAL), "schema_version": 10**30 + 1},
+        "a document damaged at $",
+    ),
+    "later schema": (
+        {**proposal_document(PROPOSAL), "schema_version": 2},
+        "a document damaged at $.schema_version",
+    ),
+    "another asset's": ({**proposal_document(PROPOSAL), "asset": "BTC"}, "the document of another proposal"),
+    "another proposal's": (
+        {**proposal_document(PROPOSAL), "proposal_id": str(CLICK)},
+        "the document of another proposal",
+    ),
 }
 
 
@@ -184,11 +196,15 @@ DAMAGED: dict[str, object] = {
 def test_decision_of_a_proposal_without_a_whole_document_is_refused(
     service: ProposalService, outside: Outside, decide: Decide, damage: str
 ) -> None:
-    propose(outside, PROPOSAL, document=DAMAGED[damage])
+    document, found = DAMAGED[damage]
+    propose(outside, PROPOSAL, document=document)
     error = refused(outside, decide, service)
     assert isinstance(error, ProposalNotReadable)
     assert error.reason is Reason.PROPOSAL_NOT_READABLE
-    assert str(PROPOSAL.proposal_id) in str(error)
+    assert error.message == (
+        f"proposal {PROPOSAL.proposal_id} has {found}, expected a whole document; if it stays so, let it expire and "
+        "request a new proposal"
+    )
 
 
 @pytest.mark.parametrize("variant", ["", "Balanced", "balanced ", "bold", None, 1])
@@ -297,10 +313,23 @@ def test_allocation_overridden_below_the_smallest_position_is_refused(
     assert approve(service, overrides={"allocation_pct": Decimal("0.001")}).created
 
 
-@pytest.mark.parametrize("reason", ["", " \t", None, "no " * 167, "no\x00"])
-def test_rejection_without_a_reason_is_refused(service: ProposalService, outside: Outside, reason: Any) -> None:
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("", "needs the reason in words, found 0 blank characters; write one"),
+        (" \t", "needs the reason in words, found 2 blank characters; write one"),
+        (None, "needs its reason as a text, found a NoneType; write one"),
+        ("no " * 167, "takes 500 characters of reason, found 501; shorten it"),
+        ("no\x00", "has characters in its reason that no text has; write it again by hand"),
+    ],
+)
+def test_rejection_without_a_reason_is_refused(
+    service: ProposalService, outside: Outside, reason: Any, told: str
+) -> None:
     propose(outside, PROPOSAL)
-    assert refused(outside, reject, service, reason=reason).reason is Reason.REASON_REQUIRED
+    error = refused(outside, reject, service, reason=reason)
+    assert error.reason is Reason.REASON_REQUIRED
+    assert error.message == f"the rejection of proposal {PROPOSAL.proposal_id} {told}"
 
 
 def test_rejection_whose_reason_holds_a_secret_is_refused(service: ProposalService, outside: Outside) -> None:

@@ -20,6 +20,14 @@ OTHER_EVIDENCE: dict[str, dict[str, Any]] = {
 }
 
 
+QUANTITY = "must be a decimal of at most 15 digits at or above zero"
+PROBLEMS = {
+    "expected": f"expected {QUANTITY}",
+    "found": f"found {QUANTITY}",
+    "generation": "generation must be a whole number from 1",
+}
+
+
 @pytest.fixture
 def service(engine: Engine) -> DriftService:
     return DriftService(engine)
@@ -108,7 +116,9 @@ def test_evidence_that_expects_something_else_under_one_key_is_refused(service: 
 @pytest.mark.parametrize("found", ["2", "2.000"])
 def test_holding_as_expected_is_no_drift(service: DriftService, outside: Outside, found: str) -> None:
     manage(outside, "ETH")
-    assert refused(service, outside, replace(EVIDENCE, found=Decimal(found))).reason is Reason.NO_DRIFT
+    refusal = refused(service, outside, replace(EVIDENCE, found=Decimal(found)))
+    assert refusal.reason is Reason.NO_DRIFT
+    assert refusal.message == "asset ETH is held as expected; there is no drift to flag"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +144,10 @@ def test_holding_as_expected_is_no_drift(service: DriftService, outside: Outside
 )
 def test_evidence_that_is_malformed_is_refused(service: DriftService, outside: Outside, change: dict[str, Any]) -> None:
     manage(outside, "ETH")
-    assert refused(service, outside, replace(EVIDENCE, **change)).reason is Reason.DRIFT_EVIDENCE_MALFORMED
+    refusal = refused(service, outside, replace(EVIDENCE, **change))
+    assert refusal.reason is Reason.DRIFT_EVIDENCE_MALFORMED
+    (field,) = change
+    assert refusal.message == f"the drift evidence for ETH has 1 problem(s): {PROBLEMS[field]}"
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,9 @@ def test_asset_without_a_history_is_frozen_and_refused(
 @EACH_MOVE
 def test_asset_that_nobody_holds_is_refused(service: ManagedStateService, outside: Outside, move: Move) -> None:
     hold(outside, "BTC")
-    assert refused(outside, move, service).reason is Reason.ASSET_NOT_IN_BASELINE
+    error = refused(outside, move, service)
+    assert error.reason is Reason.ASSET_NOT_IN_BASELINE
+    assert error.message == "asset ETH is not in the baseline; apply a baseline that holds it first"
 
 
 @EACH_MOVE
@@ -148,7 +150,11 @@ def test_release_carries_its_strategy(service: ManagedStateService, outside: Out
 @pytest.mark.parametrize("strategy", ["", "Keep_frozen", "sell", None, True])
 def test_release_without_a_strategy_is_refused(service: ManagedStateService, outside: Outside, strategy: Any) -> None:
     manage(outside, "ETH")
-    assert refused(outside, release, service, strategy).reason is Reason.STRATEGY_REQUIRED
+    error = refused(outside, release, service, strategy)
+    assert error.reason is Reason.STRATEGY_REQUIRED
+    assert error.message == (
+        "the release of ETH needs a strategy, keep_frozen or return_to_baseline; choose what shall be frozen"
+    )
 
 
 def test_latest_row_of_the_history_decides_and_the_later_one_of_an_instant(

@@ -72,7 +72,9 @@ def test_times_of_the_proposal_are_utc_whatever_the_session_says(
 
 def test_asset_that_is_managed_is_refused(service: ProposalService, outside: Outside) -> None:
     manage(outside, "ETH")
-    assert refused(service, outside).reason is Reason.ASSET_NOT_FROZEN
+    refusal = refused(service, outside)
+    assert refusal.reason is Reason.ASSET_NOT_FROZEN
+    assert refusal.message == ("asset ETH is managed, expected frozen; release it before you request a new proposal")
 
 
 @pytest.mark.parametrize("state", [state for state in ManagedState if state is not ManagedState.FROZEN])
@@ -149,16 +151,45 @@ def test_click_whose_command_was_deleted_is_not_taken_again(service: ProposalSer
     assert (error.expected, error.found, error.winner) == ("new", "proposal_pending", None)
 
 
+def test_proposal_that_cannot_be_written_and_cannot_be_seen_is_told_as_there(
+    service: ProposalService, outside: Outside
+) -> None:
+    hold(outside, "ETH")
+    # A trigger that takes every insert away looks to the service like a row that somebody deleted since.
+    outside.rows("CREATE FUNCTION vanish() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    outside.rows("CREATE TRIGGER vanish BEFORE INSERT ON managed_proposals FOR EACH ROW EXECUTE FUNCTION vanish()")
+    error = refused(service, outside)
+
+    assert isinstance(error, ProposalAlreadyDecided)
+    assert error.message == (
+        f"proposal {proposal_id_of('ETH', CLICK)} is there, expected it to be new; reload the page to see it"
+    )
+
+
+UNKEPT = "has characters in its intent that no text has; write it again by hand"
+
+
 @pytest.mark.parametrize(
-    "intent",
-    ["", "  \n", "\u200b\u00a0", None, 7, "up " * 167, "up\x00", "up\x1b[31m", "up \ud800"],
+    ("intent", "told"),
+    [
+        ("", "needs the intent in words, found 0 blank characters; write one"),
+        ("  \n", "needs the intent in words, found 3 blank characters; write one"),
+        ("\u200b\u00a0", "needs the intent in words, found 2 blank characters; write one"),
+        (None, "needs its intent as a text, found a NoneType; write one"),
+        (7, "needs its intent as a text, found a int; write one"),
+        ("up " * 167, "takes 500 characters of intent, found 501; shorten it"),
+        ("up\x00", UNKEPT),
+        ("up\x1b[31m", UNKEPT),
+        ("up \ud800", UNKEPT),
+    ],
     ids=["empty", "blank", "invisible", "none", "number", "long", "nul", "escape", "half a character"],
 )
 def test_request_without_an_intent_that_can_be_kept_is_refused(
-    service: ProposalService, outside: Outside, intent: Any
+    service: ProposalService, outside: Outside, intent: Any, told: str
 ) -> None:
     hold(outside, "ETH")
-    assert refused(service, outside, intent).reason is Reason.INTENT_REQUIRED
+    error = refused(service, outside, intent)
+    assert (error.reason, error.message) == (Reason.INTENT_REQUIRED, f"the request for ETH {told}")
 
 
 @pytest.mark.parametrize("intent", [("up " * 167)[:500], "?", "Trend\nis up \u2191", "\u4e0a"])

@@ -22,6 +22,18 @@ from worker.writers.atomic import HomeWriteError
 PERMANENTLY = 1000
 """More steps than any action takes."""
 
+TRIED = {
+    "create": "create",
+    "write": "write",
+    "sync file": "sync",
+    "sync folder": "sync",
+    "rename": "rename a finished file over",
+    "link": "link a finished file to",
+    "unlink": "remove",
+    "mkdir": "create the folder",
+}
+"""What an error calls each step."""
+
 
 def copy_of(home: Home, root: Path) -> Home:
     shutil.copytree(home.root, root)
@@ -69,6 +81,28 @@ def test_change_refused_by_the_disk_at_any_step_is_all_old_or_all_new(
         assert (caught.value.reason, caught.value.errno) == (Reason.HOME_NOT_WRITABLE, number)
         recover_home(wreck)
         assert contents(wreck.root) in (old, contents(finished.root))
+
+
+@pytest.mark.parametrize("put", [put_next_pair, put_snapshot])
+def test_refusal_at_any_step_says_what_was_tried_where_and_what_to_do(
+    put: Callable[[Home], object], start: Home, tmp_path: Path
+) -> None:
+    planned = copy_of(start, tmp_path / "planned")
+    steps = FileSteps()
+    with steps.installed():
+        put(planned)
+    # The lock's own steps come first, and end with its pid, which may fail.
+    first = 2 + next(position for position, step in enumerate(steps.steps) if step.operation == "truncate")
+
+    for ordinal, step in enumerate(steps.steps[first - 1 :], start=first):
+        refused = copy_of(start, tmp_path / f"refused-{ordinal}")
+        with FileSteps(refuse([ordinal], errno=errno.ENOSPC)).installed(), pytest.raises(HomeWriteError) as caught:
+            put(refused)
+        tried = refused.root / (step.target or step.path).relative_to(planned.root)
+        assert caught.value.message == (
+            f"expected to {TRIED[step.operation]} {tried}, found No space left on device (errno 28); check free space, "
+            "owner and mode there, then let the command be retried"
+        )
 
 
 def test_change_refused_once_before_the_intent_stands_leaves_nothing(start: Home, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Both files changed together; an earlier attempt's intent finished, or left for a person."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +23,13 @@ from worker.readers.home import Home
 from worker.readers.pair import Pair, read_pair
 from worker.writers.atomic import temp_path
 from worker.writers.home_lock import HomeLock, HomeLockNotHeld
-from worker.writers.two_files import TwoFileConflict, change_both, recover
+from worker.writers.two_files import TwoFileConflict, change_both, pending_intent, recover
+
+LEFT_ALONE = "nothing was touched: compare with the audit snapshots and restore what belongs there"
+
+
+def short_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else "absent"
 
 
 def put(home: Home, lock: HomeLock, *, before: Pair, generation: int, managed_generation: int | None = None) -> Pair:
@@ -96,6 +103,7 @@ def test_change_to_any_but_the_next_generation_is_refused(home: Home, generation
 @pytest.mark.parametrize("name", ["baseline_holdings.json", "managed_state.json"])
 def test_change_of_a_file_that_moved_since_it_was_read_is_a_conflict(home: Home, name: str) -> None:
     pair = put_next_pair(home)
+    was = short_hash(home.state / name)
     (home.state / name).write_text("edited by hand")
     before = contents(home.root)
 
@@ -103,21 +111,33 @@ def test_change_of_a_file_that_moved_since_it_was_read_is_a_conflict(home: Home,
         put(home, lock, before=pair, generation=2)
 
     assert caught.value.reason is Reason.TWO_FILE_CONFLICT
+    assert caught.value.message == (
+        f"{home.state / name} was {was} when it was read and is {short_hash(home.state / name)} now; {LEFT_ALONE}"
+    )
     assert contents(home.root) == before
 
 
-@pytest.mark.parametrize("name", ["baseline_holdings.json", "managed_state.json"])
-def test_change_over_a_standing_intent_is_a_conflict(home: Home, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "moved"),
+    [("baseline_holdings.json", False), ("managed_state.json", True)],
+    ids=["no rename", "one rename"],
+)
+def test_change_over_a_standing_intent_is_a_conflict(home: Home, name: str, moved: bool) -> None:
     put_next_pair(home)
     pair = read_pair(home)
+    was = short_hash(home.baseline_holdings)
     die_with_the_intent_standing(home, before_renaming=name)
     for stray in home.state.glob(".*.worker-tmp"):
         stray.unlink()
     before = contents(home.root)
 
-    with HomeLock(home) as lock, pytest.raises(TwoFileConflict):
+    with HomeLock(home) as lock, pytest.raises(TwoFileConflict) as caught:
         put(home, lock, before=pair, generation=2)
 
+    now = short_hash(home.baseline_holdings)
+    other = [f"{home.baseline_holdings} was {was} when it was read and is {now} now"] * moved
+    told = [*other, f"{home.intent} of an earlier attempt stands; recovery comes first", LEFT_ALONE]
+    assert caught.value.message == "; ".join(told)
     assert contents(home.root) == before
 
 
@@ -185,6 +205,9 @@ def test_file_that_is_neither_old_nor_new_is_left_with_the_intent(
 ) -> None:
     put_next_pair(home)
     die_with_the_intent_standing(home)
+    intent = pending_intent(home)
+    assert intent is not None
+    (side,) = (one for one in intent.sides if one.path.name == name)
     change(home.state / name)
     before = contents(home.root)
 
@@ -192,6 +215,10 @@ def test_file_that_is_neither_old_nor_new_is_left_with_the_intent(
         recover(home, lock)
 
     assert caught.value.reason is Reason.TWO_FILE_CONFLICT
+    assert caught.value.message == (
+        f"{side.path} is {short_hash(side.path)}, expected {side.before[:12]} (before command {command_of(2)}) or "
+        f"{side.after_sha256[:12]} (after it); {LEFT_ALONE}"
+    )
     assert contents(home.root) == before
     assert home.intent.exists()
 
