@@ -5,12 +5,13 @@ fraction of a millisecond, where a new database takes eight. Of the schema it ta
 refuses to go on where something else of it has changed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import ExecStatus
 
 from sim.errors import SimError
 from sim.schedule.gate import Ask
@@ -190,7 +191,6 @@ class Tables:
         self._held = sql.SQL("SELECT mxid_age('1'::xid), {}").format(held).as_bytes(connection)
         self._shows_rows = bool(self._tables) and not _holds(connection, _HIDING)
         self._multixacts: bytes | None = None
-        self._refills: dict[tuple[int, int], bytes] = {}
         self.may_defer = _holds(connection, _DEFERRABLE)
         """Whether a COMMIT may find a constraint broken that was not looked at before."""
         if self._shows_rows:
@@ -271,7 +271,10 @@ class Tables:
         return tuple(found[number] for number in range(len(self._sequences)))
 
     def keep(self) -> Kept:
-        """What is committed now, to go back to while this connection is open."""
+        """What is committed now, to go back to while this connection is open.
+
+        Effects: no trigger acts on what this connection does from now on, for it only puts rows back.
+        """
         self._known_sequences = []
         self._look_at_catalog()
         self._kept += 1
@@ -279,35 +282,56 @@ class Tables:
             self._connection.execute(
                 sql.SQL("CREATE TEMP TABLE {} AS TABLE {}").format(_copy(self._kept, number), table.name)
             )
-        return Kept(self._kept, self.digests(), self.sequences(), self.names, self._shape())
+        kept = Kept(self._kept, self.digests(), self.sequences(), self.names, self._shape())
+        self._write_way_back(kept)
+        return kept
 
     def put_back_sequences(self, kept: Kept) -> None:
         """Effects: every sequence is as it was kept; enough where it is known that no table has changed."""
-        calls = [_setval(name, wanted) for name, wanted in zip(self._sequences, kept.sequences, strict=True)]
-        if calls:
-            self._connection.pgconn.exec_(sql.SQL(";").join(calls).as_bytes(self._connection))
+        if self._sequences:
+            self._ask(b"director_sequences_back_%d" % kept.number)
 
     def put_back(self, kept: Kept) -> tuple[str, ...]:
         """The tables that had changed. Effects: every table and sequence is as it was kept; nobody may hold a lock.
 
-        Rows that are as they were are not touched; tables that were added are dropped.
-        Raises: `SimError` (`schedule/schema_changes`) where the schema has changed in another way.
+        Rows that are as they were are not touched; tables that were added are dropped. It is one question to the
+        server, which has read and planned it before.
+        Raises: `TablesLocked`; `SimError` (`schedule/schema_changes`) where the schema has changed in another way.
         """
         if self.is_followed or self.names != kept.tables:
             self._put_schema_back(kept)
-        digests = self.digests()
-        changed = [number for number, digest in enumerate(digests) if digest != kept.digests[number]]
-        script = [self._refill(kept, number) for number in changed]
-        script += [
-            _setval(name, wanted).as_bytes(self._connection)
-            for name, wanted, found in zip(self._sequences, kept.sequences, self.sequences(), strict=True)
-            if wanted != found
+        changed = self._ask(b"director_back_%d" % kept.number)
+        return tuple(self._tables[int(number)].label for number in changed.split(b",") if number)
+
+    def _ask(self, prepared: bytes) -> bytes:
+        answer = self._connection.pgconn.exec_prepared(prepared, [])
+        if answer.status != ExecStatus.TUPLES_OK:
+            raise TablesLocked("schedule/tables_locked", f"rows could not be put back: {answer.get_error_message()}")
+        return answer.get_value(0, 0) or b""
+
+    def _write_way_back(self, kept: Kept) -> None:
+        """Effects: the server knows how to go back to what was kept: by a function of this session's own."""
+        places = list(zip(self._sequences, kept.sequences, strict=True))
+        parts = [self._refilling(kept, number) for number in range(len(self._tables))]
+        parts += [
+            sql.SQL("IF (SELECT (last_value, is_called) IS DISTINCT FROM ({}::bigint, {}) FROM {}) THEN PERFORM {}; END IF;").format(
+                *map(sql.Literal, place), name, _setval(name, place)
+            )
+            for name, place in places
         ]
-        if changed:
-            script.insert(0, b"SET LOCAL session_replication_role = replica")
-        if script:
-            self._connection.execute(b";".join(script), prepare=False)
-        return tuple(self._tables[number].label for number in changed)
+        function = sql.Identifier("pg_temp", f"director_back_{kept.number}")
+        body = sql.SQL("DECLARE changed text := ''; BEGIN {} RETURN changed; END").format(sql.SQL(" ").join(parts))
+        self._connection.execute(
+            sql.SQL("CREATE FUNCTION {}() RETURNS text LANGUAGE plpgsql AS {}").format(
+                function, sql.Literal(body.as_string(self._connection))
+            )
+        )
+        self._connection.execute("SET session_replication_role = replica")
+        self._prepare(f"director_back_{kept.number}", sql.SQL("SELECT {}()").format(function).as_bytes(self._connection))
+        if places:
+            calls = sql.SQL(", ").join(_setval(name, place) for name, place in places)
+            statement = sql.SQL("SELECT {}").format(calls).as_bytes(self._connection)
+            self._prepare(f"director_sequences_back_{kept.number}", statement)
 
     def _put_schema_back(self, kept: Kept) -> None:
         self._look_at_catalog()
@@ -336,26 +360,26 @@ class Tables:
             names = sql.SQL(", ").join(table.name for table in self._tables)
             self._connection.execute(sql.SQL("VACUUM (TRUNCATE false) {}").format(names))
 
-    def _refill(self, kept: Kept, number: int) -> bytes:
-        """The statements that put one table back, written once: a race that is played again needs them in each run."""
-        known = self._refills.get((kept.number, number))
-        if known is None:
-            known = sql.SQL(";").join(self._refilling(kept, number)).as_bytes(self._connection)
-            self._refills[kept.number, number] = known
-        return known
-
-    def _refilling(self, kept: Kept, number: int) -> Iterable[sql.Composable]:
+    def _refilling(self, kept: Kept, number: int) -> sql.Composable:
+        """The part of the way back that puts one table back, where it has changed."""
         table, copy = self._tables[number], _copy(kept.number, number)
         columns = sql.SQL(", ").join(sql.Identifier(column) for column in table.columns)
-        names = {"table": table.name, "copy": copy, "columns": columns}
+        names = {
+            "table": table.name,
+            "copy": copy,
+            "columns": columns,
+            "digest": table.digest(),
+            "kept": sql.Literal(kept.digests[number]),
+            "number": sql.Literal(f"{number},"),
+        }
         insert = "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {copy} AS t"
+        delete = "DELETE FROM {table} AS t"
         if table.has_key:
             row = "ROW({columns})::text"
-            yield _composed(f"DELETE FROM {{table}} AS t WHERE {row} NOT IN (SELECT {row} FROM {{copy}})", names)
-            yield _composed(f"{insert} WHERE {row} NOT IN (SELECT {row} FROM {{table}})", names)
-        else:
-            yield _composed("DELETE FROM {table}", names)
-            yield _composed(insert, names)
+            delete += f" WHERE {row} NOT IN (SELECT {row} FROM {{copy}})"
+            insert += f" WHERE {row} NOT IN (SELECT {row} FROM {{table}})"
+        changes = f"{delete}; {insert}; changed := changed || {{number}};"
+        return _composed(f"IF {{digest}} <> {{kept}} THEN {changes} END IF;", names)
 
 
 def _holds(connection: "psycopg.Connection[tuple[object, ...]]", question: LiteralString) -> bool:
@@ -377,10 +401,10 @@ def _table(row: tuple[object, ...]) -> _Table:
 
 
 def _setval(name: sql.Identifier, wanted: tuple[int, bool]) -> sql.Composed:
-    return sql.SQL("SELECT setval({}, {}, {})").format(sql.Literal(name.as_string()), *map(sql.Literal, wanted))
+    return sql.SQL("setval({}, {}, {})").format(sql.Literal(name.as_string()), *map(sql.Literal, wanted))
 
 
-def _composed(text: str, names: dict[str, sql.Composable]) -> sql.Composed:
+def _composed(text: str, names: Mapping[str, sql.Composable]) -> sql.Composed:
     return sql.SQL(text).format(**names)
 
 
