@@ -6,10 +6,10 @@ function that connects, so services and worker are as they are. Outside an actor
 """
 
 import hashlib
-import inspect
 import os
 import socket
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -74,7 +74,9 @@ class GateConnection(psycopg.Connection[Any]):
         if seat is None or seat.is_abandoned or timeout is not None:
             return super().wait(gen, interval, timeout)
         seat.uses(self)
-        told = inspect.getgeneratorlocals(gen) if inspect.isgenerator(gen) else {}
+        # What it is about is in the generator's own variables; those written in C have none.
+        frame = getattr(gen, "gi_frame", None)
+        told = {} if frame is None else frame.f_locals
         owner = told.get("self")
         self._cursor = owner if isinstance(owner, psycopg.Cursor) else None
         self._query, self._effect = told.get("query"), None
@@ -128,8 +130,7 @@ class GateConnection(psycopg.Connection[Any]):
     def _exec_command(self, command: Any, *rest: Any, **named: Any) -> PQGen[Any]:
         seat = current()
         if seat is not None and not seat.is_abandoned:
-            statement = read_statement(_text(command, self))
-            self._park(seat, statement)
+            self._park(seat, _read(command, self))
         return (yield from super()._exec_command(command, *rest, **named))
 
     def _start_query(self) -> PQGen[None]:
@@ -139,7 +140,7 @@ class GateConnection(psycopg.Connection[Any]):
             return
         if self._effect is not None:  # the BEGIN that psycopg has just sent was a step of its own
             self._did(seat, b"")
-        statement = read_statement(_text(self._query, self))
+        statement = _read(self._query, self)
         if statement.verb not in _LEAVES_NOTHING or statement.keeps_in_session:
             self.leaves_nothing = False
         self._park(seat, statement)
@@ -219,12 +220,19 @@ class GateConnection(psycopg.Connection[Any]):
         self._was_cut()
 
 
+def _read(query: Any, connection: psycopg.Connection[Any]) -> Statement:
+    return _read_bytes(query) if type(query) is bytes else read_statement(_text(query, connection))
+
+
+@lru_cache(maxsize=4096)
+def _read_bytes(query: bytes) -> Statement:
+    return read_statement(query.decode(errors="replace"))
+
+
 def _text(query: Any, connection: psycopg.Connection[Any]) -> str:
     match query:
         case str():
             return query
-        case bytes():
-            return query.decode(errors="replace")
         case sql.Composable():
             return query.as_string(connection)
         case _:

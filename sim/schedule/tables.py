@@ -5,6 +5,7 @@ fraction of a millisecond, where a new database takes eight. Of the schema it ta
 refuses to go on where something else of it has changed.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
@@ -93,6 +94,9 @@ _NOBODY = b"2"
 
 _OWN: LiteralString = "pg_current_xact_id_if_assigned()"
 
+_EMPTY = hashlib.md5(b"", usedforsecurity=False).hexdigest()
+"""The digest of a table without rows."""
+
 _CLOCK, _REAL_TIMES = "simclock", ("real_at",)
 
 
@@ -110,7 +114,7 @@ class _Table:
         """One row's text is all that no sequence gave; where one did, it gives the order of the rows."""
         left_out = (*self.drawn, *(_REAL_TIMES if self.label.startswith(f"{_CLOCK}.") else ()))
         told = [sql.Identifier(column) for column in self.columns if column not in left_out]
-        row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(told)) if told else sql.SQL("''")
+        row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(told)) if told else sql.SQL("'row'")
         order: list[sql.Composable] = [sql.Identifier(column) for column in self.drawn] or [row]
         ordered = sql.SQL(", ").join(order)
         return sql.SQL("(SELECT md5(coalesce(string_agg({}, E'\\n' ORDER BY {}), '')) FROM {})").format(
@@ -278,11 +282,14 @@ class Tables:
         self._known_sequences = []
         self._look_at_catalog()
         self._kept += 1
-        for number, table in enumerate(self._tables):
-            self._connection.execute(
-                sql.SQL("CREATE TEMP TABLE {} AS TABLE {}").format(_copy(self._kept, number), table.name)
-            )
         kept = Kept(self._kept, self.digests(), self.sequences(), self.names, self._shape())
+        copies = [
+            sql.SQL("CREATE TEMP TABLE {} AS TABLE {}").format(_copy(self._kept, number), table.name)
+            for number, table in enumerate(self._tables)
+            if kept.digests[number] != _EMPTY
+        ]
+        if copies:
+            self._connection.execute(sql.SQL(";").join(copies), prepare=False)
         self._write_way_back(kept)
         return kept
 
@@ -372,6 +379,9 @@ class Tables:
             "kept": sql.Literal(kept.digests[number]),
             "number": sql.Literal(f"{number},"),
         }
+        if kept.digests[number] == _EMPTY:
+            changes = "DELETE FROM {table}; changed := changed || {number};"
+            return _composed(f"IF EXISTS (SELECT FROM {{table}}) THEN {changes} END IF;", names)
         insert = "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {copy} AS t"
         delete = "DELETE FROM {table} AS t"
         if table.has_key:
