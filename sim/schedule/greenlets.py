@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import greenlet
 
@@ -82,7 +82,7 @@ class GreenletSeat:
         """
         self._hub = self._greenlet.parent = greenlet.getcurrent()
         _seats[self._greenlet] = self
-        self._switch()
+        self._greenlet.switch()
         if self._report is None:
             raise SimError("schedule/no_gate", f"{self.name} waits for a server outside every step")
         return self._report
@@ -93,14 +93,14 @@ class GreenletSeat:
         if verdict is Verdict.KILL:
             self._kill()
         else:
-            self._switch(verdict)
+            self._greenlet.switch(verdict)
 
     def settle(self, timeout_s: float) -> Report | None:
         """The report after the step, or None while the server has not answered within `timeout_s`."""
         while self._report is None:
             if self._busy_on is None or not select.select([self._busy_on], [], [], timeout_s)[0]:
                 return None
-            self._switch(True)
+            self._greenlet.switch(True)
         return self._report
 
     def abandon(self, timeout_s: float) -> bool:
@@ -111,7 +111,7 @@ class GreenletSeat:
         if self._report is None and self._busy_on is not None:
             if not select.select([self._busy_on], [], [], timeout_s)[0]:
                 return False
-            self._switch(True)
+            self._greenlet.switch(True)
             if self._busy_on is not None:
                 return False
         if not self._ended:
@@ -135,7 +135,8 @@ class GreenletSeat:
         """What the hub says once this step's turn has come. Raises: `ActorGone`."""
         if self.is_abandoned:
             return Verdict.GO
-        self._require_own_thread(verb, target)
+        if threading.get_ident() != self._thread:
+            self._refuse_thread(verb, target)
         if self.label is not None:
             verb, target = self.label, ""
         done, self._done = self._done, None
@@ -169,16 +170,12 @@ class GreenletSeat:
             readable = self._hub.switch()
         self._busy_on = self.backend_pid = None
 
-    def _require_own_thread(self, verb: str, target: str) -> None:
-        if threading.get_ident() != self._thread:
-            raise SimError(
-                "schedule/foreign_thread",
-                f"{self.name} came to {verb} {target} in a thread of its own; one thread of an actor can be directed, "
-                "so let the actor do it itself or make the second thread an actor",
-            )
-
-    def _switch(self, *given: Any) -> None:
-        self._greenlet.switch(*given)
+    def _refuse_thread(self, verb: str, target: str) -> NoReturn:
+        raise SimError(
+            "schedule/foreign_thread",
+            f"{self.name} came to {verb} {target} in a thread of its own; one thread of an actor can be directed, so "
+            "let the actor do it itself or make the second thread an actor",
+        )
 
     def _run(self, *_: object) -> None:
         outcome = self._outcome()
