@@ -5,8 +5,6 @@ fraction of a millisecond, where a new database takes eight. Of the schema it ta
 refuses to go on where something else of it has changed.
 """
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -16,6 +14,7 @@ from psycopg.pq import ExecStatus
 
 from sim.errors import SimError
 from sim.schedule.gate import Ask
+from sim.schedule.table import CLOCK, EMPTY, Place, read_table, set_place, way_back_of
 
 Digests = tuple[str, ...]
 
@@ -94,44 +93,6 @@ _NOBODY = b"2"
 
 _OWN: LiteralString = "pg_current_xact_id_if_assigned()"
 
-_EMPTY = hashlib.md5(b"", usedforsecurity=False).hexdigest()
-"""The digest of a table without rows."""
-
-_CLOCK, _REAL_TIMES = "simclock", ("real_at",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Table:
-    oid: int
-    name: sql.Identifier
-    label: str
-    columns: tuple[str, ...]
-    drawn: tuple[str, ...]
-    drawn_numbers: tuple[int, ...]
-    has_key: bool
-
-    def digest(self) -> sql.Composable:
-        """One row's text is all that no sequence gave; where one did, it gives the order of the rows."""
-        left_out = (*self.drawn, *(_REAL_TIMES if self.label.startswith(f"{_CLOCK}.") else ()))
-        told = [sql.Identifier(column) for column in self.columns if column not in left_out]
-        row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(told)) if told else sql.SQL("'row'")
-        order: list[sql.Composable] = [sql.Identifier(column) for column in self.drawn] or [row]
-        ordered = sql.SQL(", ").join(order)
-        return sql.SQL("(SELECT md5(coalesce(string_agg({}, E'\\n' ORDER BY {}), '')) FROM {})").format(
-            row, ordered, self.name
-        )
-
-    def rows_of(self, column: LiteralString, transaction: LiteralString) -> sql.Composable:
-        """A digest of the visible rows whose `column` (xmin, xmax) is that transaction; numbers drawn are told here.
-
-        Those hang on nothing but the order of the draws, which is part of every state.
-        """
-        told = [one for one in self.columns if not (self.label.startswith(f"{_CLOCK}.") and one in _REAL_TIMES)]
-        row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(map(sql.Identifier, told)))
-        return sql.SQL("(SELECT md5(string_agg({0}, E'\\n' ORDER BY {0})) FROM {1} WHERE {2} = {3}::xid)").format(
-            row, self.name, sql.SQL(column), sql.SQL(transaction)
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -139,7 +100,7 @@ class Kept:
 
     number: int
     digests: Digests
-    sequences: tuple[tuple[int, bool], ...]
+    sequences: tuple[Place, ...]
     tables: tuple[str, ...]
     shape: str
 
@@ -178,12 +139,12 @@ class Tables:
         sequences = [name for name in self._known_sequences if name in found]
         sequences += [name for name in found if name not in sequences]
         self._catalog, self._known_sequences = (rows, found), sequences
-        self._tables = [_table(row) for row in rows]
+        self._tables = [read_table(row) for row in rows]
         self._sequences = [sql.Identifier(schema, name) for schema, name in sequences]
         nothing = sql.SQL("SELECT 1 WHERE false")
         digest = sql.SQL("SELECT {}").format(sql.SQL(", ").join(table.digest() for table in self._tables))
         self._digest = (digest if self._tables else nothing).as_bytes(connection)
-        self._drawn = tuple(number for number, (schema, _) in enumerate(sequences) if schema != _CLOCK)
+        self._drawn = tuple(number for number, (schema, _) in enumerate(sequences) if schema != CLOCK)
         values = sql.SQL(" UNION ALL ").join(
             sql.SQL("SELECT {}, last_value, is_called FROM {}").format(sql.Literal(number), name)
             for number, name in enumerate(self._sequences)
@@ -218,7 +179,7 @@ class Tables:
         """The columns that a sequence fills, as (table's oid, column's number)."""
         return frozenset((table.oid, number) for table in self._tables for number in table.drawn_numbers)
 
-    def draws(self) -> tuple[tuple[int, bool], ...]:
+    def draws(self) -> tuple[Place, ...]:
         """Where each sequence stands that actors draw from; asks nothing where there is none. Added ones come last."""
         if self.is_followed:
             self._look_at_catalog()
@@ -263,7 +224,7 @@ class Tables:
         held = (answer.get_value(0, column) or b"" for column in range(1, answer.nfields))
         return b"|".join((*left[1:], *held))
 
-    def sequences(self) -> tuple[tuple[int, bool], ...]:
+    def sequences(self) -> tuple[Place, ...]:
         """Where each sequence stands: its last value, and whether that was handed out."""
         if not self._sequences:
             return ()
@@ -286,7 +247,7 @@ class Tables:
         copies = [
             sql.SQL("CREATE TEMP TABLE {} AS TABLE {}").format(_copy(self._kept, number), table.name)
             for number, table in enumerate(self._tables)
-            if kept.digests[number] != _EMPTY
+            if kept.digests[number] != EMPTY
         ]
         if copies:
             self._connection.execute(sql.SQL(";").join(copies), prepare=False)
@@ -319,13 +280,11 @@ class Tables:
     def _write_way_back(self, kept: Kept) -> None:
         """Effects: the server knows how to go back to what was kept: by a function of this session's own."""
         places = list(zip(self._sequences, kept.sequences, strict=True))
-        parts = [self._refilling(kept, number) for number in range(len(self._tables))]
-        parts += [
-            sql.SQL("IF (SELECT (last_value, is_called) IS DISTINCT FROM ({}::bigint, {}) FROM {}) THEN PERFORM {}; END IF;").format(
-                *map(sql.Literal, place), name, _setval(name, place)
-            )
-            for name, place in places
+        parts = [
+            table.way_back(_copy(kept.number, number), digest=kept.digests[number], number=number)
+            for number, table in enumerate(self._tables)
         ]
+        parts += [way_back_of(name, place) for name, place in places]
         function = sql.Identifier("pg_temp", f"director_back_{kept.number}")
         body = sql.SQL("DECLARE changed text := ''; BEGIN {} RETURN changed; END").format(sql.SQL(" ").join(parts))
         self._connection.execute(
@@ -334,9 +293,11 @@ class Tables:
             )
         )
         self._connection.execute("SET session_replication_role = replica")
-        self._prepare(f"director_back_{kept.number}", sql.SQL("SELECT {}()").format(function).as_bytes(self._connection))
+        self._prepare(
+            f"director_back_{kept.number}", sql.SQL("SELECT {}()").format(function).as_bytes(self._connection)
+        )
         if places:
-            calls = sql.SQL(", ").join(_setval(name, place) for name, place in places)
+            calls = sql.SQL(", ").join(set_place(name, place) for name, place in places)
             statement = sql.SQL("SELECT {}").format(calls).as_bytes(self._connection)
             self._prepare(f"director_sequences_back_{kept.number}", statement)
 
@@ -367,59 +328,10 @@ class Tables:
             names = sql.SQL(", ").join(table.name for table in self._tables)
             self._connection.execute(sql.SQL("VACUUM (TRUNCATE false) {}").format(names))
 
-    def _refilling(self, kept: Kept, number: int) -> sql.Composable:
-        """The part of the way back that puts one table back, where it has changed."""
-        table, copy = self._tables[number], _copy(kept.number, number)
-        columns = sql.SQL(", ").join(sql.Identifier(column) for column in table.columns)
-        names = {
-            "table": table.name,
-            "copy": copy,
-            "columns": columns,
-            "digest": table.digest(),
-            "kept": sql.Literal(kept.digests[number]),
-            "number": sql.Literal(f"{number},"),
-        }
-        if kept.digests[number] == _EMPTY:
-            changes = "DELETE FROM {table}; changed := changed || {number};"
-            return _composed(f"IF EXISTS (SELECT FROM {{table}}) THEN {changes} END IF;", names)
-        insert = "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {copy} AS t"
-        delete = "DELETE FROM {table} AS t"
-        if table.has_key:
-            row = "ROW({columns})::text"
-            delete += f" WHERE {row} NOT IN (SELECT {row} FROM {{copy}})"
-            insert += f" WHERE {row} NOT IN (SELECT {row} FROM {{table}})"
-        changes = f"{delete}; {insert}; changed := changed || {{number}};"
-        return _composed(f"IF {{digest}} <> {{kept}} THEN {changes} END IF;", names)
-
 
 def _holds(connection: "psycopg.Connection[tuple[object, ...]]", question: LiteralString) -> bool:
     answer = connection.execute(question).fetchone()
     return answer is not None and bool(answer[0])
-
-
-def _table(row: tuple[object, ...]) -> _Table:
-    oid, schema, name, columns, drawn, numbers, has_key = row
-    return _Table(
-        oid=int(str(oid)),
-        name=sql.Identifier(str(schema), str(name)),
-        label=str(name) if schema == "public" else f"{schema}.{name}",
-        columns=_texts(columns),
-        drawn=_texts(drawn),
-        drawn_numbers=tuple(int(number) for number in _texts(numbers)),
-        has_key=bool(has_key),
-    )
-
-
-def _setval(name: sql.Identifier, wanted: tuple[int, bool]) -> sql.Composed:
-    return sql.SQL("setval({}, {}, {})").format(sql.Literal(name.as_string()), *map(sql.Literal, wanted))
-
-
-def _composed(text: str, names: Mapping[str, sql.Composable]) -> sql.Composed:
-    return sql.SQL(text).format(**names)
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def _copy(number: int, table: int) -> sql.Identifier:

@@ -54,7 +54,5 @@ def directed_stack(label: str) -> Iterator[LoneStack]:
         lease = closing.enter_context(pool.acquire())
         sessions = closing.enter_context(Sessions(lease.address, signals=server.supports_signals))
         # In memory where there is some, as under pytest: a worker syncs a dozen files per command.
-        stack = open_stack(
-            lease, folder / "stack", zygote=lambda: zygote, home_below=homes, connect=sessions.connect
-        )
+        stack = open_stack(lease, folder / "stack", zygote=lambda: zygote, home_below=homes, connect=sessions.connect)
         yield LoneStack(closing.enter_context(stack), sessions)

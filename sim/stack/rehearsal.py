@@ -2,7 +2,8 @@
 
 The first run is played as any scenario. When it comes to its race, tables and files are kept as they are then; later
 runs begin there. What the body has done before the race is not done again: it is given the same answers, and the run
-must ask for the same (`sim.stack.prompter`).
+must ask for the same (`sim.stack.prompter`). A worker that comes after the race is a process in the first run, and its
+`main` in this process in the others.
 """
 
 from collections.abc import Callable, Sequence
@@ -160,7 +161,7 @@ class Rehearsal:
             answer = self._conductor.conduct(race, seats)
         self._is_played_out = True
         if self._runs > 1:
-            # The first run has had a process of its own; the same `main` on a session that is kept takes a third of it.
+            # The first run has had a process of its own; in this one, on a session that is kept, it takes a third of that.
             self._stack.worker.here_by = self._sessions.connect
         if any(taken.option.kind not in MOVES for taken in answer[0].taken):
             self._recover(seats)

@@ -49,7 +49,7 @@ class WorkerActor:
     look: Callable[[], None] = lambda: None
     open_engine: Callable[[str], Engine] | None = field(default=None, repr=False)
     here_by: "Callable[..., psycopg.Connection[Any]] | None" = field(default=None, repr=False)
-    """Where it is given, a worker that is only waited for runs in this process, connected so: see `sim.stack.rehearsal`."""
+    """Where it is given, a worker that is only waited for runs in this process, connected so; see `rehearsal`."""
     running: list[Child] = field(default_factory=list)
     _engines: dict[str, Engine] = field(default_factory=dict, repr=False)
 
@@ -233,22 +233,21 @@ def _engines_kept(connect: "Callable[..., psycopg.Connection[Any]]") -> Iterator
 
     What it has compiled serves the next run, and its sessions are its own: so that run gets a session that is kept too.
     """
-    before = command_worker.open_engine
+    name = open_engine.__name__
+    before = getattr(command_worker, name)
 
     def opened(url: URL | str, *, application_name: str) -> Engine:
         return _engine_of(url, application_name, connect)
 
-    setattr(command_worker, before.__name__, opened)
+    setattr(command_worker, name, opened)
     try:
         yield
     finally:
-        setattr(command_worker, before.__name__, before)
+        setattr(command_worker, name, before)
 
 
 @lru_cache(maxsize=8)
-def _engine_of(
-    url: URL | str, application_name: str, connect: "Callable[..., psycopg.Connection[Any]]"
-) -> Engine:
+def _engine_of(url: URL | str, application_name: str, connect: "Callable[..., psycopg.Connection[Any]]") -> Engine:
     return open_engine(url, application_name=application_name, connect=connect)
 
 

@@ -1,5 +1,6 @@
 """A scenario on a real stack, played in every order: every outcome comes up, each time on a stack that is as new."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,3 +100,34 @@ def test_actor_that_starts_a_thread_is_refused(sessions: Sessions, rehearsed: St
         assert entrant.outcome.error.code == "schedule/foreign_thread"
 
     Explorer(Rehearsal(rehearsed, sessions, body), Settings(budget=1, samples=0), "threads").explore()
+
+
+def test_worker_after_a_race_is_a_process_in_the_first_run_and_later_this_one_on_a_kept_session(
+    sessions: Sessions, rehearsed: Stack
+) -> None:
+    pids: list[int] = []
+
+    def body(stack: Stack) -> None:
+        decide_at_once(stack, stack.given.risk_proposed("ETH"))
+        pids.append(stack.worker.run_until_idle(max_commands=2).pid)
+
+    found = Explorer(Rehearsal(rehearsed, sessions, body), Settings(audits=0), "later").explore()
+
+    assert found.is_complete
+    first, *later = pids
+    assert first != os.getpid()
+    assert set(later) == {os.getpid()}
+    # Nobody finds it so after the exploration.
+    assert rehearsed.worker.run_once().pid != os.getpid()
+
+
+def test_session_of_a_worker_in_this_process_serves_the_next_one(sessions: Sessions, rehearsed: Stack) -> None:
+    def session_of_a_run() -> list[int]:
+        assert rehearsed.worker.run_once_in_process("w9", connect=sessions.connect).exit_code == 0
+        asked = "SELECT pid FROM pg_stat_activity WHERE application_name = 'command_worker w9'"
+        return [row["pid"] for row in rehearsed.rows.query(asked)]
+
+    first, second = session_of_a_run(), session_of_a_run()
+
+    assert len(first) == 1
+    assert second == first

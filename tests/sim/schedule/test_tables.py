@@ -105,11 +105,11 @@ def test_sequences_alone_are_put_back(other: "psycopg.Connection[Any]", tables: 
     assert tables.sequences() == kept.sequences
 
 
-def test_trigger_does_not_act_when_rows_are_put_back(
-    other: "psycopg.Connection[Any]", tables: Tables
-) -> None:
-    other.execute("CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS "
-                  "'BEGIN INSERT INTO notes VALUES (TG_OP); RETURN NULL; END'")
+def test_trigger_does_not_act_when_rows_are_put_back(other: "psycopg.Connection[Any]", tables: Tables) -> None:
+    other.execute(
+        "CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN INSERT INTO notes VALUES (TG_OP); RETURN NULL; END'"
+    )
     other.execute("CREATE TRIGGER noting AFTER INSERT OR DELETE ON accounts FOR EACH ROW EXECUTE FUNCTION noted()")
     kept = tables.keep()
     other.execute("INSERT INTO accounts VALUES (4, 'd')")
