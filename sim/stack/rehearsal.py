@@ -161,7 +161,7 @@ class Rehearsal:
             answer = self._conductor.conduct(race, seats)
         self._is_played_out = True
         if self._runs > 1:
-            # The first run has had a process of its own; in this one, on a session that is kept, it takes a third of that.
+            # The first run has had a process of its own; here, on a kept session, it takes a third of that time.
             self._stack.worker.here_by = self._sessions.connect
         if any(taken.option.kind not in MOVES for taken in answer[0].taken):
             self._recover(seats)
