@@ -2,8 +2,8 @@
 
 The first run is played as any scenario. When it comes to its race, tables and files are kept as they are then; later
 runs begin there. What the body has done before the race is not done again: it is given the same answers, and the run
-must ask for the same (`sim.stack.prompter`). A worker that comes after the race is a process in the first run, and its
-`main` in this process in the others.
+must ask for the same (`sim.stack.prompter`). A worker that comes after the race is a process of its own where one order
+is replayed; where many are run it is the same `main` in this process.
 """
 
 from collections.abc import Callable, Sequence
@@ -160,8 +160,8 @@ class Rehearsal:
         with self._stack.unobserved_clicks():
             answer = self._conductor.conduct(race, seats)
         self._is_played_out = True
-        if self._runs > 1:
-            # The first run has had a process of its own; here, on a kept session, it takes a third of that time.
+        if self._runs > 1 or self._conductor.search is not None:
+            # On a session that is kept it takes a third of the time of a process, and needs no warm one.
             self._stack.worker.here_by = self._sessions.connect
         if any(taken.option.kind not in MOVES for taken in answer[0].taken):
             self._recover(seats)
