@@ -32,9 +32,9 @@ class EngineRace(SqlRace):
     def __init__(self, address: DatabaseAddress, rows: Sequence[int]) -> None:
         actors = {f"a{number}": self._adding(row) for number, row in enumerate(rows, start=1)}
         super().__init__(address, signals=True, setup=ACCOUNTS, actors=actors, reaches=ANYHOW)
-        sessions = self.sessions
+        sessions, conninfo = self.sessions, address.conninfo()
         self._engine = sqlalchemy.create_engine(
-            "postgresql+psycopg://", creator=lambda: sessions.connect(address.conninfo()), poolclass=NullPool
+            "postgresql+psycopg://", creator=lambda: sessions.connect(conninfo), poolclass=NullPool
         )
         # An engine's first connection is made under a lock of its thread, and all actors share one thread.
         with self._engine.connect():

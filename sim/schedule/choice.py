@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from sim.schedule.step import Step, read_step
@@ -41,6 +42,12 @@ class Option:
         return name if self.kind is Kind.GO else f"{name}+{self.kind.value}"
 
 
+@lru_cache(maxsize=4096)
+def option_of(actor: str, kind: Kind) -> Option:
+    """That option; the same object each time, for one is asked for at every step of every order."""
+    return Option(actor, kind)
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Another option than the default was taken, where the default would have been step `instead_of`.
@@ -75,6 +82,8 @@ MOVES = (Kind.GO, Kind.WAKE, Kind.VICTIM, Kind.OVERSLEEP)
 
 def in_order(options: Sequence[Option], last: str | None) -> list[Option]:
     """`options` (in the actors' order) with the default first: whoever moved last goes on, else the first in order."""
+    if len(options) == 1:
+        return [options[0]]
     return sorted(options, key=lambda option: (option.kind not in MOVES, option.actor != last))
 
 

@@ -6,10 +6,11 @@ function that connects, so services and worker are as they are. Outside an actor
 """
 
 import hashlib
-import inspect
 import os
 import socket
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import count
 from typing import Any
 
 import psycopg
@@ -56,6 +57,9 @@ class GateConnection(psycopg.Connection[Any]):
     deadlock_timeout_ms: int | None = None
     """After how long it looks for a deadlock when it waits; None for the server's own setting."""
 
+    _seat: GreenletSeat | None = None
+    """The actor whose wait for the server is under way; None where that is nobody's step."""
+
     _query: Any = None
     _cursor: "psycopg.Cursor[Any] | None" = None
     _effect: Effect | None = None
@@ -68,13 +72,23 @@ class GateConnection(psycopg.Connection[Any]):
     _hides = False
     """Something was done in the open transaction whose rows do not bear its number, such as a savepoint."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        """As psycopg's."""
+        super().__init__(*arguments, **named)
+        self._prepared_as: dict[bytes, bytes] = {}
+        """What was asked in this session, and as what it is prepared there."""
+        self._questions = count()
+
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """As psycopg's; in an actor the hub decides when it goes on."""
         seat = current()
-        if seat is None or seat.is_abandoned or timeout is not None:
+        self._seat = seat = None if seat is None or seat.is_abandoned or timeout is not None else seat
+        if seat is None:
             return super().wait(gen, interval, timeout)
         seat.uses(self)
-        told = inspect.getgeneratorlocals(gen) if inspect.isgenerator(gen) else {}
+        # What it is about is in the generator's own variables; those written in C have none.
+        frame = getattr(gen, "gi_frame", None)
+        told = {} if frame is None else frame.f_locals
         owner = told.get("self")
         self._cursor = owner if isinstance(owner, psycopg.Cursor) else None
         self._query, self._effect = told.get("query"), None
@@ -126,20 +140,19 @@ class GateConnection(psycopg.Connection[Any]):
             return returned
 
     def _exec_command(self, command: Any, *rest: Any, **named: Any) -> PQGen[Any]:
-        seat = current()
+        seat = self._seat
         if seat is not None and not seat.is_abandoned:
-            statement = read_statement(_text(command, self))
-            self._park(seat, statement)
+            self._park(seat, _read(command, self))
         return (yield from super()._exec_command(command, *rest, **named))
 
     def _start_query(self) -> PQGen[None]:
-        seat = current()
+        seat = self._seat
         yield from super()._start_query()
         if seat is None or seat.is_abandoned:
             return
         if self._effect is not None:  # the BEGIN that psycopg has just sent was a step of its own
             self._did(seat, b"")
-        statement = read_statement(_text(self._query, self))
+        statement = _read(self._query, self)
         if statement.verb not in _LEAVES_NOTHING or statement.keeps_in_session:
             self.leaves_nothing = False
         self._park(seat, statement)
@@ -201,13 +214,24 @@ class GateConnection(psycopg.Connection[Any]):
             self._isolation = self.default_isolation
 
     def _ask(self, question: bytes) -> tuple[bytes, ...] | None:
-        # What is locked by looking is let go with the savepoint.
-        whole = b"SAVEPOINT director; %s; ROLLBACK TO director; RELEASE director" % question
-        self.pgconn.send_query(whole)
+        # What is locked by looking is let go with the savepoint; what is prepared within it stays.
+        name = self._prepared_as.get(question)
+        answer = None if name is None else self._answer(b"EXECUTE %s" % name)
+        if answer is None:
+            # Never asked here, or the actor has thrown away what was prepared.
+            name = self._prepared_as[question] = b"director_%d" % next(self._questions)
+            answer = self._answer(b"PREPARE %s AS %s; EXECUTE %s" % (name, question, name))
+        return answer
+
+    def _answer(self, statements: bytes) -> tuple[bytes, ...] | None:
+        """The first row that they bring; None where they fail. Effects: the open transaction is as it was."""
+        self.pgconn.send_query(b"SAVEPOINT director; %s; ROLLBACK TO director; RELEASE director" % statements)
         answers: list[tuple[bytes, ...]] = []
         while (answer := self.pgconn.get_result()) is not None:
             if answer.status == ExecStatus.TUPLES_OK:
                 answers.append(tuple(answer.get_value(0, column) or b"" for column in range(answer.nfields)))
+        if self.pgconn.transaction_status == TransactionStatus.INERROR:
+            self.pgconn.exec_(b"ROLLBACK TO director; RELEASE director")
         return answers[0] if answers else None
 
     def _lose_reply(self, descriptor: int) -> None:
@@ -219,12 +243,19 @@ class GateConnection(psycopg.Connection[Any]):
         self._was_cut()
 
 
+def _read(query: Any, connection: psycopg.Connection[Any]) -> Statement:
+    return _read_bytes(query) if type(query) is bytes else read_statement(_text(query, connection))
+
+
+@lru_cache(maxsize=4096)
+def _read_bytes(query: bytes) -> Statement:
+    return read_statement(query.decode(errors="replace"))
+
+
 def _text(query: Any, connection: psycopg.Connection[Any]) -> str:
     match query:
         case str():
             return query
-        case bytes():
-            return query.decode(errors="replace")
         case sql.Composable():
             return query.as_string(connection)
         case _:

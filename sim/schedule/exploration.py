@@ -32,7 +32,7 @@ class Exploration:
     orders: int | None = None
     """Feasible orders, by the finished graph of states; None where it is not finished."""
     is_complete: bool = False
-    strategy: str = "depth-first, pruned by state"
+    strategy: str = "breadth-first, pruned by state"
     seconds: float = 0.0
     reach: str = ""
     reached: int = 0

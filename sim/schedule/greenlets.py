@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import greenlet
 
@@ -41,8 +41,8 @@ class GreenletSeat:
         acting: str | None = None,
         never_waits: bool = False,
     ) -> None:
-        self._name = name
-        self._call, self._arguments, self._named = call, arguments, dict(named or {})
+        self.name = name
+        self._call, self._arguments, self.named = call, arguments, dict(named or {})
         self._acting = acting
         self._ordinals = Ordinals(name)
         self._greenlet = greenlet.greenlet(self._run)
@@ -53,7 +53,8 @@ class GreenletSeat:
         self._done: Done | None = None
         self._busy_on: int | None = None
         self._connections: list[Any] = []
-        self._pid: int | None = None
+        self.backend_pid: int | None = None
+        """The server's process that works for the step in progress."""
         self._ended = False
         self._is_in_doubt = False
         self.never_waits = never_waits
@@ -69,16 +70,6 @@ class GreenletSeat:
 
     # As the hub sees it.
 
-    @property
-    def name(self) -> str:
-        """The actor's name."""
-        return self._name
-
-    @property
-    def backend_pid(self) -> int | None:
-        """The server's process that works for the step in progress."""
-        return self._pid
-
     def owns(self, backend_pid: int) -> bool:
         """Whether that process of the server works, or worked last, for this actor."""
         mine = (one for one in self._connections if one.owner is self and not one.closed)
@@ -91,9 +82,9 @@ class GreenletSeat:
         """
         self._hub = self._greenlet.parent = greenlet.getcurrent()
         _seats[self._greenlet] = self
-        self._switch()
+        self._greenlet.switch()
         if self._report is None:
-            raise SimError("schedule/no_gate", f"{self._name} waits for a server outside every step")
+            raise SimError("schedule/no_gate", f"{self.name} waits for a server outside every step")
         return self._report
 
     def proceed(self, verdict: Verdict) -> None:
@@ -102,14 +93,14 @@ class GreenletSeat:
         if verdict is Verdict.KILL:
             self._kill()
         else:
-            self._switch(verdict)
+            self._greenlet.switch(verdict)
 
     def settle(self, timeout_s: float) -> Report | None:
         """The report after the step, or None while the server has not answered within `timeout_s`."""
         while self._report is None:
             if self._busy_on is None or not select.select([self._busy_on], [], [], timeout_s)[0]:
                 return None
-            self._switch(True)
+            self._greenlet.switch(True)
         return self._report
 
     def abandon(self, timeout_s: float) -> bool:
@@ -120,7 +111,7 @@ class GreenletSeat:
         if self._report is None and self._busy_on is not None:
             if not select.select([self._busy_on], [], [], timeout_s)[0]:
                 return False
-            self._switch(True)
+            self._greenlet.switch(True)
             if self._busy_on is not None:
                 return False
         if not self._ended:
@@ -144,7 +135,8 @@ class GreenletSeat:
         """What the hub says once this step's turn has come. Raises: `ActorGone`."""
         if self.is_abandoned:
             return Verdict.GO
-        self._require_own_thread(verb, target)
+        if threading.get_ident() != self._thread:
+            self._refuse_thread(verb, target)
         if self.label is not None:
             verb, target = self.label, ""
         done, self._done = self._done, None
@@ -174,20 +166,16 @@ class GreenletSeat:
         writers = [descriptor] if writable else []
         readable, can_write, _ = select.select([descriptor], writers, [], PATIENCE_S)
         while not readable and not can_write:
-            self._busy_on, self._pid = descriptor, pid
+            self._busy_on, self.backend_pid = descriptor, pid
             readable = self._hub.switch()
-        self._busy_on = self._pid = None
+        self._busy_on = self.backend_pid = None
 
-    def _require_own_thread(self, verb: str, target: str) -> None:
-        if threading.get_ident() != self._thread:
-            raise SimError(
-                "schedule/foreign_thread",
-                f"{self._name} came to {verb} {target} in a thread of its own; one thread of an actor can be directed, "
-                "so let the actor do it itself or make the second thread an actor",
-            )
-
-    def _switch(self, *given: Any) -> None:
-        self._greenlet.switch(*given)
+    def _refuse_thread(self, verb: str, target: str) -> NoReturn:
+        raise SimError(
+            "schedule/foreign_thread",
+            f"{self.name} came to {verb} {target} in a thread of its own; one thread of an actor can be directed, so "
+            "let the actor do it itself or make the second thread an actor",
+        )
 
     def _run(self, *_: object) -> None:
         outcome = self._outcome()
@@ -197,8 +185,8 @@ class GreenletSeat:
 
     def _outcome(self) -> Outcome:
         value = None
-        with _End() as end, acting_as(self._acting or self._name):
-            value = self._call(*self._arguments, **self._named)
+        with _End() as end, acting_as(self._acting or self.name):
+            value = self._call(*self._arguments, **self.named)
         if end.error is None:
             return succeeded(value)
         is_unknown = self._is_in_doubt or isinstance(end.error, ActorGone)

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import NoReturn
 
 from sim.errors import SimError
-from sim.schedule.choice import Kind, Option, in_order
+from sim.schedule.choice import Kind, Option, in_order, option_of
 from sim.schedule.gate import Effect, Report, Seat, Taken, Trace, Verdict
 from sim.schedule.greenlets import PATIENCE_S
 from sim.schedule.requirements import require_able, require_followed
@@ -160,13 +160,19 @@ class Hub:
 
     def _options(self) -> list[Option]:
         """Who can move: the one who moved last first, the others in their order."""
-        standings = self._standings.values()
-        able = [Option(one.seat.name, Kind.GO) for one in standings if one.status is Status.READY and _may_go(one)]
-        able += [Option(one.seat.name, Kind.WAKE) for one in standings if one.status is Status.GRANTED]
-        if not able:
-            able = self._ways_out()
+        able: list[Option] = []
+        for name, one in self._standings.items():
+            if one.status is Status.GRANTED:
+                option = option_of(name, Kind.WAKE)
+            elif one.status is Status.READY and (one.report.need is None or one.report.need.is_met()):
+                option = option_of(name, Kind.GO)
+            else:
+                continue
+            able.insert(0 if name == self._last else len(able), option)
+        if able:
+            return able
         order = list(self._standings)
-        return in_order(sorted(able, key=lambda option: order.index(option.actor)), self._last)
+        return in_order(sorted(self._ways_out(), key=lambda option: order.index(option.actor)), self._last)
 
     def _ways_out(self) -> list[Option]:
         """What can happen where nobody can move: nothing at the end, else a sleep or a deadlock is over."""
@@ -369,10 +375,6 @@ class Hub:
         if left:
             names = ", ".join(seat.name for seat in left)
             raise SimError("schedule/not_ended", f"after {MAX_STEP_S} s the statements of {names} still wait for locks")
-
-
-def _may_go(standing: Standing) -> bool:
-    return standing.report.need is None or standing.report.need.is_met()
 
 
 def _waits_for(standing: Standing) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ whatever is new. Where nothing new is near it is cut. Where a step leads is fore
 """
 
 import hashlib
+import heapq
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,8 +44,11 @@ class Search:
     graph: Graph = field(default_factory=Graph)
     foretold: list[tuple[Key, Option]] = field(default_factory=list)
     """Steps that were not run, because the same step in the same surroundings had been."""
+    _unmet: set[tuple[Key, Option]] = field(default_factory=set)
+    """Those of them that no run has gone through on its way to something new."""
     _foresight: Foresight = field(default_factory=Foresight)
-    _open: list[Key] = field(default_factory=list)
+    _open: list[tuple[int, int, Key]] = field(default_factory=list)
+    """Nodes that may have an option left, as a heap: those nearest to the start first, of these the newest."""
     _plan: list[Option] = field(default_factory=list)
     _here: Key | None = None
     _before: "tuple[Node, Option] | None" = None
@@ -52,13 +56,17 @@ class Search:
     _audited: "tuple[Node, Option] | None" = None
 
     def next_plan(self) -> list[Option] | None:
-        """The way to a state that has an option nobody has taken; None when there is none. The first way is empty."""
+        """The way to a state that has an option nobody has taken; None when there is none. The first way is empty.
+
+        Of such states it is one nearest to the start: from there a run meets the most that is new, and takes half as
+        many steps in all as one that begins at the farthest (measured).
+        """
         if self.graph.start is None:
             return []
         while self._open:
-            node = self.graph.nodes[self._open[-1]]
+            node = self.graph.nodes[self._open[0][2]]
             if node.is_closed:
-                self._open.pop()
+                heapq.heappop(self._open)
             elif not node.options:
                 node.is_closed = True
                 if node.end is None:
@@ -136,19 +144,13 @@ class Search:
             what = "who drew from a sequence"
         else:
             raise Cut
-        step = node.steps[option.actor]
-        raise SimError(
-            "schedule/foretold_wrong",
-            f"{step.tell()!r} (option {option}, after {node.depth} steps) was foretold from the same step in the same "
-            f"surroundings, and when it was run {what} was otherwise: the exploration cannot be trusted; report the "
-            "scenario, and explore with foretells=False meanwhile",
-        )
+        raise foretold_wrong(node, option, what)
 
     def _known_end(self, standings: Mapping[str, Standing]) -> Node:
         node = self.graph.nodes[self._here] if self._here is not None else None
         is_same = node is not None and self.ledger.is_at(node.state, self._foresight.faces, standings)
         if node is None or not is_same or self.ledger.seen() != node.state.seen:
-            raise diverged("its end", self._before)
+            raise self._other_than_known("its end")
         return node
 
     def _arrive(self, standings: Mapping[str, Standing], options: tuple[Option, ...], last: str | None) -> Node:
@@ -192,7 +194,7 @@ class Search:
             depth=depth,
         )
         self.graph.add(node)
-        self._open.append(key)
+        heapq.heappush(self._open, (depth, -len(self.graph.nodes), key))
         return node
 
     def _known(self, moment: Moment) -> Node:
@@ -200,12 +202,26 @@ class Search:
         node = self.graph.nodes[self._here] if self._here is not None else None
         where = moment.trace.taken[-1].step.tell() if moment.trace.taken else "its start"
         if node is None or set(node.options) != set(moment.options):
-            raise diverged(where, self._before)
-        if len(self._plan) <= 1:
+            raise self._other_than_known(where)
+        is_near, is_unmet = len(self._plan) <= 1, self._is_unmet()
+        if is_near or is_unmet:
             if not self.ledger.is_at(node.state, self._foresight.faces, moment.standings):
-                raise diverged(where, self._before)
+                raise self._other_than_known(where)
+            if is_unmet and self._before is not None:
+                self._unmet.discard((self._before[0].key, self._before[1]))
+        if is_near:
             self.ledger.arrive(node.state, self._foresight.faces)
         return node
+
+    def _is_unmet(self) -> bool:
+        """Whether the last step was foretold, and is run for the first time."""
+        return self._before is not None and (self._before[0].key, self._before[1]) in self._unmet
+
+    def _other_than_known(self, where: str) -> SimError:
+        """What is wrong where a known step has led elsewhere: what was foretold of it, or the race itself."""
+        if self._before is not None and self._is_unmet():
+            return foretold_wrong(*self._before, "what the actors were told, or how they stand,")
+        return diverged(where, self._before)
 
     def _key(
         self, state: State, last: str | None, preemptions: int, depth: int, before: "tuple[Node, Option] | None"
@@ -245,6 +261,7 @@ class Search:
         reached = self._node(state, (node, option), option.actor, options)
         node.edges[option] = reached.key
         self.foretold.append((node.key, option))
+        self._unmet.add((node.key, option))
         return True
 
     def _options_in(self, state: State) -> tuple[Option, ...] | None:
@@ -282,6 +299,17 @@ def diverged(where: str, before: "tuple[Node, Option] | None") -> SimError:
         "schedule/diverged",
         f"the same order led to another state at {where}{after}: the race depends on something that is not directed, "
         "such as a thread, the real clock, random numbers from elsewhere, or state that two actors share",
+    )
+
+
+def foretold_wrong(node: Node, option: Option, what: str) -> SimError:
+    """The error of a step that was foretold from `node` and did something else when it was run."""
+    step = node.steps[option.actor]
+    return SimError(
+        "schedule/foretold_wrong",
+        f"{step.tell()!r} (option {option}, after {node.depth} steps) was foretold from the same step in the same "
+        f"surroundings, and when it was run {what} was otherwise: the exploration cannot be trusted; report the "
+        "scenario, and explore with foretells=False meanwhile",
     )
 
 

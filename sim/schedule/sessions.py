@@ -49,7 +49,7 @@ class Sessions:
 
     def connect(self, *arguments: Any, **named: Any) -> GateConnection:
         """A connection as `psycopg.connect` would make it, on a session that was used before where there is one."""
-        key = (arguments, tuple(sorted((name, str(value)) for name, value in named.items())))
+        key = (arguments, tuple(named.items()))
         kept = self._kept.setdefault(key, [])
         while kept:
             connection = kept.pop()

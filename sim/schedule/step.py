@@ -106,7 +106,12 @@ class Ordinals:
     def next(self, verb: str, target: str) -> Step:
         """The actor's next step of that name."""
         ordinal = self._seen[verb, target] = self._seen.get((verb, target), 0) + 1
-        return Step(self._actor, verb, target, ordinal)
+        return _step_of(self._actor, verb, target, ordinal)
+
+
+@lru_cache(maxsize=4096)
+def _step_of(actor: str, verb: str, target: str, ordinal: int) -> Step:
+    return Step(actor, verb, target, ordinal)
 
 
 @dataclass(frozen=True, slots=True)

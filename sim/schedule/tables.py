@@ -5,15 +5,16 @@ fraction of a millisecond, where a new database takes eight. Of the schema it ta
 refuses to go on where something else of it has changed.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import ExecStatus
 
 from sim.errors import SimError
 from sim.schedule.gate import Ask
+from sim.schedule.table import CLOCK, EMPTY, Place, read_table, set_place, way_back_of
 
 Digests = tuple[str, ...]
 
@@ -92,41 +93,6 @@ _NOBODY = b"2"
 
 _OWN: LiteralString = "pg_current_xact_id_if_assigned()"
 
-_CLOCK, _REAL_TIMES = "simclock", ("real_at",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Table:
-    oid: int
-    name: sql.Identifier
-    label: str
-    columns: tuple[str, ...]
-    drawn: tuple[str, ...]
-    drawn_numbers: tuple[int, ...]
-    has_key: bool
-
-    def digest(self) -> sql.Composable:
-        """One row's text is all that no sequence gave; where one did, it gives the order of the rows."""
-        left_out = (*self.drawn, *(_REAL_TIMES if self.label.startswith(f"{_CLOCK}.") else ()))
-        told = [sql.Identifier(column) for column in self.columns if column not in left_out]
-        row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(told)) if told else sql.SQL("''")
-        order: list[sql.Composable] = [sql.Identifier(column) for column in self.drawn] or [row]
-        ordered = sql.SQL(", ").join(order)
-        return sql.SQL("(SELECT md5(coalesce(string_agg({}, E'\\n' ORDER BY {}), '')) FROM {})").format(
-            row, ordered, self.name
-        )
-
-    def rows_of(self, column: LiteralString, transaction: LiteralString) -> sql.Composable:
-        """A digest of the visible rows whose `column` (xmin, xmax) is that transaction; numbers drawn are told here.
-
-        Those hang on nothing but the order of the draws, which is part of every state.
-        """
-        told = [one for one in self.columns if not (self.label.startswith(f"{_CLOCK}.") and one in _REAL_TIMES)]
-        row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(map(sql.Identifier, told)))
-        return sql.SQL("(SELECT md5(string_agg({0}, E'\\n' ORDER BY {0})) FROM {1} WHERE {2} = {3}::xid)").format(
-            row, self.name, sql.SQL(column), sql.SQL(transaction)
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -134,7 +100,7 @@ class Kept:
 
     number: int
     digests: Digests
-    sequences: tuple[tuple[int, bool], ...]
+    sequences: tuple[Place, ...]
     tables: tuple[str, ...]
     shape: str
 
@@ -173,12 +139,12 @@ class Tables:
         sequences = [name for name in self._known_sequences if name in found]
         sequences += [name for name in found if name not in sequences]
         self._catalog, self._known_sequences = (rows, found), sequences
-        self._tables = [_table(row) for row in rows]
+        self._tables = [read_table(row) for row in rows]
         self._sequences = [sql.Identifier(schema, name) for schema, name in sequences]
         nothing = sql.SQL("SELECT 1 WHERE false")
         digest = sql.SQL("SELECT {}").format(sql.SQL(", ").join(table.digest() for table in self._tables))
         self._digest = (digest if self._tables else nothing).as_bytes(connection)
-        self._drawn = tuple(number for number, (schema, _) in enumerate(sequences) if schema != _CLOCK)
+        self._drawn = tuple(number for number, (schema, _) in enumerate(sequences) if schema != CLOCK)
         values = sql.SQL(" UNION ALL ").join(
             sql.SQL("SELECT {}, last_value, is_called FROM {}").format(sql.Literal(number), name)
             for number, name in enumerate(self._sequences)
@@ -190,7 +156,6 @@ class Tables:
         self._held = sql.SQL("SELECT mxid_age('1'::xid), {}").format(held).as_bytes(connection)
         self._shows_rows = bool(self._tables) and not _holds(connection, _HIDING)
         self._multixacts: bytes | None = None
-        self._refills: dict[tuple[int, int], bytes] = {}
         self.may_defer = _holds(connection, _DEFERRABLE)
         """Whether a COMMIT may find a constraint broken that was not looked at before."""
         if self._shows_rows:
@@ -214,7 +179,7 @@ class Tables:
         """The columns that a sequence fills, as (table's oid, column's number)."""
         return frozenset((table.oid, number) for table in self._tables for number in table.drawn_numbers)
 
-    def draws(self) -> tuple[tuple[int, bool], ...]:
+    def draws(self) -> tuple[Place, ...]:
         """Where each sequence stands that actors draw from; asks nothing where there is none. Added ones come last."""
         if self.is_followed:
             self._look_at_catalog()
@@ -259,7 +224,7 @@ class Tables:
         held = (answer.get_value(0, column) or b"" for column in range(1, answer.nfields))
         return b"|".join((*left[1:], *held))
 
-    def sequences(self) -> tuple[tuple[int, bool], ...]:
+    def sequences(self) -> tuple[Place, ...]:
         """Where each sequence stands: its last value, and whether that was handed out."""
         if not self._sequences:
             return ()
@@ -271,43 +236,70 @@ class Tables:
         return tuple(found[number] for number in range(len(self._sequences)))
 
     def keep(self) -> Kept:
-        """What is committed now, to go back to while this connection is open."""
+        """What is committed now, to go back to while this connection is open.
+
+        Effects: no trigger acts on what this connection does from now on, for it only puts rows back.
+        """
         self._known_sequences = []
         self._look_at_catalog()
         self._kept += 1
-        for number, table in enumerate(self._tables):
-            self._connection.execute(
-                sql.SQL("CREATE TEMP TABLE {} AS TABLE {}").format(_copy(self._kept, number), table.name)
-            )
-        return Kept(self._kept, self.digests(), self.sequences(), self.names, self._shape())
+        kept = Kept(self._kept, self.digests(), self.sequences(), self.names, self._shape())
+        copies = [
+            sql.SQL("CREATE TEMP TABLE {} AS TABLE {}").format(_copy(self._kept, number), table.name)
+            for number, table in enumerate(self._tables)
+            if kept.digests[number] != EMPTY
+        ]
+        if copies:
+            self._connection.execute(sql.SQL(";").join(copies), prepare=False)
+        self._write_way_back(kept)
+        return kept
 
     def put_back_sequences(self, kept: Kept) -> None:
         """Effects: every sequence is as it was kept; enough where it is known that no table has changed."""
-        calls = [_setval(name, wanted) for name, wanted in zip(self._sequences, kept.sequences, strict=True)]
-        if calls:
-            self._connection.pgconn.exec_(sql.SQL(";").join(calls).as_bytes(self._connection))
+        if self._sequences:
+            self._ask(b"director_sequences_back_%d" % kept.number)
 
     def put_back(self, kept: Kept) -> tuple[str, ...]:
         """The tables that had changed. Effects: every table and sequence is as it was kept; nobody may hold a lock.
 
-        Rows that are as they were are not touched; tables that were added are dropped.
-        Raises: `SimError` (`schedule/schema_changes`) where the schema has changed in another way.
+        Rows that are as they were are not touched; tables that were added are dropped. It is one question to the
+        server, which has read and planned it before.
+        Raises: `TablesLocked`; `SimError` (`schedule/schema_changes`) where the schema has changed in another way.
         """
         if self.is_followed or self.names != kept.tables:
             self._put_schema_back(kept)
-        digests = self.digests()
-        changed = [number for number, digest in enumerate(digests) if digest != kept.digests[number]]
-        script = [self._refill(kept, number) for number in changed]
-        script += [
-            _setval(name, wanted).as_bytes(self._connection)
-            for name, wanted, found in zip(self._sequences, kept.sequences, self.sequences(), strict=True)
-            if wanted != found
+        changed = self._ask(b"director_back_%d" % kept.number)
+        return tuple(self._tables[int(number)].label for number in changed.split(b",") if number)
+
+    def _ask(self, prepared: bytes) -> bytes:
+        answer = self._connection.pgconn.exec_prepared(prepared, [])
+        if answer.status != ExecStatus.TUPLES_OK:
+            raise TablesLocked("schedule/tables_locked", f"rows could not be put back: {answer.get_error_message()}")
+        return answer.get_value(0, 0) or b""
+
+    def _write_way_back(self, kept: Kept) -> None:
+        """Effects: the server knows how to go back to what was kept: by a function of this session's own."""
+        places = list(zip(self._sequences, kept.sequences, strict=True))
+        parts = [
+            table.way_back(_copy(kept.number, number), digest=kept.digests[number], number=number)
+            for number, table in enumerate(self._tables)
         ]
-        if changed:
-            script.insert(0, b"SET LOCAL session_replication_role = replica")
-        if script:
-            self._connection.execute(b";".join(script), prepare=False)
-        return tuple(self._tables[number].label for number in changed)
+        parts += [way_back_of(name, place) for name, place in places]
+        function = sql.Identifier("pg_temp", f"director_back_{kept.number}")
+        body = sql.SQL("DECLARE changed text := ''; BEGIN {} RETURN changed; END").format(sql.SQL(" ").join(parts))
+        self._connection.execute(
+            sql.SQL("CREATE FUNCTION {}() RETURNS text LANGUAGE plpgsql AS {}").format(
+                function, sql.Literal(body.as_string(self._connection))
+            )
+        )
+        self._connection.execute("SET session_replication_role = replica")
+        self._prepare(
+            f"director_back_{kept.number}", sql.SQL("SELECT {}()").format(function).as_bytes(self._connection)
+        )
+        if places:
+            calls = sql.SQL(", ").join(set_place(name, place) for name, place in places)
+            statement = sql.SQL("SELECT {}").format(calls).as_bytes(self._connection)
+            self._prepare(f"director_sequences_back_{kept.number}", statement)
 
     def _put_schema_back(self, kept: Kept) -> None:
         self._look_at_catalog()
@@ -336,56 +328,10 @@ class Tables:
             names = sql.SQL(", ").join(table.name for table in self._tables)
             self._connection.execute(sql.SQL("VACUUM (TRUNCATE false) {}").format(names))
 
-    def _refill(self, kept: Kept, number: int) -> bytes:
-        """The statements that put one table back, written once: a race that is played again needs them in each run."""
-        known = self._refills.get((kept.number, number))
-        if known is None:
-            known = sql.SQL(";").join(self._refilling(kept, number)).as_bytes(self._connection)
-            self._refills[kept.number, number] = known
-        return known
-
-    def _refilling(self, kept: Kept, number: int) -> Iterable[sql.Composable]:
-        table, copy = self._tables[number], _copy(kept.number, number)
-        columns = sql.SQL(", ").join(sql.Identifier(column) for column in table.columns)
-        names = {"table": table.name, "copy": copy, "columns": columns}
-        insert = "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {copy} AS t"
-        if table.has_key:
-            row = "ROW({columns})::text"
-            yield _composed(f"DELETE FROM {{table}} AS t WHERE {row} NOT IN (SELECT {row} FROM {{copy}})", names)
-            yield _composed(f"{insert} WHERE {row} NOT IN (SELECT {row} FROM {{table}})", names)
-        else:
-            yield _composed("DELETE FROM {table}", names)
-            yield _composed(insert, names)
-
 
 def _holds(connection: "psycopg.Connection[tuple[object, ...]]", question: LiteralString) -> bool:
     answer = connection.execute(question).fetchone()
     return answer is not None and bool(answer[0])
-
-
-def _table(row: tuple[object, ...]) -> _Table:
-    oid, schema, name, columns, drawn, numbers, has_key = row
-    return _Table(
-        oid=int(str(oid)),
-        name=sql.Identifier(str(schema), str(name)),
-        label=str(name) if schema == "public" else f"{schema}.{name}",
-        columns=_texts(columns),
-        drawn=_texts(drawn),
-        drawn_numbers=tuple(int(number) for number in _texts(numbers)),
-        has_key=bool(has_key),
-    )
-
-
-def _setval(name: sql.Identifier, wanted: tuple[int, bool]) -> sql.Composed:
-    return sql.SQL("SELECT setval({}, {}, {})").format(sql.Literal(name.as_string()), *map(sql.Literal, wanted))
-
-
-def _composed(text: str, names: dict[str, sql.Composable]) -> sql.Composed:
-    return sql.SQL(text).format(**names)
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def _copy(number: int, table: int) -> sql.Identifier:

@@ -46,10 +46,13 @@ def directed_stack(label: str) -> Iterator[LoneStack]:
         closing.callback(pool.close)
         for name in ("zygote", "stack"):
             (folder / name).mkdir()
+        homes = run.path / "homes"
+        homes.mkdir()
         with pool.acquire() as lease:
             zygote = warm_zygote(lease.address, folder / "zygote")
         closing.callback(zygote.close)
         lease = closing.enter_context(pool.acquire())
         sessions = closing.enter_context(Sessions(lease.address, signals=server.supports_signals))
-        stack = open_stack(lease, folder / "stack", zygote=lambda: zygote, connect=sessions.connect)
+        # In memory where there is some, as under pytest: a worker syncs a dozen files per command.
+        stack = open_stack(lease, folder / "stack", zygote=lambda: zygote, home_below=homes, connect=sessions.connect)
         yield LoneStack(closing.enter_context(stack), sessions)

@@ -2,7 +2,8 @@
 
 The first run is played as any scenario. When it comes to its race, tables and files are kept as they are then; later
 runs begin there. What the body has done before the race is not done again: it is given the same answers, and the run
-must ask for the same (`sim.stack.prompter`).
+must ask for the same (`sim.stack.prompter`). A worker that comes after the race is a process of its own where one order
+is replayed; where many are run it is the same `main` in this process.
 """
 
 from collections.abc import Callable, Sequence
@@ -108,9 +109,12 @@ class Rehearsal:
         self._conductor, self._is_played_out = conductor, False
         self._processes.clear()
         self._prompter.begin()
-        with directed(self._stack.home), engines_of_actors(self._sessions.connect):
-            self._body(self._prompter.stack)
-            self._is_played_out = True
+        try:
+            with directed(self._stack.home), engines_of_actors(self._sessions.connect):
+                self._body(self._prompter.stack)
+                self._is_played_out = True
+        finally:
+            self._stack.worker.here_by = None
         breaches = self._stack.finish()
         if breaches:
             raise RuleBroken(breaches, tell(breaches, self._stack.timeline))
@@ -156,6 +160,9 @@ class Rehearsal:
         with self._stack.unobserved_clicks():
             answer = self._conductor.conduct(race, seats)
         self._is_played_out = True
+        if self._runs > 1 or self._conductor.search is not None:
+            # On a session that is kept it takes a third of the time of a process, and needs no warm one.
+            self._stack.worker.here_by = self._sessions.connect
         if any(taken.option.kind not in MOVES for taken in answer[0].taken):
             self._recover(seats)
         return answer

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine
 
 from sim.errors import SimError
 from sim.stack import confined
@@ -22,6 +23,7 @@ from sim.stack.launcher import Launcher
 from sim.stack.rows import Rows
 from sim.timeline import Timeline
 from sim.witness.audit import acting_as
+from worker import command_worker
 from worker.command_worker import main as worker_main
 from worker.db.session import BoundedConnection, open_engine
 
@@ -46,6 +48,8 @@ class WorkerActor:
     command: Sequence[str] | None = None
     look: Callable[[], None] = lambda: None
     open_engine: Callable[[str], Engine] | None = field(default=None, repr=False)
+    here_by: "Callable[..., psycopg.Connection[Any]] | None" = field(default=None, repr=False)
+    """Where it is given, a worker that is only waited for runs in this process, connected so; see `rehearsal`."""
     running: list[Child] = field(default_factory=list)
     _engines: dict[str, Engine] = field(default_factory=dict, repr=False)
 
@@ -58,11 +62,14 @@ class WorkerActor:
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> Ended:
         """How a worker process with `--once` ended. `environment` overrides settings; None unsets one."""
+        if self._runs_here and environment is None and not cold and timeout_s == DEFAULT_TIMEOUT_S:
+            return self._run_here(["--once"], worker_id)
         return self._seen(self.start(["--once"], worker_id, environment=environment, cold=cold).wait(timeout_s))
 
     def run_until_idle(self, max_commands: int, worker_id: str = DEFAULT_WORKER) -> Ended:
         """How a worker process with `--max-iterations` ended; it stops early when the bus is empty."""
-        return self._seen(self.start(["--max-iterations", str(max_commands)], worker_id).wait())
+        argv = ["--max-iterations", str(max_commands)]
+        return self._run_here(argv, worker_id) if self._runs_here else self._seen(self.start(argv, worker_id).wait())
 
     def start(
         self,
@@ -145,7 +152,7 @@ class WorkerActor:
             actor=actor, kind="worker.run", subject=worker_id, argv=list(argv), handled_before=self._handled(worker_id)
         )
         errors = StringIO()
-        with acting_as(actor), redirect_stderr(errors), _own_logging(), _connecting_by(connect):
+        with acting_as(actor), redirect_stderr(errors), _own_logging(), _engines_kept(connect):
             exit_code = worker_main(list(argv), settings)
         ended = Ended(pid=os.getpid(), exit_code=exit_code, stdout="", stderr=errors.getvalue())
         self.timeline.record(
@@ -203,6 +210,13 @@ class WorkerActor:
         finally:
             child.send(signal.SIGCONT)
 
+    @property
+    def _runs_here(self) -> bool:
+        return self.here_by is not None and self.command is None
+
+    def _run_here(self, argv: Sequence[str], worker_id: str) -> Ended:
+        return self.run_once_in_process(worker_id, argv, connect=self.here_by or BoundedConnection.connect)
+
     def _seen(self, ended: Ended) -> Ended:
         """`ended`, once the stage has looked at what a run left; after one that failed the server may not answer."""
         if ended.exit_code == 0:
@@ -214,14 +228,27 @@ class WorkerActor:
 
 
 @contextmanager
-def _connecting_by(connect: "Callable[..., psycopg.Connection[Any]]") -> Iterator[None]:
-    """Inside the block an engine that is opened without a word on how connects so."""
-    before = open_engine.__kwdefaults__
-    open_engine.__kwdefaults__ = {**(before or {}), "connect": connect}
+def _engines_kept(connect: "Callable[..., psycopg.Connection[Any]]") -> Iterator[None]:
+    """Inside the block the worker's engine is one that is kept, and connects by `connect`.
+
+    What it has compiled serves the next run, and its sessions are its own: so that run gets a session that is kept too.
+    """
+    name = open_engine.__name__
+    before = getattr(command_worker, name)
+
+    def opened(url: URL | str, *, application_name: str) -> Engine:
+        return _engine_of(url, application_name, connect)
+
+    setattr(command_worker, name, opened)
     try:
         yield
     finally:
-        open_engine.__kwdefaults__ = before
+        setattr(command_worker, name, before)
+
+
+@lru_cache(maxsize=8)
+def _engine_of(url: URL | str, application_name: str, connect: "Callable[..., psycopg.Connection[Any]]") -> Engine:
+    return open_engine(url, application_name=application_name, connect=connect)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A scenario on a real stack, played in every order: every outcome comes up, each time on a stack that is as new."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 from sim.clock import minutes
 from sim.errors import SimError
 from sim.postgres.leases import LeasePool
-from sim.schedule.explorer import Explorer
+from sim.schedule.choice import Schedule
+from sim.schedule.explorer import Explorer, replay
 from sim.schedule.race import Reach
 from sim.schedule.sessions import Sessions
 from sim.schedule.settings import Settings
@@ -99,3 +101,45 @@ def test_actor_that_starts_a_thread_is_refused(sessions: Sessions, rehearsed: St
         assert entrant.outcome.error.code == "schedule/foreign_thread"
 
     Explorer(Rehearsal(rehearsed, sessions, body), Settings(budget=1, samples=0), "threads").explore()
+
+
+def decide_and_work(stack: Stack, pids: list[int]) -> None:
+    decide_at_once(stack, stack.given.risk_proposed("ETH"))
+    pids.append(stack.worker.run_until_idle(max_commands=2).pid)
+
+
+def test_worker_after_a_race_runs_in_this_process_where_many_orders_are_run(
+    sessions: Sessions, rehearsed: Stack
+) -> None:
+    pids: list[int] = []
+    rehearsal = Rehearsal(rehearsed, sessions, lambda stack: decide_and_work(stack, pids))
+
+    found = Explorer(rehearsal, Settings(audits=0), "here").explore()
+
+    assert found.is_complete
+    assert set(pids) == {os.getpid()}
+    # Nobody finds it so after the exploration.
+    assert rehearsed.worker.run_once().pid != os.getpid()
+
+
+def test_worker_after_a_race_is_a_process_of_its_own_where_one_order_is_replayed(
+    sessions: Sessions, rehearsed: Stack
+) -> None:
+    pids: list[int] = []
+
+    replay(Rehearsal(rehearsed, sessions, lambda stack: decide_and_work(stack, pids)), Schedule())
+
+    assert len(pids) == 1
+    assert os.getpid() not in pids
+
+
+def test_session_of_a_worker_in_this_process_serves_the_next_one(sessions: Sessions, rehearsed: Stack) -> None:
+    def session_of_a_run() -> list[int]:
+        assert rehearsed.worker.run_once_in_process("w9", connect=sessions.connect).exit_code == 0
+        asked = "SELECT pid FROM pg_stat_activity WHERE application_name = 'command_worker w9'"
+        return [row["pid"] for row in rehearsed.rows.query(asked)]
+
+    first, second = session_of_a_run(), session_of_a_run()
+
+    assert len(first) == 1
+    assert second == first
