@@ -37,6 +37,11 @@ def test_recovery_and_a_zombie_in_every_order(stack: Stack) -> None:
     test_recovery.test_recovery_and_a_zombie_leave_one_result(stack)
 
 
+@every_interleaving(max_preemptions=2)
+def test_downgrade_under_a_running_worker_with_two_preemptions(stack: Stack) -> None:
+    test_migrations.test_downgrade_under_a_running_worker_leaves_its_command_whole_or_to_the_next(stack)
+
+
 @every_interleaving(budget=60)
 def test_two_changes_of_both_files_in_sampled_orders(stack: Stack) -> None:
     test_files.test_two_changes_of_both_files_are_both_kept(stack)
