@@ -6,7 +6,9 @@ must ask for the same (`sim.stack.prompter`). A worker that comes after the race
 is replayed; where many are run it is the same `main` in this process.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sim.clock import seconds
@@ -23,17 +25,21 @@ from sim.schedule.hooks import directed, made_as_step
 from sim.schedule.hub import Hub
 from sim.schedule.ledger import Ledger, Seen
 from sim.schedule.outcome import Outcome
+from sim.schedule.power import PowerCuts
 from sim.schedule.process_seat import ProcessSeat
 from sim.schedule.race import SOMEBODY_WAITED, Race, Reach
 from sim.schedule.sessions import Sessions
 from sim.schedule.tables import Kept, Tables
+from sim.stack import faults
 from sim.stack.child import Child
 from sim.stack.directed_engines import engines_of_actors
 from sim.stack.gated_process import settings_of
 from sim.stack.mark import Mark
 from sim.stack.prompter import Prompter
 from sim.stack.stack import Stack
+from sim.stack.worker_calls import worker_call
 from sim.stack.wreck import breaches_of_wreck
+from worker.readers.home import Home
 
 AFTER_LEASE = seconds(61)
 """Just longer than a claim holds. Source: contract §4, "Lease"."""
@@ -43,6 +49,13 @@ RECOVERY = "w-after"
 
 VACUUM_EVERY = 500
 """Runs after which the tables are vacuumed: each one that commits leaves dead rows behind."""
+
+
+def decides_nothing(root: Path, path: str) -> bool:
+    """Whether nobody goes by what the home's file holds: the folder of logs with the pid file, and the lock file."""
+    home = Home(root)
+    idle = (home.lock, home.worker_pid, home.worker_pid.parent)
+    return root / path in idle
 
 
 class RuleBroken(AssertionError):
@@ -63,14 +76,31 @@ class Rehearsal:
         body: Callable[[Stack], object],
         *,
         struck_by: tuple[Kind, ...] = (),
+        names_in_order: bool = True,
     ) -> None:
-        """`struck_by` is what may happen to one of the actors, at any step; a second worker then comes after it."""
+        """`struck_by` is what may happen to one of the actors, at any step; a second worker then comes after it.
+
+        `names_in_order` says what a power cut can do to names, see `sim.schedule.volume`.
+        """
         self._stack, self._sessions, self._body = stack, sessions, body
-        self._tables = Tables(sessions.monitor.connection)
+        self._tables = Tables(sessions.monitor.connection, remake=self._remake_tables)
         self._processes: dict[int, str] = {}
         self._files = Files(stack.home, processes=self._processes)
-        self.hub = Hub(sessions, more_options=Strikes(struck_by) if struck_by else None)
-        self.hub.follow_schema = self._tables.follow_schema
+        power = None
+        if Kind.POWER in struck_by:
+            power = PowerCuts(
+                root=stack.home,
+                restore=self._cut_power,
+                names_in_order=names_in_order,
+                decides_nothing=lambda path: decides_nothing(stack.home, path),
+            )
+        self.strikes = Strikes(struck_by, power)
+        self.hub = Hub(
+            sessions,
+            more_options=self.strikes if struck_by else None,
+            cut_power=None if power is None else power.cut,
+        )
+        self.hub.follow_schema, self.hub.remakes_tables = self._tables.follow_schema, True
         self.ledger = Ledger(self._tables, files=self._files.digest, clock=self._clock)
         self._prompter = Prompter(stack, self._open_race)
         self._conductor: Conductor | None = None
@@ -78,8 +108,7 @@ class Rehearsal:
         self._at_race: _Standstill | None = None
         self._runs = 0
         self._is_played_out = False
-        connections.drawn_from_sequences.clear()
-        connections.drawn_from_sequences.update(self._tables.drawn_columns)
+        self._know_drawn_columns()
 
     @property
     def start(self) -> Seen | None:
@@ -97,6 +126,7 @@ class Rehearsal:
         has_changed = False
         if not is_untouched:
             self._tables.put_back(at.tables)
+            self._know_drawn_columns()
             has_changed = self._files.put_back(at.files)
         elif self.ledger.has_written:
             self._tables.put_back_sequences(at.tables)
@@ -119,8 +149,23 @@ class Rehearsal:
         if breaches:
             raise RuleBroken(breaches, tell(breaches, self._stack.timeline))
 
+    def _know_drawn_columns(self) -> None:
+        connections.drawn_from_sequences.clear()
+        connections.drawn_from_sequences.update(self._tables.drawn_columns)
+
+    def _remake_tables(self) -> None:
+        """Effects: the tables of migrations that were taken down are there again, empty."""
+        self._sessions.monitor.connection.execute(self._stack.migration.way_up(), prepare=False)
+
     def _open_race(self, reaches: Reach = SOMEBODY_WAITED, avoids: Reach | None = None) -> Race:
-        return Race(self._conduct, reaches=reaches, avoids=avoids, as_step=self._as_step, open_worker=self._open_worker)
+        return Race(
+            self._conduct,
+            reaches=reaches,
+            avoids=avoids,
+            as_step=self._as_step,
+            open_worker=self._open_worker,
+            read_call=partial(worker_call, self._stack.worker),
+        )
 
     def _as_step(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """A move of the clock as one step; anything else as it is."""
@@ -135,12 +180,16 @@ class Rehearsal:
         moved.__name__ = "clock"
         return moved
 
-    def _open_worker(self, worker_id: str, argv: Sequence[str]) -> ProcessSeat:
-        drawn = connections.drawn_from_sequences
-        environment = settings_of(worker_id, self._stack.home, drawn)
+    def _open_worker(
+        self, worker_id: str, argv: Sequence[str], /, *, cold: bool, environment: Mapping[str, str | None]
+    ) -> ProcessSeat:
+        settings = {
+            **environment,
+            **settings_of(worker_id, self._stack.home, connections.drawn_from_sequences),
+        }
 
         def start(stdin: int) -> Child:
-            child = self._stack.worker.start(argv, worker_id, environment=environment, stdin=stdin)
+            child = self._stack.worker.start(argv, worker_id, environment=settings, cold=cold, stdin=stdin)
             self._processes[child.pid] = worker_id
             return child
 
@@ -185,6 +234,13 @@ class Rehearsal:
         second = stack.worker.run_once_in_process(RECOVERY, connect=self._sessions.connect)
         if second.exit_code != 0:
             raise AssertionError(f"the worker that came after ended with {second.exit_code}: {second.stderr[-2000:]}")
+
+    def _cut_power(self, left: KeptFiles, lost: tuple[str, ...]) -> None:
+        """Effects: the home is as the power cut left it, by nobody's hand."""
+        stack = self._stack
+        with stack.unwatched():
+            self._files.put_back(left)
+        stack.timeline.record(actor=faults.ACTOR, kind="fault.power_cut", subject=stack.home.name, lost=list(lost))
 
     def _kept(self) -> "_Standstill":
         return _Standstill(self._tables.keep(), self._files.keep(), self._stack.mark(), self._files.digest())
