@@ -16,7 +16,7 @@ from sim.errors import SimError
 from sim.rules.registry import RULES
 from sim.schedule.certificate import DEFAULT_COUNTED, certify, count_anew, tell_certificate
 from sim.schedule.crash_explorer import CrashExplorer, tell_crashes
-from sim.schedule.crashing import struck_by
+from sim.schedule.crashing import keeps_names_in_order, require_every_order, struck_by
 from sim.schedule.exploration import Exploration
 from sim.schedule.explorer import Explorer
 from sim.schedule.hub import Moment
@@ -133,7 +133,9 @@ def play(item: pytest.Function, sessions: Sessions, stack: Stack) -> None:
     Raises: as `Explorer.explore` and `replay`.
     """
     wish = interleaving_of(item.obj) or Interleaving()
-    rehearsal = Rehearsal(stack, sessions, _body(item), struck_by=struck_by(item.obj))
+    rehearsal = Rehearsal(
+        stack, sessions, _body(item), struck_by=struck_by(item.obj), names_in_order=keeps_names_in_order(item.obj)
+    )
     rehearsal.hub.max_actors = wish.actors
     settings, scenario = _settings(item, wish), _scenario(item)
     token = item.config.getoption("--sim-token")
@@ -144,14 +146,11 @@ def play(item: pytest.Function, sessions: Sessions, stack: Stack) -> None:
         _repeat(item, rehearsal)
         return
     if interleaving_of(item.obj) is None:
-        crashes = CrashExplorer(rehearsal, scenario)
-        try:
-            crashes.explore()
-        finally:
-            item.user_properties.append((PROPERTY, tell_crashes(crashes.result)))
+        _strike(item, rehearsal, scenario)
         return
+    require_every_order(struck_by(item.obj))
     explorer = Explorer(rehearsal, settings, scenario, _progress(item))
-    folder, part = item.config.rootpath / item.config.getoption("--sim-certificates"), _part_name(item)
+    folder, part = _certificates(item), _part_name(item)
     lines: list[str] = []
     item.user_properties.append((PROPERTY, lines))
     try:
@@ -167,6 +166,25 @@ def play(item: pytest.Function, sessions: Sessions, stack: Stack) -> None:
         *tell_certificate(certificate),
         f"  kept      {_shown(kept, item.config.rootpath)}, {found.seconds:.2f} s",
     ]
+
+
+def _strike(item: pytest.Function, rehearsal: Rehearsal, scenario: str) -> None:
+    """Effects: every strike was tried, alone; the certificate is kept. Raises: as `CrashExplorer.explore`."""
+    crashes, folder = CrashExplorer(rehearsal, scenario, alike=rehearsal.strikes.alike), _certificates(item)
+    lines: list[str] = []
+    item.user_properties.append((PROPERTY, lines))
+    try:
+        found = crashes.explore()
+    except BaseException:
+        forget(folder, scenario)
+        lines += tell_crashes(crashes.result)
+        raise
+    lines += [*tell_crashes(found), f"  kept {_shown(keep(folder, found.certificate()), item.config.rootpath)}"]
+
+
+def _certificates(item: pytest.Function) -> Path:
+    folder: Path = item.config.rootpath / item.config.getoption("--sim-certificates")
+    return folder
 
 
 def _replay(item: pytest.Function, rehearsal: Rehearsal, stack: Stack, text: str) -> None:

@@ -1,7 +1,7 @@
 """The words a scenario may use. Re-exports only; see each for what it means."""
 
 from sim.clock import hours, microseconds, minutes, seconds
-from sim.schedule.crashing import every_crash, every_cut
+from sim.schedule.crashing import every_crash, every_cut, every_power_cut
 from sim.schedule.hooks import point
 from sim.schedule.interleaving import every_interleaving
 from sim.schedule.outcome import Outcome, OutcomeKind
@@ -61,6 +61,7 @@ __all__ = [
     "every_crash",
     "every_cut",
     "every_interleaving",
+    "every_power_cut",
     "hours",
     "imported_by_worker",
     "inside_transaction",

@@ -35,8 +35,9 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """What one exploration did. `orders` is None where it is not complete, `counted` where nothing was counted anew.
 
     `part` names the part of the race that was explored, empty for all of it. `audited` of the `foretold` steps were run
-    after all, and did what was foretold. Kills and cuts that were possible are `strikeable`, those tried `struck`. Runs
-    that a slow machine disturbed were begun anew, `disturbed` times in all, and are no runs of their own.
+    after all, and did what was foretold. Kills and cuts that were possible are `strikeable`, those tried `struck`; of
+    these `alike` leave what another one leaves, which was run for them. Runs that a slow machine disturbed were begun
+    anew, `disturbed` times in all, and are no runs of their own.
     """
 
     form: int = FORM
@@ -57,6 +58,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     disturbed: int = 0
     strikeable: int = 0
     struck: int = 0
+    alike: int = 0
     reach: str
     reached: int
     outcomes: tuple[KeptOutcome, ...]
@@ -133,7 +135,8 @@ def tell_certificate(one: Certificate) -> Iterator[str]:
     steps = f"{one.steps:,} steps made, {one.foretold:,} foretold{audited}"
     yield f"  pruned    {one.strategy}: {one.states:,} states, {steps}"
     if one.strikeable:
-        yield f"  struck    {one.struck:,} kills and cuts tried of {one.strikeable:,}"
+        alike = f", {one.alike:,} of them as another that leaves the same" if one.alike else ""
+        yield f"  struck    {one.struck:,} kills and cuts tried of {one.strikeable:,}{alike}"
     if one.disturbed:
         yield f"  disturbed {one.disturbed:,} times by a slow machine; each time the same order was begun anew"
     yield f"  reached   {one.reach}, in {one.reached:,} of {one.runs:,} runs"

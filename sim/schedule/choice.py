@@ -27,18 +27,21 @@ class Kind(StrEnum):
     """The actor's connection is cut before its next step."""
     DROP_REPLY = "drop-reply"
     """The actor's next step is carried out by the server, and its connection is cut before the answer comes."""
+    POWER = "power"
+    """The power goes before the actor's next step: it is killed, and of the unsynced some is lost."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Option:
-    """One thing that can happen next."""
+    """One thing that can happen next. `disk` is the number of the disk that a power cut leaves, 0 for anything else."""
 
     actor: str
     kind: Kind = Kind.GO
+    disk: int = 0
 
     def __str__(self) -> str:
-        name = quote(self.actor, safe=_SAFE)
-        return name if self.kind is Kind.GO else f"{name}+{self.kind.value}"
+        name, disk = quote(self.actor, safe=_SAFE), str(self.disk) if self.disk else ""
+        return name if self.kind is Kind.GO else f"{name}+{self.kind.value}{disk}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,11 @@ def in_order(options: Sequence[Option], last: str | None) -> list[Option]:
 def read_option(text: str) -> Option:
     """The option that `str` wrote. Raises: `ValueError`."""
     name, _, kind = text.partition("+")
-    if not name:
+    word = kind.rstrip("0123456789")
+    disk = kind[len(word) :]
+    if not name or (disk and (word != Kind.POWER or disk.startswith("0"))):
         raise ValueError(f"expected actor[+kind], found {text!r}")
-    return Option(unquote(name), Kind(kind) if kind else Kind.GO)
+    return Option(unquote(name), Kind(word) if word else Kind.GO, int(disk or "0"))
 
 
 def read_choice(text: str) -> Choice:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sim.errors import SimError
+from sim.schedule.certificate import Certificate, KeptOutcome
 from sim.schedule.choice import MOVES, Choice, Kind, Option, Schedule
 from sim.schedule.explorer import Conductor, Subject
 from sim.schedule.hub import Moment
@@ -19,6 +20,8 @@ from sim.schedule.replay import Replay
 from sim.schedule.stopwatch import now_s
 from sim.schedule.tell import tell_failure
 from sim.schedule.token import Token, scenario_mark
+
+STRATEGY = "each strike alone, in the default order"
 
 
 @dataclass(slots=True)
@@ -36,6 +39,9 @@ class Crashes:
     scenario: str
     points: list[Choice] = field(default_factory=list)
     """Where somebody can be struck: every one of them is to be tried."""
+    alike: int = 0
+    """Further points, each of which leaves what one of those does; they are not tried."""
+    actors: tuple[str, ...] = ()
     steps: int = 0
     tried: int = 0
     outcomes: dict[str, Survived] = field(default_factory=dict)
@@ -54,6 +60,37 @@ class Crashes:
         """Effects: one more run came out so."""
         self.outcomes.setdefault(words, Survived(0, schedule)).runs += 1
 
+    def certificate(self) -> Certificate:
+        """What this proves, to be kept: every point tried, alone, in the default order."""
+        return Certificate(
+            scenario=self.scenario,
+            mark=scenario_mark(self.scenario),
+            actors=self.actors,
+            strategy=STRATEGY,
+            is_complete=self.is_complete,
+            orders=1 if self.is_complete else None,
+            counted=None,
+            runs=self.tried + 1,
+            ends=sum(one.runs for one in self.outcomes.values()),
+            states=0,
+            steps=self.steps,
+            foretold=0,
+            strikeable=len(self.points) + self.alike,
+            struck=self.tried + self.alike,
+            alike=self.alike,
+            reach="somebody was struck",
+            reached=self.tried,
+            outcomes=tuple(
+                KeptOutcome(
+                    words=words,
+                    ends=one.runs,
+                    token=self.token_of(one.schedule),
+                    preemptions=one.schedule.preemptions,
+                )
+                for words, one in self.outcomes.items()
+            ),
+        )
+
 
 @dataclass(slots=True)
 class CrashExplorer:
@@ -62,6 +99,9 @@ class CrashExplorer:
     subject: Subject
     scenario: str
     progress: Callable[[Crashes], None] = lambda _: None
+    alike: Callable[[Option], bytes | None] = lambda _: None
+    """Equal for two strikes of one run of which the second can show nothing new, and is not tried."""
+    _known: set[bytes] = field(default_factory=set)
     result: Crashes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -105,6 +145,7 @@ class CrashExplorer:
         if note:
             self._require_whole(conductor.race)
             self.result.steps = len(conductor.trace.taken)
+            self.result.actors = tuple(one.name for one in conductor.race.entrants)
         self.result.note(conductor.race.outcomes(), schedule)
 
     def _require_whole(self, race: Race) -> None:
@@ -121,11 +162,21 @@ class CrashExplorer:
     def _noting(self, player: Replay) -> Callable[[Moment], int]:
         def choose(moment: Moment) -> int:
             mover = moment.options[0].actor
-            strikes = (one for one in moment.options if one.kind not in MOVES and one.actor == mover)
-            self.result.points += [Choice(moment.default_step, Option(mover, one.kind)) for one in strikes]
+            for one in moment.options:
+                if one.kind not in MOVES and one.actor == mover:
+                    self._note(Choice(moment.default_step, one))
             return player.choose(moment)
 
         return choose
+
+    def _note(self, point: Choice) -> None:
+        key = self.alike(point.taken)
+        if key is not None and key in self._known:
+            self.result.alike += 1
+            return
+        if key is not None:
+            self._known.add(key)
+        self.result.points.append(point)
 
     def _explain(self, error: BaseException, conductor: Conductor, schedule: Schedule) -> None:
         for line in tell_failure(conductor.trace, token=self.result.token_of(schedule), scenario=self.scenario):
@@ -134,6 +185,7 @@ class CrashExplorer:
 
 _TOLD = {
     Kind.KILL: "killed before its step",
+    Kind.POWER: "power cuts before its step",
     Kind.CUT: "cut off before its step",
     Kind.DROP_REPLY: "cut off after the server did its step",
 }
@@ -144,9 +196,12 @@ def tell_crashes(found: Crashes) -> list[str]:
     whole = "complete" if found.is_complete else "NOT complete"
     kinds = [kind for kind in _TOLD if any(point.taken.kind is kind for point in found.points)]
     counts = ", ".join(f"{sum(point.taken.kind is kind for point in found.points)} {_TOLD[kind]}" for kind in kinds)
+    alike = ""
+    if found.alike:
+        alike = f"; with {found.alike} more that leave the files and rows of one of these it is each disk at each step"
     lines = [
         found.scenario,
-        f"  every strike in the default order: {whole}, {found.tried} tried of {len(found.points)} ({counts}); "
+        f"  every strike in the default order: {whole}, {found.tried} tried of {len(found.points)} ({counts}){alike}; "
         f"{found.steps} steps recorded when nobody was struck; {found.seconds:.2f} s",
     ]
     return lines + [

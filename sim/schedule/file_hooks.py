@@ -178,7 +178,7 @@ class FileHooks:
         seat = current()
         if seat is None or seat.is_abandoned:
             return call()
-        seat.park(verb, _IDS.sub("*", name), Effect.FILE)
+        seat.park(verb, _IDS.sub("*", name), Effect.FILE, path=name)
         try:
             result = call()
         except OSError as error:

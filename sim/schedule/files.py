@@ -10,15 +10,29 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class File:
     """One entry below the folder; `content` is None for a folder, the target for a link."""
 
     mode: int
     content: bytes | None
     mtime_ns: int
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return self.content is None
 
-KeptFiles = dict[str, _File]
+
+KeptFiles = dict[str, File]
+"""Each entry by its path relative to the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name: the inode that it leads to, by number, and what that is."""
+
+    inode: int
+    file: File
 
 
 class Files:
@@ -29,7 +43,7 @@ class Files:
 
     def __init__(self, root: Path, *, processes: Mapping[int, str] | None = None) -> None:
         self._root, self._processes = root, {} if processes is None else processes
-        self._known: dict[str, tuple[tuple[int, ...], _File]] = {}
+        self._known: dict[str, tuple[tuple[int, ...], File]] = {}
 
     def digest(self) -> bytes:
         """Names, modes and contents, in 16 bytes; times are left out."""
@@ -49,6 +63,10 @@ class Files:
 
     def keep(self) -> KeptFiles:
         """All that is there now."""
+        return {name: entry.file for name, entry in self._read(self._root, "")}
+
+    def look(self) -> dict[str, Entry]:
+        """All names that are there now, folders before what is in them."""
         return dict(self._read(self._root, ""))
 
     def put_back(self, kept: KeptFiles) -> bool:
@@ -64,24 +82,24 @@ class Files:
             _write(self._root / name, kept[name])
         return bool(added or changed)
 
-    def _read(self, folder: Path, prefix: str) -> Iterator[tuple[str, _File]]:
+    def _read(self, folder: Path, prefix: str) -> Iterator[tuple[str, Entry]]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = f"{prefix}{entry.name}"
                 status = entry.stat(follow_symlinks=False)
                 if entry.is_dir(follow_symlinks=False):
-                    yield name, _File(status.st_mode, None, 0)
+                    yield name, Entry(status.st_ino, File(status.st_mode, None, 0))
                     yield from self._read(folder / entry.name, f"{name}/")
                 else:
-                    yield name, self._file(name, folder / entry.name, status)
+                    yield name, Entry(status.st_ino, self._file(name, folder / entry.name, status))
 
-    def _file(self, name: str, path: Path, status: os.stat_result) -> _File:
+    def _file(self, name: str, path: Path, status: os.stat_result) -> File:
         seen = (status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size, status.st_mode)
         known = self._known.get(name)
         if known is not None and known[0] == seen:
             return known[1]
         content = os.readlink(path).encode() if stat.S_ISLNK(status.st_mode) else path.read_bytes()
-        file = _File(status.st_mode, content, status.st_mtime_ns)
+        file = File(status.st_mode, content, status.st_mtime_ns)
         self._known[name] = (seen, file)
         return file
 
@@ -93,7 +111,7 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _write(path: Path, file: _File) -> None:
+def _write(path: Path, file: File) -> None:
     if file.content is None:
         path.mkdir(exist_ok=True)
         path.chmod(stat.S_IMODE(file.mode))

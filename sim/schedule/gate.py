@@ -93,7 +93,7 @@ class Report:
     its transaction. `is_blind` says that what it writes does not hang on what is committed, `ends_transaction` that it
     is a COMMIT or ROLLBACK and nothing more, `changes_schema` that it would change the tables themselves,
     `adds_to_schema` that it would do so by making new things alone. `need` is what it needs that no server knows of:
-    the lock of a file.
+    the lock of a file. `path` is what a step on a file is about, by its whole name below the folder that is watched.
     """
 
     next: Step | None = None
@@ -106,6 +106,7 @@ class Report:
     changes_schema: bool = False
     adds_to_schema: bool = False
     need: Need | None = None
+    path: str | None = None
 
 
 class Seat(Protocol):
@@ -174,6 +175,8 @@ class Trace:
     """Who waited for whom, in order of the waits' beginnings."""
     deadlocks: list[tuple[str, ...]] = field(default_factory=list)
     """The cycles that were met, each as the actors in it."""
+    lost: tuple[str, ...] = ()
+    """What a power cut took of the files, in words."""
 
     @property
     def schedule(self) -> Schedule:

@@ -37,7 +37,12 @@ _DEADLOCK_POLL_S = 0.01
 _MARGIN_MS = 2
 """How much earlier than due a session is taken to look."""
 _DEADLOCK_TOLD = b"40P01"
-_VERDICTS = {Kind.KILL: Verdict.KILL, Kind.CUT: Verdict.CUT, Kind.DROP_REPLY: Verdict.DROP_REPLY}
+_VERDICTS = {
+    Kind.KILL: Verdict.KILL,
+    Kind.POWER: Verdict.KILL,
+    Kind.CUT: Verdict.CUT,
+    Kind.DROP_REPLY: Verdict.DROP_REPLY,
+}
 
 
 class Cut(BaseException):
@@ -105,6 +110,8 @@ class Hub:
     follow_schema: Callable[[], None] | None = None
     """Called before a step that adds to the schema; where there is nobody to follow it such a step is refused."""
     more_options: MoreOptions | None = None
+    cut_power: Callable[[int], tuple[str, ...]] | None = None
+    """Called once an actor was killed by a power cut, with the disk's number; it says what is lost."""
     on_step: OnStep | None = None
     may_commit_late: bool = False
     """Whether the end of the last run came while a statement was waiting that commits by itself."""
@@ -226,6 +233,8 @@ class Hub:
             if pid is not None and self.sessions.stopper is not None:
                 self.sessions.stopper.wake(pid)
             self._settle(standing)
+        if option.kind is Kind.POWER and self.cut_power is not None:
+            self._trace.lost = self.cut_power(option.disk)
         if self.sessions.cut:
             self.sessions.await_cut(max_s=MAX_STEP_S, waiting=self._waiting_pids())
         result = standing.report.done.result if standing.status is not Status.BLOCKED and standing.report.done else b""

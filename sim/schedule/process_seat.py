@@ -183,6 +183,7 @@ class ProcessSeat:
             ends_transaction=told.get("ends_transaction", False),
             changes_schema=told.get("changes_schema", False),
             need=None if told["need"] is None else self._need(told["need"]),
+            path=told.get("path"),
         )
 
     def _need(self, name: str) -> Need:

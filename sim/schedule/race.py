@@ -68,7 +68,7 @@ class Entrant:
         """Effects: this is how it came out of what happened."""
         self._outcome = outcome
         for taken in trace.taken:
-            if taken.option.actor == self.name and taken.option.kind is Kind.KILL:
+            if taken.option.actor == self.name and taken.option.kind in (Kind.KILL, Kind.POWER):
                 self.killed_at = taken.step
             if taken.option.actor == self.name and taken.option.kind in (Kind.CUT, Kind.DROP_REPLY):
                 self.cut_at = taken.step

@@ -11,6 +11,7 @@ _WORDS = {
     Kind.VICTIM: "is told of the deadlock, in",
     Kind.OVERSLEEP: "has waited long enough, in",
     Kind.KILL: "is KILLED before",
+    Kind.POWER: "loses its POWER before",
     Kind.CUT: "loses its connection before",
     Kind.DROP_REPLY: "loses its connection after the server did",
 }
@@ -31,6 +32,8 @@ def tell_failure(trace: Trace, *, token: str, scenario: str) -> Iterator[str]:
     yield from tell_trace(trace)
     for choice in schedule.choices:
         yield f"CHOICE where {choice.instead_of.tell()} was due, {choice.taken} moved instead"
+    if any(one.option.kind is Kind.POWER for one in trace.taken):
+        yield f"LOST by the power cut: {'; '.join(trace.lost) or 'nothing'}"
     yield f"TOKEN {token}"
     yield f"REPEAT pytest '{scenario}' --sim-token '{token}'"
 

@@ -6,6 +6,7 @@ must ask for the same (`sim.stack.prompter`).
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from sim.clock import seconds
@@ -22,10 +23,12 @@ from sim.schedule.hooks import directed, made_as_step
 from sim.schedule.hub import Hub
 from sim.schedule.ledger import Ledger, Seen
 from sim.schedule.outcome import Outcome
+from sim.schedule.power import PowerCuts
 from sim.schedule.process_seat import ProcessSeat
 from sim.schedule.race import SOMEBODY_WAITED, Race, Reach
 from sim.schedule.sessions import Sessions
 from sim.schedule.tables import Kept, Tables
+from sim.stack import faults
 from sim.stack.child import Child
 from sim.stack.directed_engines import engines_of_actors
 from sim.stack.gated_process import settings_of
@@ -33,6 +36,8 @@ from sim.stack.mark import Mark
 from sim.stack.prompter import Prompter
 from sim.stack.stack import Stack
 from sim.stack.wreck import breaches_of_wreck
+from sim.witness.audit import acting_as
+from worker.readers.home import Home
 
 AFTER_LEASE = seconds(61)
 """Just longer than a claim holds. Source: contract §4, "Lease"."""
@@ -42,6 +47,13 @@ RECOVERY = "w-after"
 
 VACUUM_EVERY = 500
 """Runs after which the tables are vacuumed: each one that commits leaves dead rows behind."""
+
+
+def decides_nothing(root: Path, path: str) -> bool:
+    """Whether nobody goes by what the home's file holds: the folder of logs with the pid file, and the lock file."""
+    home = Home(root)
+    idle = (home.lock, home.worker_pid, home.worker_pid.parent)
+    return root / path in idle
 
 
 class RuleBroken(AssertionError):
@@ -62,13 +74,30 @@ class Rehearsal:
         body: Callable[[Stack], object],
         *,
         struck_by: tuple[Kind, ...] = (),
+        names_in_order: bool = True,
     ) -> None:
-        """`struck_by` is what may happen to one of the actors, at any step; a second worker then comes after it."""
+        """`struck_by` is what may happen to one of the actors, at any step; a second worker then comes after it.
+
+        `names_in_order` says what a power cut can do to names, see `sim.schedule.volume`.
+        """
         self._stack, self._sessions, self._body = stack, sessions, body
         self._tables = Tables(sessions.monitor.connection)
         self._processes: dict[int, str] = {}
         self._files = Files(stack.home, processes=self._processes)
-        self.hub = Hub(sessions, more_options=Strikes(struck_by) if struck_by else None)
+        power = None
+        if Kind.POWER in struck_by:
+            power = PowerCuts(
+                root=stack.home,
+                restore=self._cut_power,
+                names_in_order=names_in_order,
+                decides_nothing=lambda path: decides_nothing(stack.home, path),
+            )
+        self.strikes = Strikes(struck_by, power)
+        self.hub = Hub(
+            sessions,
+            more_options=self.strikes if struck_by else None,
+            cut_power=None if power is None else power.cut,
+        )
         self.hub.follow_schema = self._tables.follow_schema
         self.ledger = Ledger(self._tables, files=self._files.digest, clock=self._clock)
         self._prompter = Prompter(stack, self._open_race)
@@ -178,6 +207,13 @@ class Rehearsal:
         second = stack.worker.run_once_in_process(RECOVERY, connect=self._sessions.connect)
         if second.exit_code != 0:
             raise AssertionError(f"the worker that came after ended with {second.exit_code}: {second.stderr[-2000:]}")
+
+    def _cut_power(self, left: KeptFiles, lost: tuple[str, ...]) -> None:
+        """Effects: the home is as the power cut left it, by nobody's hand."""
+        stack = self._stack
+        with acting_as(faults.ACTOR):
+            self._files.put_back(left)
+        stack.timeline.record(actor=faults.ACTOR, kind="fault.power_cut", subject=stack.home.name, lost=list(lost))
 
     def _kept(self) -> "_Standstill":
         return _Standstill(self._tables.keep(), self._files.keep(), self._stack.mark(), self._files.digest())

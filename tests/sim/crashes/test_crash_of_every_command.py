@@ -9,6 +9,7 @@ import pytest
 
 from sim.stack.stack import Stack
 from sim.story import every_crash
+from tests.sim.crashes.clicks import CLICKS, approve
 from worker.contracts.states import CommandStatus, ManagedState
 from worker.services.submission import CreatedCommand
 
@@ -17,57 +18,11 @@ pytestmark = [
     pytest.mark.own_worker_only("a worker is stopped before each step by hooks that only a Python process takes"),
 ]
 
-HELD = {"BTC": "0.5", "ETH": "2"}
+# The approval has a test of its own, which looks more closely.
+CASES = [(click, becomes) for click, becomes in CLICKS if click is not approve]
 
 
-def _baseline(stack: Stack) -> CreatedCommand:
-    return stack.operator().apply_baseline(HELD)
-
-
-def _request(stack: Stack) -> CreatedCommand:
-    stack.given.reference_profile()
-    stack.given.applied_baseline(HELD)
-    stack.given.market()
-    return stack.operator().request("ETH")
-
-
-def _reject(stack: Stack) -> CreatedCommand:
-    return stack.operator().reject(stack.given.risk_proposed("ETH"), reason="spread too wide")
-
-
-def _pause(stack: Stack) -> CreatedCommand:
-    stack.given.managed_active("ETH")
-    return stack.operator().pause("ETH")
-
-
-def _resume(stack: Stack) -> CreatedCommand:
-    stack.given.paused("ETH")
-    return stack.operator().resume("ETH")
-
-
-def _release(stack: Stack) -> CreatedCommand:
-    stack.given.managed_active("ETH")
-    return stack.operator().release("ETH", "return_to_baseline")
-
-
-def _flag_drift(stack: Stack) -> CreatedCommand:
-    stack.given.managed_active("ETH")
-    return stack.given.flag_of_the_bot("ETH")
-
-
-@pytest.mark.parametrize(
-    ("click", "becomes"),
-    [
-        (_baseline, ManagedState.FROZEN),
-        (_request, ManagedState.RISK_PROPOSED),
-        (_reject, ManagedState.FROZEN),
-        (_pause, ManagedState.PAUSED),
-        (_resume, ManagedState.MANAGED_ACTIVE),
-        (_release, ManagedState.FROZEN),
-        (_flag_drift, ManagedState.DRIFT_FLAGGED),
-    ],
-    ids=lambda value: getattr(value, "__name__", str(value)).strip("_"),
-)
+@pytest.mark.parametrize(("click", "becomes"), CASES, ids=lambda value: getattr(value, "__name__", str(value)))
 @every_crash
 def test_command_killed_at_every_step_takes_effect_once(
     stack: Stack, click: Callable[[Stack], CreatedCommand], becomes: ManagedState

@@ -1,130 +1,62 @@
-"""What may be on a disk after a power cut, told from the file steps a process took.
+"""What may be on a disk after a power cut, told from the file steps a process took; the model is `sim.schedule.volume`.
 
-A kill keeps everything the process wrote; a power cut keeps only what was synced. The model is the weakest promise
-POSIX makes: the content of a file is durable from its own sync on, a name from the sync of its folder on, and whatever
-is not yet durable may be there or not, each thing for itself.
+A kill keeps everything the process wrote; a power cut keeps only what was synced. Names are lost each for itself, which
+is the weakest promise that POSIX makes.
 """
 
-import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
+from sim.schedule.volume import Volume
 from tests.worker.writers.file_steps import FileStep
 
 Disk = dict[Path, bytes]
 
 
-@dataclass(slots=True)
-class _Inode:
-    content: bytes
-    synced: bytes
-    is_folder: bool = False
-
-    @property
-    def is_synced(self) -> bool:
-        return self.content == self.synced
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _NameChange:
-    """One pending change of a folder: these names go, and this one is given to the inode."""
-
-    folder: Path
-    gone: Path | None = None
-    given: Path | None = None
-    inode: int | None = None
-
-
-@dataclass(slots=True)
-class _Model:
-    inodes: list[_Inode] = field(default_factory=list)
-    durable: dict[Path, int] = field(default_factory=dict)
-    seen: dict[Path, int] = field(default_factory=dict)
-    pending: list[_NameChange] = field(default_factory=list)
-
-    def take(self, step: FileStep) -> None:
-        match step.operation:
-            case "create":
-                self.inodes.append(_Inode(content=b"", synced=b""))
-                self._give(step.path, len(self.inodes) - 1, gone=None)
-            case "write":
-                self.inodes[self.seen[step.path]].content += step.content
-            case "sync file":
-                inode = self.inodes[self.seen[step.path]]
-                inode.synced = inode.content
-            case "sync folder":
-                self._settle(step.path)
-            case "rename":
-                assert step.target is not None
-                self._give(step.target, self.seen.pop(step.path), gone=step.path)
-            case "link":
-                assert step.target is not None
-                self._give(step.target, self.seen[step.path], gone=None)
-            case "mkdir":
-                self.inodes.append(_Inode(content=b"", synced=b"", is_folder=True))
-                self._give(step.path, len(self.inodes) - 1, gone=None)
-            case "unlink":
-                del self.seen[step.path]
-                self.pending.append(_NameChange(folder=step.path.parent, gone=step.path))
-            case other:
-                raise AssertionError(f"no model for {other}")
-
-    def _give(self, path: Path, inode: int, *, gone: Path | None) -> None:
-        self.seen[path] = inode
-        self.pending.append(_NameChange(folder=path.parent, gone=gone, given=path, inode=inode))
-
-    def _settle(self, folder: Path) -> None:
-        for change in self.pending:
-            if change.folder == folder:
-                _apply(self.durable, change)
-        self.pending = [change for change in self.pending if change.folder != folder]
-
-    def disks(self) -> Iterator[Disk]:
-        for kept in itertools.product((False, True), repeat=len(self.pending)):
-            names = dict(self.durable)
-            for change in itertools.compress(self.pending, kept):
-                _apply(names, change)
-            names = self._reachable(names)
-            unsynced = sorted({inode for inode in names.values() if not self.inodes[inode].is_synced})
-            for whole in itertools.product((False, True), repeat=len(unsynced)):
-                lost = {inode for inode, is_whole in zip(unsynced, whole, strict=True) if not is_whole}
-                yield {
-                    path: self.inodes[inode].synced if inode in lost else self.inodes[inode].content
-                    for path, inode in names.items()
-                }
-
-    def _reachable(self, names: dict[Path, int]) -> dict[Path, int]:
-        """The files among `names` that lie in no folder whose own name is lost."""
-        made = {path for path, inode in self.seen.items() if self.inodes[inode].is_folder}
-        lost = made - set(names)
-        return {
-            path: inode
-            for path, inode in names.items()
-            if not self.inodes[inode].is_folder and lost.isdisjoint(path.parents)
-        }
-
-
-def _apply(names: dict[Path, int], change: _NameChange) -> None:
-    if change.gone is not None:
-        names.pop(change.gone, None)
-    if change.given is not None and change.inode is not None:
-        names[change.given] = change.inode
-
-
 def possible_disks(start: Disk, steps: Sequence[FileStep]) -> list[Disk]:
     """Every different disk a power cut right after `steps` can leave, if `start` was durable before them."""
-    model = _Model()
+    volume = Volume[bytes | None](names_in_order=False)
+    for folder in sorted(_folders(start, steps)):
+        volume.holds(str(folder), None, is_folder=True)
     for path, content in start.items():
-        model.inodes.append(_Inode(content=content, synced=content))
-        model.durable[path] = model.seen[path] = len(model.inodes) - 1
+        volume.holds(str(path), content)
     for step in steps:
-        model.take(step)
+        _take(volume, step)
     found: list[Disk] = []
-    for disk in model.disks():
+    for left in volume.disks():
+        disk = {Path(path): content for path, content in left.files.items() if content is not None}
         if disk not in found:
             found.append(disk)
     return found
+
+
+def _folders(start: Disk, steps: Sequence[FileStep]) -> set[Path]:
+    """The folders that were there before `steps`."""
+    paths = {*start, *(path for step in steps for path in (step.path, step.target) if path is not None)}
+    synced = {step.path for step in steps if step.operation == "sync folder"}
+    made = {step.path for step in steps if step.operation == "mkdir"}
+    return ({folder for path in paths for folder in path.parents} | synced) - made
+
+
+def _take(volume: Volume[bytes | None], step: FileStep) -> None:
+    path, target = str(step.path), str(step.target)
+    match step.operation:
+        case "create":
+            volume.creates(path, b"")
+        case "write":
+            volume.writes(path, (volume.reads(path) or b"") + step.content)
+        case "sync file" | "sync folder":
+            volume.syncs(path)
+        case "rename":
+            volume.renames(path, target)
+        case "link":
+            volume.links(path, target)
+        case "mkdir":
+            volume.creates(path, None, is_folder=True)
+        case "unlink":
+            volume.removes(path)
+        case other:
+            raise AssertionError(f"no model for {other}")
 
 
 def read_disk(state: Path) -> Disk:
