@@ -156,6 +156,7 @@ class GateConnection(psycopg.Connection[Any]):
             is_blind=statement.is_blind,
             changes_schema=statement.changes_schema,
             adds_to_schema=statement.adds_to_schema,
+            drops_tables=statement.drops_tables,
             ends_transaction=statement.verb in ("commit", "rollback") and effect in (Effect.COMMIT, Effect.ROLLBACK),
         )
         is_for_session = statement.verb == "set" and self.pgconn.transaction_status == _IDLE

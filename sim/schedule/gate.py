@@ -92,8 +92,9 @@ class Report:
     `done` is the step before, None at the first gate. `effect` is what the step to come can change, `isolation` that of
     its transaction. `is_blind` says that what it writes does not hang on what is committed, `ends_transaction` that it
     is a COMMIT or ROLLBACK and nothing more, `changes_schema` that it would change the tables themselves,
-    `adds_to_schema` that it would do so by making new things alone. `need` is what it needs that no server knows of:
-    the lock of a file. `path` is what a step on a file is about, by its whole name below the folder that is watched.
+    `adds_to_schema` that it would do so by making new things alone, `drops_tables` by dropping tables alone. `need` is
+    what it needs that no server knows of: the lock of a file. `path` is what a step on a file is about, by its whole
+    name below the folder that is watched.
     """
 
     next: Step | None = None
@@ -105,6 +106,7 @@ class Report:
     ends_transaction: bool = False
     changes_schema: bool = False
     adds_to_schema: bool = False
+    drops_tables: bool = False
     need: Need | None = None
     path: str | None = None
 

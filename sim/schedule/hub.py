@@ -109,6 +109,8 @@ class Hub:
     max_actors: int | None = None
     follow_schema: Callable[[], None] | None = None
     """Called before a step that adds to the schema; where there is nobody to follow it such a step is refused."""
+    remakes_tables: bool = False
+    """Whether who follows the schema can go back from a step that drops tables; else that is refused as well."""
     more_options: MoreOptions | None = None
     cut_power: Callable[[int], tuple[str, ...]] | None = None
     """Called once an actor was killed by a power cut, with the disk's number; it says what is lost."""
@@ -355,7 +357,7 @@ class Hub:
         if report.next is None:
             standing.status = Status.ENDED
         if report.changes_schema:
-            require_followed(report, self.follow_schema)
+            require_followed(report, self.follow_schema, remakes_tables=self.remakes_tables)
         if self.on_step is not None:
             self.on_step(standing.seat.name, report)
 

@@ -33,17 +33,18 @@ def require_able(seats: Sequence[Seat], *, max_actors: int | None, signals: bool
         )
 
 
-def require_followed(report: Report, follow_schema: Callable[[], None] | None) -> None:
-    """Effects: whoever follows the schema is told that the step to come adds to it.
+def require_followed(report: Report, follow_schema: Callable[[], None] | None, *, remakes_tables: bool) -> None:
+    """Effects: whoever follows the schema is told that the step to come adds to it, or drops what can be made again.
 
     Raises: `SimError` (`schedule/schema_changes`) for a step after which nobody can go back.
     """
-    if follow_schema is not None and report.adds_to_schema:
+    can_go_back = report.adds_to_schema or (report.drops_tables and remakes_tables)
+    if follow_schema is not None and can_go_back:
         follow_schema()
         return
     raise SimError(
         "schedule/schema_changes",
         f"the step {str(report.next)!r} changes the schema, and a race goes back to rows, and where it is played on a "
-        "stack from tables that were added, but from nothing else: change it before the race, or play against it once, "
-        "outside a race, on a database of its own",
+        "stack from tables that were added, and to those of our migrations that were dropped, but from nothing else: "
+        "change it before the race, or play against it once, outside a race, on a database of its own",
     )

@@ -13,6 +13,7 @@ So test cases that were written for Postgres' own isolation tester can be driven
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -60,7 +61,8 @@ class Played:
 class SqlRace:
     """A race of SQL-only actors on one database; also a `Subject`. `check` is called with a connection at each end.
 
-    With `follows_schema` an actor may add tables; without it a step that changes the schema is refused.
+    With `follows_schema` an actor may add tables, and drop those that `remake`, a script, makes again, empty; without
+    it a step that changes the schema is refused.
 
     Effects: runs `setup` at once. Close it, or use it as a context.
     """
@@ -75,6 +77,7 @@ class SqlRace:
         check: Callable[["psycopg.Connection[Any]"], None] | None = None,
         reaches: Reach = SOMEBODY_WAITED,
         follows_schema: bool = False,
+        remake: str | None = None,
     ) -> None:
         self.sessions = Sessions(address, signals=signals)
         self._watching = self.sessions.monitor.connection
@@ -84,8 +87,13 @@ class SqlRace:
         self._calls = {name: steps for name, steps in actors.items() if callable(steps)}
         self._lines: dict[str, GateConnection] = {}
         self._check, self._reaches = check, reaches
-        self.tables = Tables(self._watching)
-        self.hub = Hub(self.sessions, follow_schema=self.tables.follow_schema if follows_schema else None)
+        make_again = None if remake is None else partial(self._watching.execute, remake.encode(), prepare=False)
+        self.tables = Tables(self._watching, remake=make_again)
+        self.hub = Hub(
+            self.sessions,
+            follow_schema=self.tables.follow_schema if follows_schema else None,
+            remakes_tables=make_again is not None,
+        )
         self.ledger = Ledger(self.tables)
         self._kept: Kept = self.tables.keep()
         self.start = Seen(self._kept.digests, b"")
@@ -93,12 +101,12 @@ class SqlRace:
 
     def put_back(self) -> None:
         """Effects: the tables are as after `setup`."""
-        connections.drawn_from_sequences.clear()
-        connections.drawn_from_sequences.update(self.tables.drawn_columns)
         if not self.ledger.is_untouched or self.hub.may_commit_late:
             self.tables.put_back(self._kept)
         elif self.ledger.has_written:
             self.tables.put_back_sequences(self._kept)
+        connections.drawn_from_sequences.clear()
+        connections.drawn_from_sequences.update(self.tables.drawn_columns)
 
     def run(self, conductor: Conductor) -> None:
         """Effects: all actors have run to their ends."""

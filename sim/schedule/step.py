@@ -25,6 +25,7 @@ _SCHEMA = re.compile(
     r"(table|index|type|domain|sequence|view|schema|function|procedure|aggregate|trigger|rule|policy|extension)\b",
     re.IGNORECASE,
 )
+_DROPPING = re.compile(r"drop\s+table\b", re.IGNORECASE)
 
 _SAFE = "/_-"
 _PLAIN_CALLS = frozenset(
@@ -128,6 +129,8 @@ class Statement:
     """It makes, alters or drops something that outlives its session."""
     adds_to_schema: bool = False
     """It changes the schema by making something new, and does nothing else."""
+    drops_tables: bool = False
+    """It changes the schema by dropping tables, and does nothing else."""
     keeps_in_session: bool = False
     """It may leave something in its session that outlives the transaction: a setting, an advisory lock."""
 
@@ -140,7 +143,12 @@ def read_statement(text: str) -> Statement:
     if ";" in bare.rstrip("; \n\t"):
         read = replace(read, only_reads=False, is_blind=False, is_script=True, shows_in_rows=False)
     if (read.is_script or read.verb in _MAKING) and _SCHEMA.search(bare) is not None:
-        read = replace(read, changes_schema=True, adds_to_schema=read.verb == "create" and not read.is_script)
+        read = replace(
+            read,
+            changes_schema=True,
+            adds_to_schema=read.verb == "create" and not read.is_script,
+            drops_tables=_DROPPING.match(bare) is not None and not read.is_script,
+        )
     keeps = _KEEPING.search(bare) is not None
     return replace(read, keeps_in_session=True) if keeps else read
 

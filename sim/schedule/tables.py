@@ -1,11 +1,11 @@
 """What is committed in one database: as a digest to compare, and as a copy to go back to.
 
 A database is put back by changing only the tables that have changed, over a connection that is kept: that takes a
-fraction of a millisecond, where a new database takes eight. Of the schema it takes back tables that were added, and
-refuses to go on where something else of it has changed.
+fraction of a millisecond, where a new database takes eight. Of the schema it takes back tables that were added, has
+those made again that were dropped, where it is told how, and refuses to go on where something else of it has changed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -13,79 +13,13 @@ import psycopg
 from psycopg import sql
 
 from sim.errors import SimError
+from sim.schedule.catalog import CLOSED, DEFERRABLE, HIDING, SEQUENCES, SHAPE, TABLES
 from sim.schedule.gate import Ask
 
 Digests = tuple[str, ...]
 
-_TABLES: LiteralString = """
-SELECT c.oid::int, n.nspname, c.relname,
-       array(SELECT a.attname::text FROM pg_attribute a
-              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-              ORDER BY a.attnum),
-       array(SELECT a.attname::text FROM pg_attribute a
-               LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (c.oid, a.attnum)
-              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-                AND (a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\(')
-              ORDER BY a.attnum),
-       array(SELECT a.attnum::int FROM pg_attribute a LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (c.oid, a.attnum)
-              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-                AND (a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\(')
-              ORDER BY a.attnum),
-       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
-   AND n.nspname NOT IN ('simh', 'pg_catalog', 'information_schema') AND n.nspname !~ '^pg_'
- ORDER BY 2, 3
-"""
-
-_SEQUENCES: LiteralString = """
-SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind = 'S' AND n.nspname NOT IN ('simh', 'pg_catalog', 'information_schema') AND n.nspname !~ '^pg_'
- ORDER BY 1, 2
-"""
-
-
-_HIDING: LiteralString = """
-WITH own AS (
-  SELECT n.oid FROM pg_namespace n
-   WHERE n.nspname NOT IN ('simh', 'simclock', 'pg_catalog', 'information_schema') AND n.nspname !~ '^pg_')
-SELECT EXISTS (SELECT FROM pg_proc p JOIN own ON own.oid = p.pronamespace)
-    OR EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN own ON own.oid = c.relnamespace
-                WHERE NOT t.tgisinternal)
-    OR EXISTS (SELECT FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN own ON own.oid = c.relnamespace
-                WHERE c.relkind <> 'v')
-    OR EXISTS (SELECT FROM pg_class c JOIN own ON own.oid = c.relnamespace
-                WHERE c.relkind IN ('p', 'f') OR c.relhassubclass)
-"""
-"""Whether a statement on the tables may do more than it says: functions, triggers, rules, tables made of tables."""
-
-_SHAPE: LiteralString = """
-WITH own AS (
-  SELECT n.oid FROM pg_namespace n WHERE n.nspname NOT IN ('simh', 'pg_catalog', 'information_schema')
-     AND n.nspname !~ '^pg_'), class AS (
-  SELECT c.oid, c.relname, c.relkind FROM pg_class c JOIN own ON own.oid = c.relnamespace)
-SELECT md5(string_agg(line, E'\n' ORDER BY line)) FROM (
-  SELECT format('%s %s', relkind, relname) AS line FROM class
-  UNION ALL SELECT format('%s %s %s %s %s', class.relname, a.attname, format_type(a.atttypid, a.atttypmod),
-                          a.attnotnull, pg_get_expr(d.adbin, d.adrelid))
-    FROM class JOIN pg_attribute a ON a.attrelid = class.oid AND a.attnum > 0 AND NOT a.attisdropped
-    LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
-  UNION ALL SELECT format('%s %s', k.conname, pg_get_constraintdef(k.oid))
-    FROM pg_constraint k JOIN own ON own.oid = k.connamespace
-  UNION ALL SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN class ON class.oid = i.indrelid
-  UNION ALL SELECT pg_get_triggerdef(t.oid)
-    FROM pg_trigger t JOIN class ON class.oid = t.tgrelid AND NOT t.tgisinternal
-  UNION ALL SELECT pg_get_functiondef(p.oid)
-    FROM pg_proc p JOIN own ON own.oid = p.pronamespace AND p.prokind IN ('f', 'p')
-  UNION ALL SELECT format('type %s', y.typname) FROM pg_type y JOIN own ON own.oid = y.typnamespace
-) AS lines
-"""
-"""All that a race could change of the schema, as one digest."""
-
 _DROP_TIMEOUT_MS = 20_000
 """Longer than autovacuum takes to give way to whoever drops a table."""
-
-_DEFERRABLE: LiteralString = "SELECT EXISTS (SELECT FROM pg_constraint WHERE condeferrable)"
 
 _NOBODY = b"2"
 """A transaction's number that is on no row as one who locks it."""
@@ -146,57 +80,74 @@ class TablesLocked(SimError):
 class Tables:
     """The tables of one database, looked at over one autocommit connection that nobody else uses at the same time.
 
-    Which there are is asked once, when they are kept, and while the schema is followed each time.
+    Which there are is asked once, when they are kept, and while the schema is followed each time. `remake` makes tables
+    that were dropped again, empty and otherwise as they were.
     """
 
-    def __init__(self, connection: "psycopg.Connection[tuple[object, ...]]") -> None:
+    def __init__(
+        self, connection: "psycopg.Connection[tuple[object, ...]]", *, remake: Callable[[], object] | None = None
+    ) -> None:
         self._connection = connection
+        self.remake = remake
         self._kept = 0
         self.is_followed = False
-        """Whether tables may be added."""
+        """Whether tables may be added or dropped."""
         self._prepared: set[str] = set()
         self._catalog: Any = None
         self._known_sequences: list[tuple[str, str]] = []
+        self._values_seen: dict[tuple[str, str], tuple[int, bool]] = {}
         self._look_at_catalog()
 
     def follow_schema(self) -> None:
-        """Effects: from now on tables may be added; whoever asks what is committed asks which there are, too."""
+        """Effects: from now on tables may come and go; whoever asks what is committed asks which there are, too."""
         self.is_followed = True
 
     def _look_at_catalog(self) -> None:
-        """Effects: the tables are those that there are now; sequences keep their places, new ones come last."""
+        """Effects: the tables are those that there are now; a sequence keeps its place, new ones come last."""
         connection = self._connection
-        rows = connection.execute(_TABLES).fetchall()
-        found = [(str(schema), str(name)) for schema, name in connection.execute(_SEQUENCES).fetchall()]
+        rows = connection.execute(TABLES).fetchall()
+        found = {(str(schema), str(name)): int(str(oid)) for schema, name, oid in connection.execute(SEQUENCES)}
         if (rows, found) == self._catalog:
             return
-        sequences = [name for name in self._known_sequences if name in found]
-        sequences += [name for name in found if name not in sequences]
-        self._catalog, self._known_sequences = (rows, found), sequences
+        sequences = [*self._known_sequences, *(name for name in found if name not in self._known_sequences)]
+        self._catalog, self._known_sequences, self._sequence_oids = (rows, found), sequences, found
         self._tables = [_table(row) for row in rows]
         self._sequences = [sql.Identifier(schema, name) for schema, name in sequences]
         nothing = sql.SQL("SELECT 1 WHERE false")
         digest = sql.SQL("SELECT {}").format(sql.SQL(", ").join(table.digest() for table in self._tables))
         self._digest = (digest if self._tables else nothing).as_bytes(connection)
         self._drawn = tuple(number for number, (schema, _) in enumerate(sequences) if schema != _CLOCK)
-        values = sql.SQL(" UNION ALL ").join(
-            sql.SQL("SELECT {}, last_value, is_called FROM {}").format(sql.Literal(number), name)
-            for number, name in enumerate(self._sequences)
-        )
-        self._values = (values if self._sequences else nothing).as_bytes(connection)
         left = sql.SQL(", ").join(table.rows_of("xmin", _OWN) for table in self._tables)
         held = sql.SQL(", ").join(table.rows_of("xmax", "$1") for table in self._tables)
         self._left = sql.SQL("SELECT {}::xid, {}").format(sql.SQL(_OWN), left).as_bytes(connection)
         self._held = sql.SQL("SELECT mxid_age('1'::xid), {}").format(held).as_bytes(connection)
-        self._shows_rows = bool(self._tables) and not _holds(connection, _HIDING)
+        self._shows_rows = bool(self._tables) and not _holds(connection, HIDING)
         self._multixacts: bytes | None = None
         self._refills: dict[tuple[int, int], bytes] = {}
-        self.may_defer = _holds(connection, _DEFERRABLE)
+        self.may_defer = _holds(connection, DEFERRABLE)
         """Whether a COMMIT may find a constraint broken that was not looked at before."""
         if self._shows_rows:
             self._prepare("director_held", self._held)
         self._prepare("director_digest", self._digest)
-        self._prepare("director_sequences", self._values)
+        self._prepare("director_sequences", self._asking_values(closed=frozenset()))
+
+    def _asking_values(self, *, closed: frozenset[int]) -> bytes:
+        """Asks where each sequence stands that is there and can be read."""
+        asked = [
+            sql.SQL("SELECT {}, last_value, is_called FROM {}").format(sql.Literal(number), sql.Identifier(*name))
+            for number, name in enumerate(self._known_sequences)
+            if self._sequence_oids.get(name, 0) not in (0, *closed)
+        ]
+        return (sql.SQL(" UNION ALL ").join(asked) if asked else sql.SQL("SELECT 1 WHERE false")).as_bytes(
+            self._connection
+        )
+
+    def _closed(self) -> frozenset[int]:
+        """The relations, by oid, that nobody can read now, for somebody is about to drop them."""
+        if not self.is_followed:
+            return frozenset()
+        ours = {*self._sequence_oids.values(), *(table.oid for table in self._tables)}
+        return frozenset(int(str(oid)) for (oid,) in self._connection.execute(CLOSED)) & ours
 
     def _prepare(self, name: str, statement: bytes) -> None:
         if name in self._prepared:
@@ -216,7 +167,7 @@ class Tables:
 
     def draws(self) -> tuple[tuple[int, bool], ...]:
         """Where each sequence stands that actors draw from; asks nothing where there is none. Added ones come last."""
-        if self.is_followed:
+        if self.is_followed and not self._closed():
             self._look_at_catalog()
         if not self._drawn:
             return ()
@@ -228,6 +179,8 @@ class Tables:
 
         Raises: `TablesLocked` while somebody holds, or is about to get, a lock that stops even readers.
         """
+        if self._closed():
+            raise TablesLocked("schedule/tables_locked", "somebody drops or changes a table; wait for its end")
         if self.is_followed:
             self._look_at_catalog()
         if not self._tables:
@@ -260,19 +213,24 @@ class Tables:
         return b"|".join((*left[1:], *held))
 
     def sequences(self) -> tuple[tuple[int, bool], ...]:
-        """Where each sequence stands: its last value, and whether that was handed out."""
+        """Where each sequence stands: its last value, and whether that was handed out.
+
+        One that was dropped, or that somebody is about to drop, stands where it was seen last.
+        """
         if not self._sequences:
             return ()
-        answer = self._connection.pgconn.exec_prepared(b"director_sequences", [])
-        found = {
-            int(answer.get_value(row, 0) or 0): (int(answer.get_value(row, 1) or 0), answer.get_value(row, 2) == b"t")
-            for row in range(answer.ntuples)
-        }
-        return tuple(found[number] for number in range(len(self._sequences)))
+        raw, closed = self._connection.pgconn, self._closed()
+        answer = (
+            raw.exec_(self._asking_values(closed=closed)) if closed else raw.exec_prepared(b"director_sequences", [])
+        )
+        for row in range(answer.ntuples):
+            place, last, is_called = (answer.get_value(row, column) or b"" for column in range(3))
+            self._values_seen[self._known_sequences[int(place)]] = (int(last), is_called == b"t")
+        return tuple(self._values_seen[name] for name in self._known_sequences)
 
     def keep(self) -> Kept:
         """What is committed now, to go back to while this connection is open."""
-        self._known_sequences = []
+        self._catalog, self._known_sequences = None, []
         self._look_at_catalog()
         self._kept += 1
         for number, table in enumerate(self._tables):
@@ -286,6 +244,7 @@ class Tables:
         calls = [_setval(name, wanted) for name, wanted in zip(self._sequences, kept.sequences, strict=True)]
         if calls:
             self._connection.pgconn.exec_(sql.SQL(";").join(calls).as_bytes(self._connection))
+        self._values_seen.update(zip(self._known_sequences, kept.sequences, strict=True))
 
     def put_back(self, kept: Kept) -> tuple[str, ...]:
         """The tables that had changed. Effects: every table and sequence is as it was kept; nobody may hold a lock.
@@ -307,6 +266,7 @@ class Tables:
             script.insert(0, b"SET LOCAL session_replication_role = replica")
         if script:
             self._connection.execute(b";".join(script), prepare=False)
+        self._values_seen.update(zip(self._known_sequences, kept.sequences, strict=True))
         return tuple(self._tables[number].label for number in changed)
 
     def _put_schema_back(self, kept: Kept) -> None:
@@ -316,18 +276,22 @@ class Tables:
             names = sql.SQL(", ").join(table.name for table in added)
             script = "SET LOCAL lock_timeout = '{}ms'; DROP TABLE {} CASCADE"
             self._connection.execute(sql.SQL(script).format(sql.SQL(str(_DROP_TIMEOUT_MS)), names), prepare=False)
-            self._look_at_catalog()
+        if self.remake is not None and not set(kept.tables) <= set(self.names):
+            self.remake()
+        # Those that have come since are the last ones.
+        self._catalog, self._known_sequences = None, self._known_sequences[: len(kept.sequences)]
+        self._look_at_catalog()
         if self.names != kept.tables or self._shape() != kept.shape:
             raise SimError(
                 "schedule/schema_changes",
-                "the race has changed the schema in another way than by adding tables, and cannot be played again from "
+                "the race has changed the schema in a way that nobody can take back, and cannot be played again from "
                 f"its beginning; expected the tables {', '.join(kept.tables)} as they were, found "
                 f"{', '.join(self.names)}; change them before the race, or on a database of its own",
             )
 
     def _shape(self) -> str:
         """All of the schema but what the tables hold, as a digest."""
-        row = self._connection.execute(_SHAPE).fetchone()
+        row = self._connection.execute(SHAPE).fetchone()
         return "" if row is None else str(row[0])
 
     def vacuum(self) -> None:

@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, LiteralString
 
 import psycopg
@@ -26,6 +27,12 @@ _LATER: tuple[LiteralString, ...] = (
 )
 
 
+@lru_cache(maxsize=8)
+def _ways_up(url: str, revision: str | None) -> bytes:
+    """`MigrationActor.way_up` from `revision`, where the database at `url` is; written once."""
+    return migrate.preview(url, environ=TESTNET).encode()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationActor:
     """One who migrates. Each step of a migration is told on the timeline, where the rules judge it."""
@@ -38,6 +45,11 @@ class MigrationActor:
         """See `worker.db.migrate.downgrade`."""
         with self._telling("downgrade"):
             migrate.downgrade(self._url, revision, environ=TESTNET)
+
+    def way_up(self) -> bytes:
+        """The SQL by which `upgrade` would bring the database from where it is to the newest revision."""
+        at = migrate.revision_of(self._url)
+        return _ways_up(self._url, at)
 
     def upgrade(self) -> None:
         """See `worker.db.migrate.upgrade`."""

@@ -81,7 +81,7 @@ class Rehearsal:
         `names_in_order` says what a power cut can do to names, see `sim.schedule.volume`.
         """
         self._stack, self._sessions, self._body = stack, sessions, body
-        self._tables = Tables(sessions.monitor.connection)
+        self._tables = Tables(sessions.monitor.connection, remake=self._remake_tables)
         self._processes: dict[int, str] = {}
         self._files = Files(stack.home, processes=self._processes)
         power = None
@@ -98,7 +98,7 @@ class Rehearsal:
             more_options=self.strikes if struck_by else None,
             cut_power=None if power is None else power.cut,
         )
-        self.hub.follow_schema = self._tables.follow_schema
+        self.hub.follow_schema, self.hub.remakes_tables = self._tables.follow_schema, True
         self.ledger = Ledger(self._tables, files=self._files.digest, clock=self._clock)
         self._prompter = Prompter(stack, self._open_race)
         self._conductor: Conductor | None = None
@@ -106,8 +106,7 @@ class Rehearsal:
         self._at_race: _Standstill | None = None
         self._runs = 0
         self._is_played_out = False
-        connections.drawn_from_sequences.clear()
-        connections.drawn_from_sequences.update(self._tables.drawn_columns)
+        self._know_drawn_columns()
 
     @property
     def start(self) -> Seen | None:
@@ -125,6 +124,7 @@ class Rehearsal:
         has_changed = False
         if not is_untouched:
             self._tables.put_back(at.tables)
+            self._know_drawn_columns()
             has_changed = self._files.put_back(at.files)
         elif self.ledger.has_written:
             self._tables.put_back_sequences(at.tables)
@@ -143,6 +143,14 @@ class Rehearsal:
         breaches = self._stack.finish()
         if breaches:
             raise RuleBroken(breaches, tell(breaches, self._stack.timeline))
+
+    def _know_drawn_columns(self) -> None:
+        connections.drawn_from_sequences.clear()
+        connections.drawn_from_sequences.update(self._tables.drawn_columns)
+
+    def _remake_tables(self) -> None:
+        """Effects: the tables of migrations that were taken down are there again, empty."""
+        self._sessions.monitor.connection.execute(self._stack.migration.way_up(), prepare=False)
 
     def _open_race(self, reaches: Reach = SOMEBODY_WAITED, avoids: Reach | None = None) -> Race:
         return Race(self._conduct, reaches=reaches, avoids=avoids, as_step=self._as_step, open_worker=self._open_worker)

@@ -275,7 +275,33 @@ _FENCING = (
     ),
 )
 
+_TAKING_BACK = "test_downgrade_under_a_running_worker_leaves_its_command_whole_or_to_the_next"
+
 _MIGRATING = (
+    one_edit(
+        "worker starts on any schema that there is; the release is taken back",
+        claim="contract §4: refused to start on an older schema, nothing claimed",
+        file="worker/command_worker.py",
+        old="    if found is None or found < REVISION:\n",
+        new="    if found is None:\n",
+        scenario=f"{_MIGRATIONS}::{_TAKING_BACK}",
+        says="(True, False) == (True, True)",
+    ),
+    one_edit(
+        "tables are gone before the revision tells so",
+        claim="contract §3: a migration is one transaction",
+        file="worker/db/migrate.py",
+        old="    with _guarded(url, environ) as connection, connection.begin(), _refusing():\n"
+        "        command.downgrade(_config(connection), revision)\n",
+        new="    with _guarded(url, environ) as connection, _refusing():\n"
+        "        with connection.begin():\n"
+        "            command.downgrade(_config(connection), revision)\n"
+        "            connection.exec_driver_sql(\"UPDATE alembic_version SET version_num = '0002'\")\n"
+        "        with connection.begin():\n"
+        "            connection.exec_driver_sql(\"UPDATE alembic_version SET version_num = '0001'\")\n",
+        scenario=f"{_MIGRATIONS}::{_TAKING_BACK}",
+        says="(True, False) == (True, True)",
+    ),
     one_edit(
         "worker starts on any schema that there is",
         claim="contract §4: refused to start on an older schema, nothing claimed",

@@ -32,6 +32,11 @@ def test_later_schema_under_a_running_worker_in_every_order(stack: Stack) -> Non
     test_migrations.test_later_schema_that_comes_under_a_running_worker_keeps_no_command_from_its_end(stack)
 
 
+@every_interleaving(max_preemptions=2)
+def test_downgrade_under_a_running_worker_with_two_preemptions(stack: Stack) -> None:
+    test_migrations.test_downgrade_under_a_running_worker_leaves_its_command_whole_or_to_the_next(stack)
+
+
 @every_interleaving(budget=60)
 def test_two_changes_of_both_files_in_sampled_orders(stack: Stack) -> None:
     test_files.test_two_changes_of_both_files_are_both_kept(stack)

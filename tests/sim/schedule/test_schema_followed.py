@@ -29,6 +29,34 @@ RACES: dict[str, dict[str, Steps]] = {
     },
     "two who make the same table": {"a": ["BEGIN", MAKE, "COMMIT"], "b": [MAKE, ADD]},
 }
+REMADE = (
+    "CREATE TABLE IF NOT EXISTS notes "
+    "(id bigserial PRIMARY KEY, account int CONSTRAINT of_account REFERENCES accounts (id), v int)"
+)
+NOTE = "INSERT INTO notes (account, v) VALUES (2, 5)"
+DROPPING: dict[str, dict[str, Steps]] = {
+    "reader of a table that is dropped": {
+        "a": ["BEGIN", "DROP TABLE notes", "COMMIT"],
+        "b": ["SELECT id, v FROM notes", "SELECT 2"],
+    },
+    "writer of rows that a dropped table refers to": {
+        "a": ["BEGIN", "DROP TABLE notes", "SELECT 1", "COMMIT"],
+        "b": ["BEGIN", "UPDATE accounts SET v = v + 1 WHERE id = 2", "COMMIT", "SELECT v FROM accounts ORDER BY id"],
+    },
+    "writer of two tables of which one is dropped": {
+        "a": ["BEGIN", "DROP TABLE notes", "UPDATE accounts SET v = 9 WHERE id = 1", "COMMIT"],
+        "b": ["BEGIN", "UPDATE accounts SET v = v + 1 WHERE id = 1", NOTE, "COMMIT"],
+    },
+    "two who draw numbers from a sequence that goes": {
+        "a": [NOTE, "DROP TABLE notes", "SELECT 1"],
+        "b": ["BEGIN", NOTE, "INSERT INTO lines (account) VALUES (1)", "COMMIT"],
+    },
+    "one drops what the other one has made anew": {
+        "a": ["DROP TABLE notes", "SELECT count(*) FROM notes"],
+        "b": ["BEGIN", REMADE, NOTE, "COMMIT"],
+    },
+    "drop that is undone": {"a": ["BEGIN", "DROP TABLE notes", "ROLLBACK"], "b": [NOTE, "SELECT id, v FROM notes"]},
+}
 
 
 def opened(address: DatabaseAddress, actors: dict[str, Steps]) -> SqlRace:
@@ -51,6 +79,28 @@ def test_orders_of_actors_that_add_tables_are_counted_right(address: DatabaseAdd
         race.put_back()
 
         assert race.tables.digests() == before
+        assert (certificate.is_complete, certificate.counted) == (True, found.orders)
+
+
+@pytest.mark.parametrize("name", DROPPING)
+def test_orders_of_actors_that_drop_tables_are_counted_right(address: DatabaseAddress, name: str) -> None:
+    with SqlRace(
+        address,
+        signals=True,
+        setup=("DROP TABLE IF EXISTS more, notes", *TABLES, REMADE, NOTE),
+        actors=DROPPING[name],
+        reaches=ANYHOW,
+        follows_schema=True,
+        remake=REMADE,
+    ) as race:
+        before = race.tables.digests()
+        found = Explorer(race, Settings(), "schema").explore()
+        certificate = certify(found, counted=count_anew(race, found, max_orders=500))
+        race.put_back()
+        after = race.tables.digests()
+        race.sessions.monitor.connection.execute("DROP TABLE notes")
+
+        assert after == before
         assert (certificate.is_complete, certificate.counted) == (True, found.orders)
 
 
