@@ -4,6 +4,7 @@ Before each step the process says which, and what came of the one before; then i
 hooks are those of fast mode: they ask `current()` and find the process instead of a greenlet.
 """
 
+import atexit
 import json
 import os
 import select
@@ -129,6 +130,8 @@ def become_actor(name: str, descriptor: int, *, home: Path, drawn: Iterable[tupl
         real_exit(code)
 
     os._exit = leaving  # type: ignore[assignment]
+    # A Python that was started anew ends in another way than a forked one.
+    atexit.register(actor.park, EXIT, "", Effect.NONE)
     return actor
 
 

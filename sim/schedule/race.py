@@ -8,10 +8,10 @@
 Inside the block nobody moves yet. At its end all run until each has ended, in the order that the director wants.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from sim.errors import SimError
 from sim.schedule.choice import Kind
@@ -78,8 +78,26 @@ Conduct = Callable[["Race", Sequence[Seat]], "tuple[Trace, dict[str, Outcome]]"]
 """Runs the seats of a race to their ends."""
 
 
-OpenWorker = Callable[[str, Sequence[str]], Seat]
-"""The seat of a worker, by its id and the words of its command line."""
+class OpenWorker(Protocol):
+    """The seat of a worker, by its id and the words of its command line."""
+
+    def __call__(
+        self, worker_id: str, argv: Sequence[str], /, *, cold: bool, environment: Mapping[str, str | None]
+    ) -> Seat: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerCall:
+    """A call that would start a worker as a process of its own, in the words of `Race.worker`."""
+
+    worker_id: str
+    argv: tuple[str, ...]
+    cold: bool = False
+    environment: Mapping[str, str | None] = field(default_factory=dict)
+
+
+ReadCall = Callable[[Callable[..., Any], Sequence[Any], Mapping[str, Any]], WorkerCall | None]
+"""What worker a call would start, None for a call that starts none."""
 
 
 class Race:
@@ -88,7 +106,7 @@ class Race:
     `reaches` is what it is to prove, `avoids` what no order of it may have.
 
     `as_step` makes a call that is no code under test, such as a move of the clock, one step of its actor, at which
-    nobody waits; any other call it returns as it is.
+    nobody waits; any other call it returns as it is. `read_call` knows the calls that start a worker's process.
     """
 
     def __init__(
@@ -99,31 +117,48 @@ class Race:
         avoids: Reach | None = None,
         as_step: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda call: call,
         open_worker: OpenWorker | None = None,
+        read_call: ReadCall = lambda _call, _arguments, _named: None,
     ) -> None:
-        self._conduct, self._as_step, self._open_worker = conduct, as_step, open_worker
+        self._conduct, self._as_step, self._open_worker, self._read_call = conduct, as_step, open_worker, read_call
         self.reaches = reaches
         self.avoids = avoids
         self.entrants: list[Entrant] = []
         self._trace: Trace | None = None
 
     def start(self, call: Callable[..., Any], *arguments: Any, name: str | None = None, **named: Any) -> Entrant:
-        """Somebody who will make this call. Without a `name` it is called as whom the method belongs to."""
+        """Somebody who will make this call. Without a `name` it is called as whom the method belongs to.
+
+        A call that runs a worker as a process of its own (`stack.worker.run_once`) is that worker, as with `worker`.
+        """
         real = getattr(call, "real_call", call)
+        wanted = self._read_call(real, arguments, named)
+        if wanted is not None:
+            return self.worker(
+                name or wanted.worker_id, argv=wanted.argv, cold=wanted.cold, environment=wanted.environment
+            )
         owner = getattr(getattr(real, "__self__", None), "name", None)
         called = owner if isinstance(owner, str) else str(getattr(real, "__name__", "actor"))
         chosen = self._free_name(name or called)
         made = self._as_step(real)
         return self.enter(GreenletSeat(chosen, made, arguments, named, never_waits=made is not real))
 
-    def worker(self, worker_id: str = "w1", *, argv: Sequence[str] = ("--once",)) -> Entrant:
+    def worker(
+        self,
+        worker_id: str = "w1",
+        *,
+        argv: Sequence[str] = ("--once",),
+        cold: bool = False,
+        environment: Mapping[str, str | None] | None = None,
+    ) -> Entrant:
         """The true worker, a process of its own, which is started when the race begins.
 
+        `cold` starts a new Python instead of forking a warm one. `environment` overrides settings; None unsets one.
         Its outcome is succeeded for exit code 0, failed for another, unknown where it was killed.
         Raises: `SimError` (`schedule/no_worker`) where the race is in a place without one.
         """
         if self._open_worker is None:
             raise SimError("schedule/no_worker", "this race is in no stack, so there is no worker that it could start")
-        return self.enter(self._open_worker(self._free_name(worker_id), argv))
+        return self.enter(self._open_worker(self._free_name(worker_id), argv, cold=cold, environment=environment or {}))
 
     def enter(self, seat: Seat) -> Entrant:
         """Somebody who takes part by a seat of its own: a process, a list of SQL steps."""

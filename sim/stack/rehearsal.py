@@ -5,7 +5,8 @@ runs begin there. What the body has done before the race is not done again: it i
 must ask for the same (`sim.stack.prompter`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from sim.stack.gated_process import settings_of
 from sim.stack.mark import Mark
 from sim.stack.prompter import Prompter
 from sim.stack.stack import Stack
+from sim.stack.worker_calls import worker_call
 from sim.stack.wreck import breaches_of_wreck
 from sim.witness.audit import acting_as
 from worker.readers.home import Home
@@ -153,7 +155,14 @@ class Rehearsal:
         self._sessions.monitor.connection.execute(self._stack.migration.way_up(), prepare=False)
 
     def _open_race(self, reaches: Reach = SOMEBODY_WAITED, avoids: Reach | None = None) -> Race:
-        return Race(self._conduct, reaches=reaches, avoids=avoids, as_step=self._as_step, open_worker=self._open_worker)
+        return Race(
+            self._conduct,
+            reaches=reaches,
+            avoids=avoids,
+            as_step=self._as_step,
+            open_worker=self._open_worker,
+            read_call=partial(worker_call, self._stack.worker),
+        )
 
     def _as_step(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """A move of the clock as one step; anything else as it is."""
@@ -168,12 +177,16 @@ class Rehearsal:
         moved.__name__ = "clock"
         return moved
 
-    def _open_worker(self, worker_id: str, argv: Sequence[str]) -> ProcessSeat:
-        drawn = connections.drawn_from_sequences
-        environment = settings_of(worker_id, self._stack.home, drawn)
+    def _open_worker(
+        self, worker_id: str, argv: Sequence[str], /, *, cold: bool, environment: Mapping[str, str | None]
+    ) -> ProcessSeat:
+        settings = {
+            **environment,
+            **settings_of(worker_id, self._stack.home, connections.drawn_from_sequences),
+        }
 
         def start(stdin: int) -> Child:
-            child = self._stack.worker.start(argv, worker_id, environment=environment, stdin=stdin)
+            child = self._stack.worker.start(argv, worker_id, environment=settings, cold=cold, stdin=stdin)
             self._processes[child.pid] = worker_id
             return child
 
