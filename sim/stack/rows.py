@@ -125,7 +125,8 @@ class Rows:
             return self._dumped(tables)
         except psycopg.errors.UndefinedTable:
             there = [table for table in tables if table not in TABLES or self._is_there(table)]
-            return {**dict.fromkeys(tables, []), **(self._dumped(there) if there else {})}
+            found = self._dumped(there) if there else {}
+            return {table: found.get(table, []) for table in tables}
 
     def _dumped(self, tables: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
         cursor = self._ask(b";".join(map(_all_of, tables)))
