@@ -1,5 +1,7 @@
 """What a story found when it began: the home that later changes are held against."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sim.fake_bot.reading import read_journal
@@ -28,6 +30,14 @@ class Before:
         """Effects: the story begins now: what was seen of the making of its starting facts is forgotten."""
         self._said.clear()
         self.settle()
+
+    @contextmanager
+    def unwatched(self) -> Iterator[None]:
+        """Inside the block nobody sees what the stage itself does to the home; what was seen before is kept."""
+        said = len(self._said)
+        with self._watch.looking_away():
+            yield
+        del self._said[said:]
 
     def take_again(self) -> None:
         """Effects: the files, which have just been put back, are the ones that later changes are held against."""

@@ -38,7 +38,6 @@ from sim.stack.prompter import Prompter
 from sim.stack.stack import Stack
 from sim.stack.worker_calls import worker_call
 from sim.stack.wreck import breaches_of_wreck
-from sim.witness.audit import acting_as
 from worker.readers.home import Home
 
 AFTER_LEASE = seconds(61)
@@ -232,7 +231,7 @@ class Rehearsal:
     def _cut_power(self, left: KeptFiles, lost: tuple[str, ...]) -> None:
         """Effects: the home is as the power cut left it, by nobody's hand."""
         stack = self._stack
-        with acting_as(faults.ACTOR):
+        with stack.unwatched():
             self._files.put_back(left)
         stack.timeline.record(actor=faults.ACTOR, kind="fault.power_cut", subject=stack.home.name, lost=list(lost))
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -200,14 +200,12 @@ class Stack:
         self._looks.look()
         workers += self.launcher.left_behind()
         self.timeline.record(actor="witness", kind="processes.at_end", subject="processes", workers=workers, bots=bots)
-        after = snapshot(self.home, self._before.files)
+        before, after = self._before, snapshot(self.home, self._before.files)
         said = [*self._said, *read_log(self.launcher.witness_log)[0]]
         evidence.read_audit(self.timeline, self.home, said, self.lease.address)
-        evidence.read_files(self.timeline, self._before.files, after, self._watch.drain())
+        evidence.read_files(self.timeline, before.files, after, self._watch.drain())
         read_sensors(self.timeline, said)
-        evidence.read_portfolio(
-            self.timeline, self.home, self._before.files, after, known_lines=self._before.journal_lines
-        )
+        evidence.read_portfolio(self.timeline, self.home, before.files, after, known_lines=before.journal_lines)
         evidence.read_tables(self.timeline, self.rows, self.clock.now())
         evidence.read_rest(self.timeline, self.home, self.rows)
         evidence_managed.read_managed(self.timeline, self.home)
@@ -248,6 +246,10 @@ class Stack:
             yield
         finally:
             self._clicks.is_in_race = False
+
+    def unwatched(self) -> AbstractContextManager[None]:
+        """Inside the block the home is changed by nobody's hand; see `Before.unwatched`."""
+        return self._before.unwatched()
 
     def keep(self, breaches: tuple[Breach, ...], folder: Path | None = None) -> Path:
         """The forensics folder (`folder`, or one in the story's), written now; nothing unscrubbed is left beside it."""

@@ -9,7 +9,8 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,17 @@ class Watch:
         if failure is not None:
             raise failure
         return tuple(event if times == 1 else replace(event, times=times) for event, times in counted.values())
+
+    @contextmanager
+    def looking_away(self) -> Iterator[None]:
+        """Inside the block nothing is seen; what happened before it is still told. Nobody else may act meanwhile."""
+        self._pump()
+        with self._reading:
+            before = dict(self._counted)
+        yield
+        self._pump()
+        with self._reading:
+            self._counted = before
 
     def close(self) -> None:
         """The watch is over; a second call does nothing.

@@ -22,6 +22,7 @@ from tests.sim.kill_points.killing import LazyZygote
 from worker.contracts.states import CommandStatus
 
 SCENARIO = "tests/sim/schedule/test_power_cuts.py::a_baseline"
+WORKER_PID = "logs/command_worker.pid"
 TEMP = "w1:{}:state/.baseline_holdings.json.*-1.worker-tmp"
 Rehearse = Callable[..., Rehearsal]
 
@@ -65,6 +66,32 @@ def test_every_disk_of_every_step_is_tried_or_is_as_one_that_is(rehearse: Rehear
     # Before its first write a temporary file has a name to lose, after half of it a content as well, and is whole last.
     sizes = [len(offered(whole, TEMP.format(step))) for step in ("open", "write", "fsync")]
     assert sizes == [2, 3, 5]
+
+
+@pytest.mark.timeout(300)
+def test_cuts_that_are_not_tried_end_as_those_they_are_like(rehearse: Rehearse) -> None:
+    ends: list[object] = []
+    keys: list[bytes | None] = []
+
+    def body(stack: Stack) -> None:
+        a_baseline(stack)
+        files = {path: one.content for path, one in Files(stack.home).keep().items()}
+        kept = {path: content for path, content in files.items() if path not in ("state/.lock", WORKER_PID)}
+        ends.append((rehearsal._tables.digests(), kept))
+
+    rehearsal = rehearse(body)
+
+    def noted(option: Option) -> None:
+        keys.append(rehearsal.strikes.alike(option))
+
+    found = CrashExplorer(rehearsal, SCENARIO, alike=noted).explore()
+
+    assert (len(ends), found.alike) == (1 + len(keys), 0)
+    by_key: dict[bytes | None, list[object]] = {}
+    for key, end in zip(keys, ends[1:], strict=True):
+        by_key.setdefault(key, []).append(end)
+    assert len(by_key) < len(keys) / 2
+    assert [key for key, same in by_key.items() if any(end != same[0] for end in same)] == []
 
 
 def test_what_was_found_is_told_and_kept(rehearse: Rehearse) -> None:

@@ -35,6 +35,21 @@ def test_what_happened_before_a_look_is_in_it(watch: Watch, home: Path) -> None:
         assert Happening.CREATED in seen(watch.drain(), f"state/{number}")
 
 
+def test_what_happens_while_looking_away_is_not_told_and_what_was_before_is(watch: Watch, home: Path) -> None:
+    (home / "state" / "before").write_text("x")
+    with watch.looking_away():
+        (home / "state" / "meanwhile").write_text("x")
+        (home / "state" / "before").unlink()
+    (home / "state" / "after").write_text("x")
+
+    told = watch.drain()
+
+    assert seen(told, "state/meanwhile") == set()
+    assert Happening.CREATED in seen(told, "state/before")
+    assert Happening.DELETED not in seen(told, "state/before")
+    assert Happening.CREATED in seen(told, "state/after")
+
+
 def test_a_folder_made_later_is_watched(watch: Watch, home: Path) -> None:
     (home / "state" / "deep" / "deeper").mkdir(parents=True)
     watch.drain()
