@@ -71,6 +71,7 @@ def retell(subject: Subject, schedule: Schedule, *, pause: Pause | None = None) 
 def tell_retold(retold: Retold) -> Iterator[str]:
     """The order in plain words: its steps, its outcome, and the first thing that did not hold."""
     yield from tell_trace(retold.trace)
+    yield from (f"lost     {one}" for one in retold.trace.lost)
     if retold.outcomes is not None:
         yield f"outcome  {retold.outcomes}"
     for cycle in dict.fromkeys(retold.trace.deadlocks):

@@ -37,7 +37,7 @@ def test_downgrade_under_a_running_worker_with_two_preemptions(stack: Stack) -> 
     test_migrations.test_downgrade_under_a_running_worker_leaves_its_command_whole_or_to_the_next(stack)
 
 
-@every_interleaving(budget=60)
+@every_interleaving(max_preemptions=2)
 def test_two_changes_of_both_files_in_sampled_orders(stack: Stack) -> None:
     test_files.test_two_changes_of_both_files_are_both_kept(stack)
 

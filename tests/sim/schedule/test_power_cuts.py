@@ -13,6 +13,7 @@ from sim.schedule.crashing import POWER_CUTS, every_power_cut, keeps_names_in_or
 from sim.schedule.explorer import replay
 from sim.schedule.files import Files
 from sim.schedule.gate import Trace
+from sim.schedule.retelling import retell, tell_retold
 from sim.schedule.sessions import Sessions
 from sim.schedule.token import read_token
 from sim.stack.given import REFERENCE_PROFILE
@@ -159,6 +160,18 @@ def test_failure_after_a_cut_says_what_was_lost_and_the_token_repeats_it(rehears
     assert "=w1+power" in token
     with pytest.raises(AssertionError, match="one name is lost"):
         replay(rehearsal, read_token(token).schedule)
+
+
+def test_replay_tells_what_is_lost(rehearse: Rehearse) -> None:
+    cut = Schedule((read_choice("w1:flock:state/.lock=w1+power"),))
+
+    told = list(tell_retold(retell(rehearse(a_baseline), cut)))
+
+    assert told[-3:] == [
+        "lost     name logs/command_worker.pid",
+        "lost     name state/.lock",
+        "outcome  w1 unknown",
+    ]
 
 
 def test_disk_that_is_not_there_any_longer_is_told(rehearse: Rehearse) -> None:
