@@ -38,7 +38,7 @@ def test_downgrade_under_a_running_worker_with_two_preemptions(stack: Stack) -> 
 
 
 @every_interleaving(max_preemptions=2)
-def test_two_changes_of_both_files_in_sampled_orders(stack: Stack) -> None:
+def test_two_changes_of_both_files_with_two_preemptions(stack: Stack) -> None:
     test_files.test_two_changes_of_both_files_are_both_kept(stack)
 
 
