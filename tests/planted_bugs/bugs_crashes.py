@@ -12,7 +12,7 @@ _SWEEP = f"{_CRASHES}/test_crash_of_sweep.py::test_sweep_killed_at_every_step_ex
 _RECOVERY = f"{_CRASHES}/test_crash_of_recovery.py::test_recovery_killed_at_every_step_is_recovered"
 _CLICK = f"{_SCENARIOS}/test_lost_connection.py::test_approval_clicked_while_the_connection_breaks_is_taken_once"
 _DRY_RUN = f"{_SCENARIOS}/test_dry_run.py::test_dry_run_killed_at_every_step_ends_once"
-_POWER = f"{_SCENARIOS}/test_power_cut.py::test_baseline_whose_power_is_cut_at_every_step_is_written_once"
+_POWER = f"{_CRASHES}/test_power_cut_of_baseline.py::test_baseline_whose_power_is_cut_at_every_step_is_written_once"
 _POSIX = (
     f"{_CRASHES}/test_power_cut_of_every_command.py::test_command_whose_power_is_cut_at_every_step_takes_effect_once"
 )

@@ -284,7 +284,7 @@ _MIGRATING = (
         file="worker/command_worker.py",
         old="    if found is None or found < REVISION:\n",
         new="    if found is None:\n",
-        scenario=f"{_MIGRATIONS}::{_TAKING_BACK}",
+        scenario=f"tests/sim/races/test_downgrade.py::{_TAKING_BACK}",
         says="(True, False) == (True, True)",
     ),
     one_edit(
@@ -299,7 +299,7 @@ _MIGRATING = (
         "            connection.exec_driver_sql(\"UPDATE alembic_version SET version_num = '0002'\")\n"
         "        with connection.begin():\n"
         "            connection.exec_driver_sql(\"UPDATE alembic_version SET version_num = '0001'\")\n",
-        scenario=f"{_MIGRATIONS}::{_TAKING_BACK}",
+        scenario=f"tests/sim/races/test_downgrade.py::{_TAKING_BACK}",
         says="(True, False) == (True, True)",
     ),
     one_edit(

@@ -32,9 +32,9 @@ def test_later_schema_under_a_running_worker_in_every_order(stack: Stack) -> Non
     test_migrations.test_later_schema_that_comes_under_a_running_worker_keeps_no_command_from_its_end(stack)
 
 
-@every_interleaving(max_preemptions=2)
-def test_downgrade_under_a_running_worker_with_two_preemptions(stack: Stack) -> None:
-    test_migrations.test_downgrade_under_a_running_worker_leaves_its_command_whole_or_to_the_next(stack)
+@every_interleaving
+def test_worker_that_starts_during_a_migration_in_every_order(stack: Stack) -> None:
+    test_migrations.test_worker_that_starts_during_a_migration_runs_on_the_new_schema_or_not_at_all(stack)
 
 
 @every_interleaving(max_preemptions=2)
