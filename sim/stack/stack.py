@@ -301,7 +301,6 @@ def open_stack(
         clock.freeze_at(STORY_BEGINS)
         rows = Rows(lease.address, lambda: lease.connection)
         engine = _gui_engine(url_of(lease.address), connect)
-        closing.callback(engine.dispose)
         environment = _environment(lease, home)
         launcher = Launcher(
             evidence=kept, timeline=timeline, zygote=zygote, clock_file=clock_file, witness_log=witness_log
@@ -370,11 +369,9 @@ def _given(
 def _gui_engine(url: URL, connect: "Callable[..., psycopg.Connection[Any]]") -> Engine:
     """The GUI's engine on one of this process's databases; what it has compiled serves the next story there as well.
 
-    It keeps one connection from click to click, as a GUI's backend does, and opens another where that was cut. The
-    director keeps those of a race itself.
+    It keeps no connection of its own.
     """
-    keeps = int(connect is BoundedConnection.connect)
-    engine = open_engine(url, application_name="gui", connect=connect, keeps=keeps)
+    engine = open_engine(url, application_name="gui", connect=connect)
     listen_to(engine)
     return engine
 

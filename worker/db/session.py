@@ -16,7 +16,7 @@ from psycopg.abc import RV, PQGen
 from psycopg.errors import _WaitTimeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.pool import NullPool
 
 from worker.contracts.canonical_json import dumps_canonical, parse
 from worker.contracts.errors import Reason, TransientError
@@ -121,20 +121,15 @@ def open_engine(
     *,
     application_name: str,
     connect: "Callable[..., psycopg.Connection[Any]]" = BoundedConnection.connect,
-    keeps: int = 0,
 ) -> Engine:
-    """An engine whose connections are opened on demand; when given back, all but `keeps` of them are closed.
+    """An engine whose connections are opened on demand and closed when given back.
 
-    A worker runs one command at a time, so a pool would only keep idle connections alive; whoever calls services again
-    and again may keep some, each asked for a sign of life before it is used. `connect` takes what psycopg's does; a
-    caller with bounds of its own may pass another.
+    One process runs one command at a time, so a pool would only keep idle connections alive. `connect` takes what
+    psycopg's does; a caller with bounds of its own may pass another.
     """
-    pool: dict[str, Any] = {"poolclass": NullPool}
-    if keeps:
-        pool = {"poolclass": QueuePool, "pool_size": keeps, "max_overflow": -1, "pool_pre_ping": True}
     engine = create_engine(
         make_url(url).set(drivername=DRIVER_NAME),
-        **pool,
+        poolclass=NullPool,
         json_serializer=_json_text,
         json_deserializer=_json_value,
         # Our tables have no hstore; looking for the type takes three round trips of every start.
