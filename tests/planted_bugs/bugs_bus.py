@@ -268,7 +268,7 @@ _TIME = (
             Edit(file="worker/handlers/apply_profile.py", old="            require_unexpired(assignment)\n", new=""),
             Edit(
                 file="worker/handlers/apply_profile.py",
-                old="        if is_expired(profile.read_at, assignment.command.expires_at):",
+                old="        if is_expired(profile.read_at, command.expires_at):",
                 new="        if is_expired(profile.read_at, None):",
             ),
         ),

@@ -320,9 +320,9 @@ _LAYERS = (
     one_edit(
         "viewer may command",
         claim="contract §6: the user is an admin",
-        file=_SUBMISSION,
-        old="    if found.role is not UserRole.ADMIN:",
-        new="    if found.role not in UserRole:",
+        file="worker/guards/requester.py",
+        old="    if role is not UserRole.ADMIN:",
+        new="    if role not in UserRole:",
         scenario=f"{_RULES}::test_person_who_may_not_command_is_refused[viewer]",
         says="DID NOT RAISE",
     ),

@@ -208,9 +208,8 @@ _RETRIES = (
         "retry says nothing of the drift",
         claim="contract §8: the retry audits managed.cache_drift_detected",
         file=_FLOW,
-        old="            return self._succeeded(done, drift)\n        try:\n            plan",
-        new="            return self._succeeded(done, CacheDrift(asset=command.subject, history_state=None))\n"
-        "        try:\n            plan",
+        old="            return self._succeeded(done, drift)\n",
+        new="            return self._succeeded(done, CacheDrift(asset=command.subject, history_state=None))\n",
         scenario=f"{_CUT_OFF}[approve]",
         says="(0, True) == (1, True)",
     ),
