@@ -53,6 +53,17 @@ RESET lock_timeout
 """)
 """One round trip, and one transaction: where a lock cannot be had, the timeout is undone with it."""
 
+_WAITING: LiteralString = """
+SELECT waiter.pid FROM pg_stat_activity AS waiter
+ WHERE waiter.datname = current_database() AND waiter.backend_type = 'client backend'
+   AND EXISTS (SELECT FROM unnest(pg_blocking_pids(waiter.pid)) AS blocking (pid)
+                 LEFT JOIN pg_stat_activity AS holder ON holder.pid = blocking.pid
+                WHERE blocking.pid = 0
+                   OR holder.datname = current_database() AND holder.backend_type = 'client backend')
+ ORDER BY waiter.pid
+"""
+"""Who waits for whom: process 0 stands for a prepared transaction, which has no session."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandView:
@@ -186,11 +197,11 @@ class Rows:
         return int(found)
 
     def waiting_sessions(self) -> list[int]:
-        """The sessions (pids of their backends) in this database that wait for a lock that another holds."""
-        rows = self.query(
-            "SELECT pid FROM pg_stat_activity "
-            "WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0 ORDER BY pid"
-        )
+        """The sessions (pids of their backends) in this database that wait for a lock that another one of it holds.
+
+        Autovacuum, and sessions of other databases at what all share, hold locks for a moment too: they are no story's.
+        """
+        rows = self.query(_WAITING)
         return columns(rows, "pid")
 
     def open_sessions(self, sessions: Sequence[int]) -> list[int]:
