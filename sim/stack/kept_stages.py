@@ -14,8 +14,10 @@ from typing import Any, LiteralString
 
 from psycopg import sql
 
+from sim.clock import VirtualClock
 from sim.postgres.leases import Lease
 from sim.schedule.files import Files, KeptFiles
+from sim.stack.before import Before
 from sim.stack.looks import WITNESS, Looks
 from sim.stack.rows import Rows
 from sim.timeline import Event, Timeline
@@ -55,25 +57,29 @@ class KeptStages:
 
 @dataclass(frozen=True, slots=True)
 class StageKeeper:
-    """Keeps and gives again the stages of one story. `begin_here` forgets what the sensors have seen so far."""
+    """Keeps and gives again the stages of one story. `before` is what later changes of its home are held against."""
 
     stages: KeptStages
     lease: Lease
     rows: Rows
     home: Path
+    clock: VirtualClock
     timeline: Timeline
     looks: Looks
-    begin_here: Callable[[], None]
+    before: Before
 
     def made(self, what: Hashable, make: Callable[[], Any]) -> Any:
         """What `make` answers: made now, or given again where a story of this process has begun with the same before.
 
         Only a story in which nothing has happened yet is given anything again; in another `make` is simply called.
-        What a scenario has said of itself, such as the failures that it expects, is no happening.
+        What a scenario has said of itself, such as the failures that it expects, is no happening. A moved clock and a
+        home that was changed by hand are on no timeline: what is kept is kept for them alone.
         """
         said = [event for event in self.timeline if event.actor == SCENARIO]
-        if len(said) != len(self.timeline):
+        reading = self.clock.reading
+        if len(said) != len(self.timeline) or reading is None or reading.running:
             return make()
+        what = (what, reading.virtual_at, Files(self.home).digest())
         kept = self.stages.by_what.get(what)
         if kept is None:
             answer = make()
@@ -98,7 +104,7 @@ class StageKeeper:
             self.timeline.record(
                 actor=event.actor, kind=event.kind, subject=event.subject, at=event.at, **dict(event.detail)
             )
-        self.begin_here()
+        self.before.begin_here()
         self.looks.remember(({}, {}))
         self.looks.look()
 

@@ -315,7 +315,7 @@ def open_stack(
         before = Before(home, watch, said)
         clicks = ClickWitness(timeline=timeline, rows=rows, looks=looks)
         day = Operator(name="day", user_id=CAST["day"][0], engine=engine, timeline=timeline, witness=clicks)
-        keeper = None if stages is None else StageKeeper(stages, lease, rows, home, timeline, looks, before.begin_here)
+        keeper = None if stages is None else StageKeeper(stages, lease, rows, home, clock, timeline, looks, before)
         given = _given(lease, home, worker, day, before.settle, clock, keeper)
         yield Stack(
             home=home,

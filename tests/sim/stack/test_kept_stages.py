@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from sim.clock import hours
 from sim.postgres.leases import LeasePool
 from sim.schedule.files import Files
 from sim.stack.given_managed import ManagedGiven
@@ -110,6 +112,28 @@ def test_stage_is_made_anew_where_something_has_happened(play: Opener) -> None:
     assert stages.given_again == 0
 
 
+def test_stage_is_made_anew_under_a_clock_that_was_moved(play: Opener) -> None:
+    stages = KeptStages()
+    generated: list[datetime | None] = []
+    for _ in range(2):
+        with play(stages) as stack:
+            stack.clock.advance(len(generated) * hours(1))
+            generated.append(stack.given.risk_proposed("BTC").generated_at)
+    assert generated[0] is not None
+    assert (stages.given_again, generated[1]) == (0, generated[0] + hours(1))
+
+
+def test_stage_is_made_anew_in_a_home_that_was_changed_by_hand(play: Opener) -> None:
+    stages = KeptStages()
+    for text in (None, "a note\n"):
+        with play(stages) as stack:
+            note = stack.home / "logs" / "note"
+            note.write_text(text) if text else None
+            stack.given.risk_proposed("BTC")
+            assert note.exists() is (text is not None)
+    assert stages.given_again == 0
+
+
 def test_other_facts_than_those_kept_are_made(play: Opener) -> None:
     stages = KeptStages()
     with play(stages) as first:
@@ -121,7 +145,7 @@ def test_other_facts_than_those_kept_are_made(play: Opener) -> None:
 
 def first_document(stages: KeptStages) -> object:
     """The document of the one proposal that is kept."""
-    (answer,) = [stage.answer for what, stage in stages.by_what.items() if str(what).startswith("('proposed'")]
+    (answer,) = [stage.answer for what, stage in stages.by_what.items() if str(what).startswith("(('proposed'")]
     return answer.document
 
 
