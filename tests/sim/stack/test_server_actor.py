@@ -1,5 +1,8 @@
 """A story may break its own server, and no other."""
 
+from contextlib import closing
+
+import psycopg
 import pytest
 
 from sim.errors import SimError
@@ -16,12 +19,13 @@ def test_server_that_others_use_is_refused_to_whoever_would_break_it(stack: Stac
 @pytest.mark.private_server
 def test_own_server_comes_back_with_what_was_committed_and_nothing_else(stack: Stack) -> None:
     profile = stack.given.reference_profile()
-    with stack.rows.holding("SELECT 1"):
-        pid = stack.rows.scalar("SELECT pg_backend_pid()")
-    stack.postgres.kill()
-    stack.postgres.start()
+    with closing(psycopg.connect(stack.faults.address.conninfo())) as uncommitted:
+        uncommitted.execute("DELETE FROM config_profiles")
+        stack.postgres.kill()
+        stack.postgres.start()
+        with pytest.raises(psycopg.OperationalError):
+            uncommitted.commit()
     assert stack.rows.scalar("SELECT profile_id FROM config_profiles") == profile
-    assert stack.rows.scalar("SELECT pg_backend_pid()") != pid
     assert [event.kind for event in stack.timeline if event.actor == "postgres"] == ["server.kill", "server.start"]
 
 
