@@ -1,6 +1,7 @@
 """Rules that hold in every scenario beside the named stop rules. Source: contract §3, §4, §6, §10."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sim.rules.breach import Breach, changes_files_now, last, moment, table
@@ -17,6 +18,9 @@ _TRAIL = (
     ("commands", "result_json"),
     ("commands", "error_message"),
 )
+_CHECKOUT = str(Path(__file__).parents[2])
+"""Where the program lies is no secret, but a folder with an odd name may look like one in a traceback."""
+
 _ENVELOPE_REASONS = (
     "validation/payload_not_object",
     "validation/payload_too_large",
@@ -243,7 +247,7 @@ def secret_in_the_trail(timeline: Timeline) -> Sequence[Breach]:
         if event.subject.startswith("stderr of ")
     ]
     for subject, text in logs:
-        places = secret_problems({"stderr": text})
+        places = secret_problems({"stderr": text.replace(_CHECKOUT, "<checkout>")})
         if places:
             breaches.append(_secret(subject, places))
     # The run's own secrets are searched for letter by letter: a scrubber at fault would not find what it let pass.

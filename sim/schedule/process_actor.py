@@ -120,7 +120,7 @@ def become_actor(name: str, descriptor: int, *, home: Path, drawn: Iterable[tupl
     actor = ProcessActor(name, channel)
     connections.drawn_from_sequences.update(drawn)
     greenlets.run_as(actor)
-    # Never left: the hooks stay until the process ends. Held, for a block that is forgotten is a block that is left.
+    # The hooks stay until the process ends. Held, for a block that is forgotten is a block that is left.
     actor.directed = directed(home, files=ProcessFiles(home))
     actor.directed.__enter__()
     real_exit = os._exit
@@ -130,7 +130,9 @@ def become_actor(name: str, descriptor: int, *, home: Path, drawn: Iterable[tupl
         real_exit(code)
 
     os._exit = leaving  # type: ignore[assignment]
-    # A Python that was started anew ends in another way than a forked one.
+    # A Python that was started anew ends in another way than a forked one. What is registered last is called first: the
+    # hooks go after the last step, and before the modules do that they need to go.
+    atexit.register(actor.directed.__exit__, None, None, None)
     atexit.register(actor.park, EXIT, "", Effect.NONE)
     return actor
 

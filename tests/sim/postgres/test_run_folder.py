@@ -145,8 +145,13 @@ def test_only_the_very_server_of_a_leftover_folder_is_ended(root: Path, named: N
         folder.mkdir(parents=True)
     folder = folders[named.is_same_folder]
     argument = {True: folder, False: root}[named.is_same_argument]
-    command = [sys.executable, "-c", "input()", "-D", str(argument)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    command = [sys.executable, "-c", "print(); input()", "-D", str(argument)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={"PYTHONUNBUFFERED": "1"}
+    ) as process:
+        # Only when it speaks does the kernel surely tell its command line: that is empty for a moment after the start.
+        assert process.stdout is not None
+        process.stdout.readline()
         started = int(psutil.Process(process.pid).create_time()) * named.is_same_start
         (folders[True] / "postmaster.pid").write_text(f"{process.pid}\n{folder}\n{started}\n5432\n\n\n 1 2\nready\n")
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from sim.rules import general
 from sim.rules.registry import RULES, judge, sentence
 from sim.timeline import Timeline
 from tests.sim.rules.managed_cases import MANAGED_CASES
@@ -295,6 +296,18 @@ def test_production_host_is_put_down_to_those_who_wrote_the_text() -> None:
         ("worker:w3", "stdout of worker:w3"),
         ("witness", "a row of commands"),
     ]
+
+
+@pytest.mark.parametrize(("checkout", "told"), [("/srv/tmp.TePte2szod/home/clone", 0), ("/srv/elsewhere", 1)])
+def test_name_of_the_folder_of_the_program_is_no_secret(
+    monkeypatch: pytest.MonkeyPatch, checkout: str, told: int
+) -> None:
+    monkeypatch.setattr(general, "_CHECKOUT", checkout)
+    traceback = 'File "/srv/tmp.TePte2szod/home/clone/sim/schedule/hooks.py", line 30, in directed'
+    timeline = Timeline()
+    one("worker:w1", "process.ended", "7", exit_code=1, stderr=traceback)(timeline)
+
+    assert len(general.secret_in_the_trail(timeline)) == told
 
 
 def test_every_rule_is_tried() -> None:

@@ -88,7 +88,8 @@ def test_worker_that_a_race_starts_makes_its_steps(rehearse: Rehearse, enter: En
     assert (steps[0], steps[-1]) == ("w1:select:alembic_version", "w1:exit")
     assert {"w1:write:logs/command_worker.pid", "w1:update:commands:2"} <= set(steps)
     assert isinstance(worker.seat, ProcessSeat)
-    assert worker.value.exit_code == 0
+    # All it said is its log's line: the end of the process is no trouble to the hooks.
+    assert (worker.value.exit_code, worker.value.stderr.count("\n")) == (0, 1)
     # A Python of its own is started by a command line, a forked one is told its module.
     assert started.detail["argv"][1] == first_word
 
