@@ -58,6 +58,8 @@ _sessions_key = pytest.StashKey[Sessions]()
 _blind_key = pytest.StashKey[Counter[str]]()
 _stages_key = pytest.StashKey[KeptStages]()
 
+pytest_plugins = ("sim.pytest_memory",)
+
 
 class StopRuleBreached(AssertionError):
     """A rule was broken in a scenario whose own assertions may all have passed."""
@@ -204,14 +206,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             item.add_report_section("call", "sim", tell(breaches, stack.timeline))
             broken = ", ".join(dict.fromkeys(breach.rule for breach in breaches)) or "none"
             failure.add_note(f"rules broken: {broken}; evidence: {_kept(item, stack, breaches)}")
-            for line in _reproduced_by(item):
-                failure.add_note(line)
         migrated = item.stash.get(_migrations_key, None)
         if migrated is not None:
             broken = ", ".join(dict.fromkeys(breach.rule for breach in judge(migrated))) or "none"
             failure.add_note(f"rules broken by its migrations: {broken}")
-            for line in _reproduced_by(item):
-                failure.add_note(line)
+        for line in _reproduced_by(item) if stack is not None or migrated is not None else ():
+            failure.add_note(line)
         raise
     stack = item.stash.get(_stack_key, None)
     if stack is not None and not director.is_directed(item):  # of those each order was judged by itself

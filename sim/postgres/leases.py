@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import LiteralString, Self
+from typing import LiteralString, Protocol, Self
 
 import psycopg
 from psycopg import sql
@@ -102,12 +102,29 @@ class Lease:
         self.release()
 
 
+class KeptConnections(Protocol):
+    """Connections of a story's callers that outlive the story, on a lease that is recycled."""
+
+    def make_clean(self) -> list[int]:
+        """The backends of those that are kept. Effects: nothing of an earlier story is left in their sessions."""
+
+    def close(self) -> None:
+        """Effects: they are closed."""
+
+
 @dataclass(slots=True)
 class PooledLease(Lease):
-    """A database that is recycled. `rebuilds` counts how often it had to be copied anew."""
+    """A recycled database. `rebuilds` counts how often it had to be copied anew; `kept` outlives the stories."""
 
     pool: "LeasePool" = field(kw_only=True, repr=False)
     rebuilds: int = 0
+    kept: KeptConnections | None = field(default=None, repr=False)
+
+    def close(self) -> None:
+        """Effects: the lease's own connection is closed, and those that are kept."""
+        if self.kept is not None:
+            self.kept.close()
+        Lease.close(self)
 
     def recycle(self) -> None:
         """Effects: the database is as the template: everybody else is disconnected, and it is copied anew if needed.
@@ -140,8 +157,9 @@ class PooledLease(Lease):
     def _ask(self) -> ResetAnswer:
         # A second attempt, because the scenario may have cut the connection of the first.
         for _ in range(2):
+            kept = [] if self.kept is None else self.kept.make_clean()
             try:
-                row = self.connection.execute("SELECT simh.lease_reset()").fetchone()
+                row = self.connection.execute("SELECT simh.lease_reset(%s::int[])", (kept,)).fetchone()
             except psycopg.OperationalError:
                 self.close()
                 continue

@@ -1,8 +1,10 @@
-"""Writes `simh.lease_reset()`: one call in the server that makes a used database as new, or says why it cannot.
+"""Writes `simh.lease_reset(kept)`: one call in the server that makes a used database as new, or says why it cannot.
 
 The function is generated from the catalog of the finished template. Emptying a small table by DELETE costs a quarter of
 what TRUNCATE costs, a grown one is truncated; the crossover is near a hundred rows. Foreign keys and triggers are out
 of the way under `session_replication_role = replica`.
+
+`kept` are the backends that may stay connected.
 
 Answers: `ok`; `busy` when somebody else is connected; `rebuild` when the schema, the settings or the comment of the
 database were touched or a prepared transaction is open, which emptying tables cannot undo.
@@ -97,7 +99,7 @@ DELETE FROM simh.schema_changes;
 """
 
 _FUNCTION: LiteralString = """
-CREATE FUNCTION simh.lease_reset() RETURNS text LANGUAGE plpgsql
+CREATE FUNCTION simh.lease_reset(kept int[]) RETURNS text LANGUAGE plpgsql
     SET search_path = pg_catalog
     SET session_replication_role = replica
     SET deadlock_timeout = '10ms'
@@ -108,9 +110,10 @@ DECLARE
     grown text;
 BEGIN
     -- Cheap first: backends of any kind. Autovacuum is one too, and is no reason to wait.
-    IF pg_stat_get_db_numbackends(here) > 1 AND EXISTS (
+    IF pg_stat_get_db_numbackends(here) > 1 + cardinality(kept) AND EXISTS (
         SELECT FROM pg_stat_get_activity(NULL) AS other
-         WHERE other.datid = here AND other.pid <> pg_backend_pid() AND other.backend_type = 'client backend'
+         WHERE other.datid = here AND other.pid <> pg_backend_pid() AND other.pid <> ALL (kept)
+           AND other.backend_type = 'client backend'
     ) THEN
         RETURN 'busy';
     END IF;

@@ -1,7 +1,7 @@
 """The bus as somebody with SQL access can reach it, past every service: broken producers and emergency deletes."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,6 +32,7 @@ class BusActor:
 
     address: DatabaseAddress
     timeline: Timeline
+    connect: "Callable[..., psycopg.Connection[Any]]" = psycopg.connect
 
     def put_unchecked(
         self,
@@ -65,13 +66,13 @@ class BusActor:
     @contextmanager
     def slow_transaction(self) -> Iterator["Put"]:
         """A producer's transaction that begins now and commits at the end of the block; call what it yields to put."""
-        with psycopg.connect(self.address.conninfo(), application_name="sim-producer") as connection:
+        with self.connect(self.address.conninfo(), application_name="sim-producer") as connection:
             connection.execute("SELECT now()")
             yield Put(connection=connection, timeline=self.timeline)
 
     def tamper(self, command_id: UUID, **fields: Any) -> None:
         """Effects: fields of a pending command's payload are replaced, its checksum stays as it was."""
-        with psycopg.connect(self.address.conninfo(), application_name="sim-psql") as connection:
+        with self.connect(self.address.conninfo(), application_name="sim-psql") as connection:
             payload = parse(_payload_of(connection, command_id))
             text = dumps_canonical({**payload, **fields}).decode()
             connection.execute("UPDATE commands SET payload = %s::json WHERE command_id = %s", (text, command_id))
@@ -79,7 +80,7 @@ class BusActor:
 
     def respell(self, command_id: UUID) -> None:
         """Effects: the payload says the same in other words: other key order, spaces, and `0.200` for `0.2`."""
-        with psycopg.connect(self.address.conninfo(), application_name="sim-psql") as connection:
+        with self.connect(self.address.conninfo(), application_name="sim-psql") as connection:
             payload = parse(_payload_of(connection, command_id))
             text = _respelled(payload)
             connection.execute("UPDATE commands SET payload = %s::json WHERE command_id = %s", (text, command_id))
@@ -87,7 +88,7 @@ class BusActor:
 
     def pad(self, command_id: UUID, to_bytes: int) -> None:
         """Effects: the payload has spaces behind it and `to_bytes` bytes in all; it says what it said."""
-        with psycopg.connect(self.address.conninfo(), application_name="sim-psql") as connection:
+        with self.connect(self.address.conninfo(), application_name="sim-psql") as connection:
             connection.execute(
                 "UPDATE commands SET payload = rpad(payload::text, %s)::json WHERE command_id = %s",
                 (to_bytes, command_id),
@@ -103,13 +104,13 @@ class BusActor:
             sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in columns.items()
         )
         statement = sql.SQL("UPDATE commands SET {} WHERE command_id = {}").format(changes, sql.Literal(command_id))
-        with psycopg.connect(self.address.conninfo(), application_name="sim-psql") as connection:
+        with self.connect(self.address.conninfo(), application_name="sim-psql") as connection:
             connection.execute(statement)
         self.timeline.record(actor=ACTOR, kind="bus.row_changed", subject=str(command_id), columns=sorted(columns))
 
     def delete(self, command_id: UUID) -> None:
         """Effects: the command is gone, and its log with it; the audit trail stays. The emergency path."""
-        with psycopg.connect(self.address.conninfo(), application_name="sim-psql") as connection:
+        with self.connect(self.address.conninfo(), application_name="sim-psql") as connection:
             connection.execute("DELETE FROM commands WHERE command_id = %s", (command_id,))
         self.timeline.record(actor="operator:emergency", kind="bus.deleted", subject=str(command_id))
 

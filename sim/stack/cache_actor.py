@@ -1,5 +1,6 @@
 """The database's cache of the files as somebody with SQL access can spoil it: rows changed, rows lost (R10)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ class CacheActor:
 
     address: DatabaseAddress
     timeline: Timeline
+    connect: "Callable[..., psycopg.Connection[Any]]" = psycopg.connect
 
     def change_proposal(self, proposal: AnyProposal, **columns: Any) -> None:
         """Effects: columns of the proposal's row are replaced; a dict is stored as JSON."""
@@ -65,7 +67,7 @@ class CacheActor:
         self.timeline.record(actor=ACTOR, kind="cache.changed", subject=str(value), table=table, columns=[])
 
     def _run(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self.address.conninfo(), application_name="sim-psql") as connection:
+        with self.connect(self.address.conninfo(), application_name="sim-psql") as connection:
             done = connection.execute(statement)
             if done.rowcount == 0:
                 raise LookupError(f"no row to change: {statement.as_string(connection)}")

@@ -4,13 +4,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import URL, Engine
+from sqlalchemy import Engine
 
 from sim.clock import VirtualClock
 from sim.errors import SimError
@@ -30,6 +29,7 @@ from sim.stack.directed_worker import open_worker_engine
 from sim.stack.faults import Faults
 from sim.stack.given import CAST, seat_cast
 from sim.stack.given_managed import ManagedGiven
+from sim.stack.guests import guests_of, gui_engine
 from sim.stack.home import make_home
 from sim.stack.kept_stages import KeptStages, StageKeeper
 from sim.stack.launcher import Launcher
@@ -56,10 +56,9 @@ from sim.timeline import Timeline
 from sim.witness.audit import AuditEvent, listening, read_log
 from sim.witness.files import snapshot
 from sim.witness.no_mutation import Sensors, no_mutation
-from sim.witness.transactions import listen_to
 from sim.witness.watch import Watch
 from worker.contracts.errors import Reason
-from worker.db.session import BoundedConnection, open_engine, url_of
+from worker.db.session import BoundedConnection, url_of
 from worker.services.commands import CancelledCommand
 from worker.services.submission import CreatedCommand
 
@@ -300,7 +299,9 @@ def open_stack(
         clock = closing.enter_context(VirtualClock(lease.address, clock_file=clock_file, connection=lease.connection))
         clock.freeze_at(STORY_BEGINS)
         rows = Rows(lease.address, lambda: lease.connection)
-        engine = _gui_engine(url_of(lease.address), connect)
+        guests = guests_of(lease) if connect == BoundedConnection.connect else None
+        visit = psycopg.connect if guests is None else guests.connect
+        engine = gui_engine(url_of(lease.address), connect if guests is None else guests.connect)
         environment = _environment(lease, home)
         launcher = Launcher(
             evidence=kept, timeline=timeline, zygote=zygote, clock_file=clock_file, witness_log=witness_log
@@ -327,9 +328,17 @@ def open_stack(
             launcher=launcher,
             worker=worker,
             bot=BotActor(launcher=launcher, timeline=timeline, environment=environment),
-            bus=BusActor(address=lease.address, timeline=timeline),
-            cache=CacheActor(address=lease.address, timeline=timeline),
-            faults=Faults(address=lease.address, rows=rows, home=home, spared=(kept,), timeline=timeline, clock=clock),
+            bus=BusActor(address=lease.address, timeline=timeline, connect=visit),
+            cache=CacheActor(address=lease.address, timeline=timeline, connect=visit),
+            faults=Faults(
+                address=lease.address,
+                rows=rows,
+                home=home,
+                spared=(kept,),
+                timeline=timeline,
+                clock=clock,
+                connect=visit,
+            ),
             given=given,
             migration=MigrationActor(address=lease.address, timeline=timeline),
             postgres=ServerActor(private=server, lease=lease, timeline=timeline),
@@ -363,17 +372,6 @@ def _given(
         rows=worker.rows,
         keeper=keeper,
     )
-
-
-@lru_cache(maxsize=8)
-def _gui_engine(url: URL, connect: "Callable[..., psycopg.Connection[Any]]") -> Engine:
-    """The GUI's engine on one of this process's databases; what it has compiled serves the next story there as well.
-
-    It keeps no connection of its own.
-    """
-    engine = open_engine(url, application_name="gui", connect=connect)
-    listen_to(engine)
-    return engine
 
 
 def _worker_actor(

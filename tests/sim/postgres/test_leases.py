@@ -269,7 +269,7 @@ def test_pools_of_two_processes_share_a_server_and_no_database(server: RunningSe
 
 def test_database_that_stays_busy_is_refused(lease: PooledLease, scenario: psycopg.Connection) -> None:
     scenario.execute(
-        "CREATE OR REPLACE FUNCTION simh.lease_reset() RETURNS text LANGUAGE sql AS $$ SELECT 'busy' $$",
+        "CREATE OR REPLACE FUNCTION simh.lease_reset(kept int[]) RETURNS text LANGUAGE sql AS $$ SELECT 'busy' $$",
     )
     scenario.close()
 
@@ -277,6 +277,6 @@ def test_database_that_stays_busy_is_refused(lease: PooledLease, scenario: psyco
         lease.recycle()
 
     assert refused.value.code == "postgres/lease_not_clean"
-    lease.connection.execute("DROP FUNCTION simh.lease_reset()")
+    lease.connection.execute("DROP FUNCTION simh.lease_reset")
     lease.recycle()
     assert content(lease) == CONTENT
