@@ -41,7 +41,8 @@ _CONNECTED: LiteralString = (
 )
 _OTHERS: LiteralString = (
     "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity "
-    "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    "WHERE datname = current_database() AND pid <> pg_backend_pid() AND pid <> ALL (%s::int[]) "
+    "AND backend_type = 'client backend'"
 )
 
 
@@ -170,9 +171,10 @@ class PooledLease(Lease):
         return ResetAnswer.REBUILD
 
     def _disconnect_others(self) -> None:
+        kept = [] if self.kept is None else self.kept.make_clean()
         started = time.monotonic()
         while time.monotonic() - started < MAX_DISCONNECT_S:
-            left = [pid for pid, _ in self.connection.execute(_OTHERS).fetchall()]
+            left = [pid for pid, _ in self.connection.execute(_OTHERS, (kept,)).fetchall()]
             if not left:
                 return
             if self.pool.server.supports_signals and time.monotonic() - started > _STOPPED_AFTER_S:

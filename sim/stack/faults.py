@@ -9,12 +9,12 @@ import json
 import os
 import resource
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
 
@@ -46,7 +46,6 @@ class Faults:
     spared: Sequence[Path]
     timeline: Timeline
     clock: VirtualClock
-    connect: "Callable[..., psycopg.Connection[Any]]" = psycopg.connect
 
     def power_off(self, child: Child) -> Ended:
         """How a worker that waits for a lock ended when its host lost power: process and session, nothing committed.
@@ -148,7 +147,7 @@ class Faults:
         return {"SIM_CLOCK_FILE": str(path)}
 
     def _tell(self, statement: LiteralString, sessions: Sequence[int]) -> None:
-        with self.connect(self.address.conninfo(), autocommit=True, application_name="sim-fault") as connection:
+        with psycopg.connect(self.address.conninfo(), autocommit=True, application_name="sim-fault") as connection:
             connection.execute(statement, (list(sessions),))
 
 

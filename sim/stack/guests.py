@@ -97,6 +97,17 @@ def guests_of(lease: Lease) -> Guests | None:
     return lease.kept
 
 
+def callers_of(
+    lease: Lease, connect: "Callable[..., psycopg.Connection[Any]]"
+) -> "tuple[Callable[..., psycopg.Connection[Any]], Callable[..., psycopg.Connection[Any]]]":
+    """How the GUI and how psql connect to the database of a story whose services connect by `connect`.
+
+    A race's `connect` is the director's, which keeps connections of its own.
+    """
+    guests = guests_of(lease) if connect == BoundedConnection.connect else None
+    return (connect, psycopg.connect) if guests is None else (guests.connect, guests.connect)
+
+
 @lru_cache(maxsize=8)
 def gui_engine(url: URL, connect: "Callable[..., psycopg.Connection[Any]]") -> Engine:
     """The GUI's engine on one of this process's databases; what it has compiled serves the next story there as well."""

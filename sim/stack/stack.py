@@ -29,7 +29,7 @@ from sim.stack.directed_worker import open_worker_engine
 from sim.stack.faults import Faults
 from sim.stack.given import CAST, seat_cast
 from sim.stack.given_managed import ManagedGiven
-from sim.stack.guests import guests_of, gui_engine
+from sim.stack.guests import callers_of, gui_engine
 from sim.stack.home import make_home
 from sim.stack.kept_stages import KeptStages, StageKeeper
 from sim.stack.launcher import Launcher
@@ -299,9 +299,8 @@ def open_stack(
         clock = closing.enter_context(VirtualClock(lease.address, clock_file=clock_file, connection=lease.connection))
         clock.freeze_at(STORY_BEGINS)
         rows = Rows(lease.address, lambda: lease.connection)
-        guests = guests_of(lease) if connect == BoundedConnection.connect else None
-        visit = psycopg.connect if guests is None else guests.connect
-        engine = gui_engine(url_of(lease.address), connect if guests is None else guests.connect)
+        connect_gui, connect_psql = callers_of(lease, connect)
+        engine = gui_engine(url_of(lease.address), connect_gui)
         environment = _environment(lease, home)
         launcher = Launcher(
             evidence=kept, timeline=timeline, zygote=zygote, clock_file=clock_file, witness_log=witness_log
@@ -328,17 +327,9 @@ def open_stack(
             launcher=launcher,
             worker=worker,
             bot=BotActor(launcher=launcher, timeline=timeline, environment=environment),
-            bus=BusActor(address=lease.address, timeline=timeline, connect=visit),
-            cache=CacheActor(address=lease.address, timeline=timeline, connect=visit),
-            faults=Faults(
-                address=lease.address,
-                rows=rows,
-                home=home,
-                spared=(kept,),
-                timeline=timeline,
-                clock=clock,
-                connect=visit,
-            ),
+            bus=BusActor(address=lease.address, timeline=timeline, connect=connect_psql),
+            cache=CacheActor(address=lease.address, timeline=timeline, connect=connect_psql),
+            faults=Faults(address=lease.address, rows=rows, home=home, spared=(kept,), timeline=timeline, clock=clock),
             given=given,
             migration=MigrationActor(address=lease.address, timeline=timeline),
             postgres=ServerActor(private=server, lease=lease, timeline=timeline),
