@@ -127,3 +127,13 @@ def test_cold_worker_on_an_empty_bus_ends_well_and_silently_in_the_home(stack: S
 
     assert ended.exit_code == 0
     assert (stack.home / "logs" / "command_worker.pid").read_text().strip() == str(ended.pid)
+
+
+def test_cold_worker_that_refuses_to_start_says_so_by_its_exit_code(stack: Stack) -> None:
+    # What the shell of whoever started it sees; a fork of a warm process has no shell.
+    command = stack.operator("day").apply_profile(stack.given.reference_profile())
+
+    ended = stack.worker.run_once(cold=True, environment={"BINANCE_TESTNET": "True"})
+
+    assert ended.exit_code == 2
+    assert (stack.command(command).status, stack.command(command).attempts) == (CommandStatus.PENDING, 0)

@@ -112,6 +112,21 @@ def test_commands_of_one_subject_run_in_the_order_they_were_made(stack: Stack) -
     assert [row["command_id"] for row in begun] == [command.command_id for command in commands]
 
 
+def test_younger_command_of_a_subject_does_not_overtake_the_older_one_that_somebody_holds(stack: Stack) -> None:
+    # Somebody has the older click of a profile open in a session; the younger one must not run before it.
+    profile = stack.given.reference_profile()
+    older, younger = (stack.operator("day").apply_profile(profile) for _ in range(2))
+    with stack.holding("SELECT FROM commands WHERE id = (SELECT min(id) FROM commands) FOR UPDATE"):
+        ended = stack.worker.run_once("w1", timeout_s=SHORT_S)
+
+    assert ended.exit_code == 0
+    assert [stack.command(command).status for command in (older, younger)] == [CommandStatus.PENDING] * 2
+
+    # The accepted twin: once it is free, both run in their turn.
+    stack.worker.run_until_idle(2)
+    assert [stack.command(command).status for command in (older, younger)] == [CommandStatus.SUCCEEDED] * 2
+
+
 def test_worker_that_loses_a_subject_to_another_takes_the_next_command(stack: Stack) -> None:
     # Another worker claims the second command of a profile, its first not being visible to it yet (id order is not
     # commit order), and has not committed. This worker takes the first one, meets the unique index, and goes on.

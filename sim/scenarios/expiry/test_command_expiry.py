@@ -117,6 +117,34 @@ def test_baseline_that_gets_the_home_lock_just_in_time_is_applied(stack: Stack) 
     assert stack.command(command).status is CommandStatus.SUCCEEDED
 
 
+def test_command_whose_row_is_past_its_expiry_never_runs_whatever_its_payload_says(stack: Stack) -> None:
+    # The payload still has five minutes; the row, which alone decides, has none.
+    command = stack.operator("day").apply_profile(stack.given.reference_profile())
+    stack.bus.change_row(command.command_id, expires_at=stack.clock.now())
+
+    with stack.witness.no_mutation():
+        stack.worker.run_once()
+
+    assert stack.command(command).status is CommandStatus.EXPIRED
+    assert stack.log_of(command) == ["expired"]
+
+
+def test_command_at_work_is_not_expired_by_another_workers_look_at_the_bus(stack: Stack) -> None:
+    # One command runs, one waits, and the time of both is up: only the one that waits is taken off the bus.
+    running, waiting = (stack.operator("day").apply_profile(stack.given.profile()) for _ in range(2))
+    with stack.holding("LOCK TABLE config_profiles IN ACCESS EXCLUSIVE MODE"):
+        worker = stack.worker.start(["--once"], "busy")
+        stack.worker.wait_until_blocked(worker)
+        for command in (running, waiting):
+            stack.bus.change_row(command.command_id, expires_at=stack.clock.now())
+        second = stack.worker.run_once("second")
+        meanwhile = [stack.command(command).status for command in (running, waiting)]
+
+    assert (second.exit_code, worker.wait().exit_code) == (0, 0)
+    assert meanwhile == [CommandStatus.RUNNING, CommandStatus.EXPIRED]
+    assert stack.log_of(running) == DRY_RUN_LOG
+
+
 def test_all_overdue_commands_expire_at_one_look_and_the_fresh_one_runs(stack: Stack) -> None:
     overdue = [stack.operator("day").apply_profile(stack.given.profile()) for _ in range(5)]
     stack.clock.advance(LIFETIME)

@@ -139,7 +139,8 @@ def test_result_that_comes_too_late_is_named_with_its_command(
     command_id = outside.put()
     step(context)
 
-    assert told(caplog, "worker.bus.execute") == [("WARNING", str(LeaseLost(command_id, 1)))]
+    dropped = f"command {command_id} is no longer held under attempt 1; this worker's result is dropped"
+    assert told(caplog, "worker.bus.execute") == [("WARNING", f"conflict/lease_lost: {dropped}")]
 
 
 @pytest.mark.parametrize("comes_before", ["start", "files"])
