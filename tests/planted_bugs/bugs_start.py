@@ -38,6 +38,14 @@ _FLAGS = (
         file=_NETWORK,
     ),
     _door(
+        "start guard accepts false",
+        "contract §9: BINANCE_TESTNET is exactly true",
+        "    if value == FLAG_VALUE:\n",
+        '    if value in (FLAG_VALUE, "false"):\n',
+        f"{_LONE_FLAG}[false]",
+        file=_NETWORK,
+    ),
+    _door(
         "unset flag taken for true",
         "contract §9: BINANCE_TESTNET is exactly true",
         '    flag = environ.get("BINANCE_TESTNET")',

@@ -3,8 +3,12 @@
 from tests.planted_bugs.bug import PlantedBug
 from tests.planted_bugs.bugs_bus import BUGS as BUS_BUGS
 from tests.planted_bugs.bugs_claim import BUGS as CLAIM_BUGS
+from tests.planted_bugs.bugs_clicks import BUGS as CLICK_BUGS
+from tests.planted_bugs.bugs_command_line import BUGS as COMMAND_LINE_BUGS
+from tests.planted_bugs.bugs_commits import BUGS as COMMIT_BUGS
 from tests.planted_bugs.bugs_crashes import BUGS as CRASH_BUGS
 from tests.planted_bugs.bugs_database import BUGS as DATABASE_BUGS
+from tests.planted_bugs.bugs_envelope import BUGS as ENVELOPE_BUGS
 from tests.planted_bugs.bugs_files import BUGS as FILE_BUGS
 from tests.planted_bugs.bugs_kill_points import BUGS as KILL_POINT_BUGS
 from tests.planted_bugs.bugs_limits import BUGS as LIMIT_BUGS
@@ -33,15 +37,19 @@ BUGS: tuple[PlantedBug, ...] = (
     *SWEEP_BUGS,
     *REQUESTER_BUGS,
     *PAYLOAD_BUGS,
+    *ENVELOPE_BUGS,
     *LIMIT_BUGS,
     *SERVICE_BUGS,
+    *CLICK_BUGS,
     *BUS_BUGS,
     *CLAIM_BUGS,
+    *COMMIT_BUGS,
     *FILE_BUGS,
     *KILL_POINT_BUGS,
     *CRASH_BUGS,
     *DATABASE_BUGS,
     *START_BUGS,
+    *COMMAND_LINE_BUGS,
     *RACE_BUGS,
 )
 """Every planted bug."""

@@ -1,4 +1,4 @@
-"""The table of what caught what, from the reports of all processes of the run."""
+"""The tables of what caught what and of which promise that holds, from the reports of all processes of the run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 
 from tests.planted_bugs.bug import CAUGHT, REPOSITORY
 from tests.planted_bugs.catalogue import BUGS
+from tests.planted_bugs.promises import table_of
 from tests.planted_bugs.warm_pytest import WarmPytest
 
 
@@ -20,7 +21,7 @@ def warm_pytest() -> Iterator[WarmPytest]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Effects: the table of planted bugs on the terminal, and when all were played in `build/planted_bugs.md`."""
+    """Effects: the table of planted bugs on the terminal; when all were played, with the promises, in `build/`."""
     rows = [
         (*dict(report.user_properties)[CAUGHT], outcome)
         for outcome in ("passed", "failed")
@@ -41,4 +42,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         return  # a part of the table must not replace the whole
     table = REPOSITORY / "build" / "planted_bugs.md"
     table.parent.mkdir(exist_ok=True)
+    lines += ["", *table_of({name for name, *_, outcome in rows if outcome == "passed"})]
     Path(table).write_text("\n".join(lines) + "\n")
