@@ -27,7 +27,7 @@ from sim.schedule.retelling import Pause, retell, tell_retold
 from sim.schedule.sessions import Sessions
 from sim.schedule.settings import DEFAULT_BUDGET, DEFAULT_SAMPLES, Settings
 from sim.schedule.stopwatch import now_s
-from sim.schedule.tell import tell_exploration, tell_failure
+from sim.schedule.tell import tell_disturbance, tell_exploration, tell_failure
 from sim.schedule.token import read_token, scenario_mark
 from sim.stack.looking_around import look_around
 from sim.stack.rehearsal import Rehearsal, RuleBroken
@@ -164,6 +164,7 @@ def play(item: pytest.Function, sessions: Sessions, stack: Stack) -> None:
     kept = keep(folder, certificate)
     lines += [
         *tell_certificate(certificate),
+        *tell_disturbance(found),
         f"  kept      {_shown(kept, item.config.rootpath)}, {found.seconds:.2f} s",
     ]
 

@@ -1,7 +1,8 @@
 """What an exploration proves, in a form that is kept: a later run is held against it.
 
 A certificate says how many orders were run and stand for how many, what left out the rest, every distinct outcome with
-its shortest token, and that the race came about. It holds no time, so that the same code gives the same certificate.
+its shortest token, and that the race came about. It holds nothing of the machine, such as a time, so that the same code
+gives the same certificate.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,8 +37,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
 
     `part` names the part of the race that was explored, empty for all of it. `audited` of the `foretold` steps were run
     after all, and did what was foretold. Kills and cuts that were possible are `strikeable`, those tried `struck`; of
-    these `alike` leave what another one leaves, which was run for them. Runs that a slow machine disturbed were begun
-    anew, `disturbed` times in all, and are no runs of their own.
+    these `alike` leave what another one leaves, which was run for them.
     """
 
     form: int = FORM
@@ -55,7 +55,6 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     foretold: int
     audited: int = 0
-    disturbed: int = 0
     strikeable: int = 0
     struck: int = 0
     alike: int = 0
@@ -87,7 +86,6 @@ def certify(found: Exploration, *, counted: Counted | None = None, part: str = "
         steps=found.steps,
         foretold=found.foretold,
         audited=found.audited,
-        disturbed=found.disturbed,
         strikeable=found.strikeable,
         struck=found.struck,
         reach=found.reach,
@@ -137,8 +135,6 @@ def tell_certificate(one: Certificate) -> Iterator[str]:
     if one.strikeable:
         alike = f", {one.alike:,} of them as another that leaves the same" if one.alike else ""
         yield f"  struck    {one.struck:,} kills and cuts tried of {one.strikeable:,}{alike}"
-    if one.disturbed:
-        yield f"  disturbed {one.disturbed:,} times by a slow machine; each time the same order was begun anew"
     yield f"  reached   {one.reach}, in {one.reached:,} of {one.runs:,} runs"
     for outcome in one.outcomes:
         yield f"  outcome   {outcome.words}"

@@ -26,6 +26,12 @@ _DROP_TIMEOUT_MS = 20_000
 _NOBODY = b"2"
 """A transaction's number that is on no row as one who locks it."""
 
+_SHARERS = b"""
+SELECT DISTINCT together.xid FROM generate_series($1::bigint, $2::bigint - 1) AS given,
+       pg_get_multixact_members(given::text::xid) AS together
+"""
+"""The transactions that hold locks together, under the numbers from the first to before the second."""
+
 _OWN: LiteralString = "pg_current_xact_id_if_assigned()"
 
 
@@ -63,6 +69,10 @@ class Tables:
         self._catalog: Any = None
         self._known_sequences: list[tuple[str, str]] = []
         self._values_seen: dict[tuple[str, str], tuple[int, bool]] = {}
+        self._sharers: set[bytes] = set()
+        """The transactions, of the whole server, that were seen to hold a lock together with another one."""
+        self._next_multixact = _next_multixact(connection)
+        self._prepare("director_sharers", _SHARERS)
         self._look_at_catalog()
 
     def follow_schema(self) -> None:
@@ -87,9 +97,8 @@ class Tables:
         left = sql.SQL(", ").join(table.rows_of("xmin", _OWN) for table in self._tables)
         held = sql.SQL(", ").join(table.rows_of("xmax", "$1") for table in self._tables)
         self._left = sql.SQL("SELECT {}::xid, {}").format(sql.SQL(_OWN), left).as_bytes(connection)
-        self._held = sql.SQL("SELECT mxid_age('1'::xid), {}").format(held).as_bytes(connection)
+        self._held = sql.SQL("SELECT mxid_age('1'::xid) + 1, {}").format(held).as_bytes(connection)
         self._shows_rows = bool(self._tables) and not _holds(connection, HIDING)
-        self._multixacts: bytes | None = None
         self.may_defer = _holds(connection, DEFERRABLE)
         """Whether a COMMIT may find a constraint broken that was not looked at before."""
         if self._shows_rows:
@@ -172,11 +181,23 @@ class Tables:
         answer = self._connection.pgconn.exec_prepared(b"director_held", [left[0] or _NOBODY])
         if answer.ntuples != 1:
             return None
-        before, self._multixacts = self._multixacts, answer.get_value(0, 0)
-        if before != self._multixacts:
+        if self._shares_a_lock(left[0], answer.get_value(0, 0) or b""):
             return None
         held = (answer.get_value(0, column) or b"" for column in range(1, answer.nfields))
         return b"|".join((*left[1:], *held))
+
+    def _shares_a_lock(self, transaction: bytes, next_multixact: bytes) -> bool:
+        """Whether a row bears one number for this transaction and others, by all such numbers that were given so far.
+
+        They are the server's, so most are given to transactions that have nothing to do with the race.
+        """
+        if next_multixact != self._next_multixact:
+            answer = self._connection.pgconn.exec_prepared(b"director_sharers", [self._next_multixact, next_multixact])
+            if answer.status != ExecStatus.TUPLES_OK:
+                return True
+            self._sharers.update(answer.get_value(row, 0) or b"" for row in range(answer.ntuples))
+            self._next_multixact = next_multixact
+        return transaction in self._sharers
 
     def sequences(self) -> tuple[Place, ...]:
         """Where each sequence stands: its last value, and whether that was handed out.
@@ -215,6 +236,7 @@ class Tables:
 
     def put_back_sequences(self, kept: Kept) -> None:
         """Effects: every sequence is as it was kept; enough where it is known that no table has changed."""
+        self._sharers.clear()
         if self._sequences:
             self._ask(b"director_sequences_back_%d" % kept.number)
         self._values_seen.update(zip(self._known_sequences, kept.sequences, strict=True))
@@ -226,6 +248,7 @@ class Tables:
         server, which has read and planned it before.
         Raises: `TablesLocked`; `SimError` (`schedule/schema_changes`) where the schema has changed in another way.
         """
+        self._sharers.clear()
         if self.is_followed or self.names != kept.tables:
             self._put_schema_back(kept)
         changed = self._ask(b"director_back_%d" % kept.number)
@@ -297,6 +320,12 @@ class Tables:
 def _holds(connection: "psycopg.Connection[tuple[object, ...]]", question: LiteralString) -> bool:
     answer = connection.execute(question).fetchone()
     return answer is not None and bool(answer[0])
+
+
+def _next_multixact(connection: "psycopg.Connection[tuple[object, ...]]") -> bytes:
+    """The number that the next two transactions will have which lock one row together."""
+    answer = connection.pgconn.exec_(b"SELECT mxid_age('1'::xid) + 1")
+    return answer.get_value(0, 0) or b""
 
 
 def _copy(number: int, table: int) -> sql.Identifier:

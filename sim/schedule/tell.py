@@ -57,8 +57,13 @@ def tell_exploration(found: Exploration) -> Iterator[str]:
     yield f"  {found.states:,} states, {found.steps:,} steps made, {found.foretold:,} foretold{audited}"
     if found.strikeable:
         yield f"  kills and cuts: {found.struck:,} tried of {found.strikeable:,}"
-    if found.disturbed:
-        yield f"  disturbed {found.disturbed:,} times by a slow machine; each time the same order was begun anew"
+    yield from tell_disturbance(found)
     yield f"  reached: {found.reach} in {found.reached:,} runs" if found.reached else f"  NOT reached: {found.reach}"
     for one in found.outcomes:
         yield f"  {one.words}  [{found.token_of(one)}]"
+
+
+def tell_disturbance(found: Exploration) -> Iterator[str]:
+    """How often the machine was too slow for a run; nothing where it never was."""
+    if found.disturbed:
+        yield f"  disturbed {found.disturbed:,} times by a slow machine; each time the same order was begun anew"

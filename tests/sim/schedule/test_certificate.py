@@ -1,13 +1,19 @@
 """What is kept of an exploration, held against a count of its own, and what one folder has that another has not."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 
 from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
+from sim.postgres.clones import clone
+from sim.postgres.running import RunningServer
 from sim.schedule.certificate import Certificate, KeptOutcome, certify, count_anew, tell_certificate
 from sim.schedule.exploration import Exploration
 from sim.schedule.kept_outcomes import compare, forget, keep, read_certificates, scenario_of, tell_difference
@@ -15,15 +21,32 @@ from sim.schedule.sql_actor import SqlRace, explore_sql
 from sim.schedule.token import scenario_mark
 from sim.schedule.unpruned import Counted
 from tests.sim.schedule.sql_races import SMALL_RACES, TABLES
+from tests.sim.schedule.test_hub import Lateness, LateStopper
 
 SCENARIO = "folder/test_x.py::test_y[one-2]"
+ACTORS = SMALL_RACES["one row, then a read"].actors
 
 
 def explored(address: DatabaseAddress, max_orders: int) -> tuple[Exploration, Counted | None]:
-    actors = SMALL_RACES["one row"].actors
-    with SqlRace(address, signals=True, setup=TABLES, actors=actors) as race:
+    with SqlRace(address, signals=True, setup=TABLES, actors=ACTORS) as race:
         found = explore_sql(race, scenario=SCENARIO)
         return found, count_anew(race, found, max_orders=max_orders)
+
+
+@contextmanager
+def locking_together(address: DatabaseAddress) -> Iterator[Callable[[int], None]]:
+    """A call that makes two sessions lock a row together, that many times: each time under a new number for both."""
+    with ExitStack() as closing:
+        both = [closing.enter_context(psycopg.connect(address.conninfo(), autocommit=True)) for _ in range(2)]
+        both[0].execute("CREATE TABLE locked (id int); INSERT INTO locked VALUES (1)")
+
+        def lock_together(times: int) -> None:
+            for _ in range(times):
+                with both[0].transaction(), both[1].transaction():
+                    for one in both:
+                        one.execute("SELECT id FROM locked FOR SHARE")
+
+        yield lock_together
 
 
 def certificate(
@@ -73,6 +96,26 @@ def test_same_race_gives_the_same_certificate(address: DatabaseAddress) -> None:
     first, second = (certify(explored(address, 0)[0]) for _ in range(2))
 
     assert first == second
+
+
+def test_same_race_gives_the_same_certificate_whatever_else_the_server_and_the_machine_are_at(
+    address: DatabaseAddress, postgres_server: RunningServer
+) -> None:
+    calm = certify(explored(address, 0)[0])
+    runs = count()
+
+    # Others lock rows of theirs together, in another database, after every other run; and the machine is slow.
+    with clone(postgres_server, migrated=False) as elsewhere, locking_together(elsewhere) as lock_together:
+
+        def lock_now_and_then(_: "psycopg.Connection[Any]") -> None:
+            lock_together(1 - next(runs) % 2)
+
+        with SqlRace(address, signals=True, setup=TABLES, actors=ACTORS, check=lock_now_and_then) as race:
+            race.sessions.stopper = LateStopper(Lateness(race, {1, 2}))
+            found = explore_sql(race, scenario=SCENARIO)
+
+    assert found.disturbed >= 2
+    assert certify(found) == calm
 
 
 def test_race_larger_than_asked_for_is_not_counted_anew(address: DatabaseAddress) -> None:
