@@ -6,6 +6,7 @@ of everybody else.
 
 import contextvars
 import select
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -178,9 +179,11 @@ class GreenletSeat:
         )
 
     def _run(self, *_: object) -> None:
-        outcome = self._outcome()
-        self._ended = True
-        _seats.pop(self._greenlet, None)
+        try:
+            outcome = self._outcome()
+        finally:
+            self._ended = True
+            _seats.pop(self._greenlet, None)
         self._report = Report(outcome=outcome, done=self._done)
 
     def _outcome(self) -> Outcome:
@@ -211,6 +214,24 @@ class _End:
 
 _seats: dict[Any, Any] = {}
 
+_MAX_CONTEXTS = 20
+_OF_ITS_OWN = (Exception, ActorGone, SystemExit, GeneratorExit)
+
+
+def _is_being_stopped() -> bool:
+    """Whether code cleans up after what asks the whole run to stop, such as Ctrl-C or a time limit of pytest.
+
+    That is nobody's step: an actor that was parked there would keep the request to itself.
+    """
+    error = sys.exc_info()[1]
+    for _ in range(_MAX_CONTEXTS):
+        if error is None:
+            return False
+        if not isinstance(error, _OF_ITS_OWN):
+            return True
+        error = error.__context__
+    return False
+
 
 def run_as(actor: Any) -> None:
     """Effects: all that this thread does is done by `actor`, which has what a seat has for the hooks."""
@@ -220,7 +241,7 @@ def run_as(actor: Any) -> None:
 def current() -> GreenletSeat | None:
     """The actor whose code is running, if what it does now are steps."""
     seat = _seats.get(greenlet.getcurrent()) if _seats else None
-    return None if seat is None or seat.is_undirected else seat
+    return None if seat is None or seat.is_undirected or _is_being_stopped() else seat
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What an exploration says of a race: its outcomes, its shortest tokens, and that the race was one."""
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any, LiteralString
 
 import psycopg
@@ -95,6 +96,29 @@ def test_orders_beyond_the_budget_are_sampled(address: DatabaseAddress) -> None:
 def test_dropped_row_lock_is_found_by_chance_too(address: DatabaseAddress) -> None:
     with counting(address, NOT_LOCKING) as race, pytest.raises(AssertionError, match="both to have counted"):
         Explorer(race, Settings(budget=1, samples=30, shrinks=False), "small").explore()
+
+
+@pytest.mark.parametrize("at_run", [1, 2, 4])
+def test_request_to_stop_that_meets_an_actor_ends_the_exploration_and_leaves_nothing(
+    address: DatabaseAddress, at_run: int
+) -> None:
+    # Ctrl-C comes while night is in a transaction, which its code rolls back on its way out.
+    runs = count(1)
+
+    def is_stopped(line: GateConnection) -> None:
+        with line.transaction():
+            line.execute("UPDATE accounts SET v = 5 WHERE id = 1")
+            raise {at_run: KeyboardInterrupt}.get(next(runs), ValueError)
+
+    actors = {"day": adding_one(LOCKING), "night": is_stopped}
+    with SqlRace(address, signals=True, setup=TABLES, actors=actors) as race:
+        with pytest.raises(KeyboardInterrupt):
+            explore_sql(race)
+
+        assert next(runs) == at_run + 1
+        race.put_back()
+        row = race.sessions.monitor.connection.execute("SELECT v FROM accounts WHERE id = 1").fetchone()
+        assert row == (0,)
 
 
 def test_parts_of_an_exploration_are_the_whole(address: DatabaseAddress) -> None:
