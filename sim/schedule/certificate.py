@@ -35,7 +35,8 @@ class KeptOutcome(msgspec.Struct, frozen=True, kw_only=True):
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """What one exploration did. `orders` is None where it is not complete, `counted` where nothing was counted anew.
 
-    `part` names the part of the race that was explored, empty for all of it. `audited` of the `foretold` steps were run
+    `part` names the part of the race that was explored, empty for all of it; `orders` are those of the part, and of all
+    parts together those of the race. `audited` of the `foretold` steps were run
     after all, and did what was foretold. Kills and cuts that were possible are `strikeable`, those tried `struck`; of
     these `alike` leave what another one leaves, which was run for them.
     """
@@ -100,6 +101,8 @@ def certify(found: Exploration, *, counted: Counted | None = None, part: str = "
 def count_anew(subject: Subject, found: Exploration, *, max_orders: int) -> Counted | None:
     """Every order of the subject's race run one by one, nothing pruned; None where the race is larger than that.
 
+    Not for an exploration of a part.
+
     Raises: what the body raises; `SimError` (`schedule/…`).
     """
     if found.orders is None or found.orders > max_orders:
@@ -144,5 +147,5 @@ def tell_certificate(one: Certificate) -> Iterator[str]:
 def _told_orders(one: Certificate) -> str:
     if one.orders is None:
         return f"{one.runs:,} run, NOT complete"
-    told = f"{one.runs:,} run of {one.orders:,} feasible, complete"
+    told = f"{one.runs:,} run of {one.orders:,} feasible{' in this part' if one.part else ''}, complete"
     return told if one.counted is None else f"{told}; counted one by one: {one.counted:,}"

@@ -8,13 +8,14 @@ A `Subject` is a body that can be run again and again from the same state; see `
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from sim.errors import SimError
 from sim.schedule.choice import MOVES, Option, Schedule
 from sim.schedule.exploration import Exploration, Found
+from sim.schedule.failing import Fallen, HandedOn
 from sim.schedule.gate import Seat, Trace
 from sim.schedule.hub import Choose, Cut, Disturbed, Hub, Moment
 from sim.schedule.ledger import Ledger, Seen
@@ -130,24 +131,6 @@ def play(subject: Subject, conductor: Conductor) -> None:
             return
 
 
-class Fallen:
-    """A block whose error is kept and not passed on; a `Cut` or the harness's own errors are passed on."""
-
-    def __init__(self) -> None:
-        self.error: BaseException | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if isinstance(error, Exception) and not isinstance(error, SimError):
-            self.error = error
-            return True
-        return False
-
-
 @dataclass(slots=True)
 class Explorer:
     """One exploration of one subject."""
@@ -173,7 +156,8 @@ class Explorer:
         started = now_s()
         search = self._search(self.settings.depth)
         try:
-            self._run_all(search)
+            is_over = self._run_all(search, self.settings.budget)
+            self.result.is_complete = is_over and search.max_preemptions is None
             self._audit(search)
             if search.next_plan() is not None:
                 self._sample()
@@ -190,13 +174,14 @@ class Explorer:
             )
         return self.result
 
-    def _search(self, max_preemptions: int | None) -> Search:
+    def _search(self, max_preemptions: int | None, *, is_whole: bool = False) -> Search:
+        """A search of this exploration's part, or of the whole race, from its start."""
         settings = self.settings
         return Search(
             self.subject.ledger,
             max_preemptions=max_preemptions,
-            shard=settings.shard,
-            shards=settings.shards,
+            shard=0 if is_whole else settings.shard,
+            shards=1 if is_whole else settings.shards,
             # What else can happen is asked for at each moment, so nobody can know it of one that was never there.
             foretells=settings.foretells and self.subject.hub.more_options is None,
         )
@@ -212,63 +197,79 @@ class Explorer:
             except Cut:
                 self.result.audited += 1
 
-    def _run_all(self, search: Search) -> None:
-        for _ in range(self.settings.budget):
+    def _run_all(self, search: Search, max_runs: int) -> bool:
+        """Whether nothing is left to run. Effects: so many runs of the search at most have been made."""
+        for _ in range(max_runs):
             plan = search.next_plan()
             if plan is None:
-                self.result.is_complete = search.max_preemptions is None and search.shards == 1
-                return
+                return True
             search.begin(plan)
             conductor = Conductor(self.subject, search.choose, search)
             try:
-                self._run(conductor)
+                self._run_told(conductor)
             except Cut:
                 pass
-            except BaseException as error:
-                self._explain(error, conductor)
-                raise
             else:
                 self._ended(search, conductor)
+                self._note_sampled(conductor)
             self.progress(self.result)
+        return search.next_plan() is None
 
     def _sample(self) -> None:
-        """Effects: of the orders that the budget left over, some were drawn by chance and run to their ends."""
-        settings, steps = self.settings, max(self._longest, 1)
+        """Effects: of the orders that the budget left, those with few preemptions were run, then some by chance."""
+        settings = self.settings
+        bounded = self._run_fewest_preemptions() if settings.depth is None else 0
+        fewest = f", then {bounded} with the fewest preemptions" if bounded else ""
         self.result.strategy += (
-            f", then {settings.samples} by priorities (PCT, depth 3) and {settings.samples} at random"
+            f"{fewest}, then {settings.samples} by priorities (PCT, depth 3) and {settings.samples} at random"
         )
+        steps = max(self._longest, 1)
         for number in range(settings.samples):
             seed = settings.seed + number
             for draw in (Priorities(seed, self.result.actors, steps), RandomWalk(seed)):
                 conductor = Conductor(self.subject, draw.choose)
-                try:
-                    self._run(conductor)
-                except BaseException as error:
-                    self._explain(error, conductor)
-                    raise
+                self._run_told(conductor)
                 if conductor.race is not None:
                     self.result.ends += 1
-                    words = conductor.race.outcomes()
-                    self._sampled.setdefault(words, conductor.trace.schedule)
+                    self._note_sampled(conductor)
                 self.progress(self.result)
 
-    def _prove(self, search: Search, reach: Reach) -> None:
-        """Effects: an order was run that has what the race is to prove, if the graph knows of one.
+    def _run_fewest_preemptions(self) -> int:
+        """How many. Effects: every order with one preemption was run, then with two and so on, in `samples` runs."""
+        before = self.result.runs
+        for bound in range(1, MAX_BOUND + 1):
+            left = self.settings.samples - (self.result.runs - before)
+            if not self._run_all(self._search(bound), left):
+                break
+        return self.result.runs - before
 
-        A run ends where all that follows is known, and steps that are foretold are not run at all: the orders that were
-        begun may each lack what some feasible order has.
+    def _note_sampled(self, conductor: Conductor) -> None:
+        if conductor.race is not None:
+            self._sampled.setdefault(conductor.race.outcomes(), conductor.trace.schedule)
+
+    def _prove(self, search: Search, reach: Reach) -> None:
+        """Effects: an order was run that has what the race is to prove, if one is known.
+
+        Of a race in parts it may lie in another part. A run ends where all that follows is known, and steps that are
+        foretold are not run at all: the orders that were begun may each lack what some feasible order has.
         """
+        if search.shards > 1:
+            search = self._search(self.settings.depth, is_whole=True)
+            for _ in range(self.settings.budget):
+                if self._run_all(search, 1) or self.result.reached:
+                    break
+        if self.result.reached:
+            return
         candidates = (Trace(taken) for taken in search.graph.orders_through_each_edge())
         found = next((trace for trace in candidates if reach.when(trace)), None)
         if found is None:
             return
         player = Replay(found.schedule)
-        conductor = Conductor(self.subject, player.choose)
-        try:
+        self._run_told(Conductor(self.subject, player.choose))
+
+    def _run_told(self, conductor: Conductor) -> None:
+        with HandedOn(lambda error: self._tell(error, conductor)):
             self._run(conductor)
-        except BaseException as error:
-            self._explain(error, conductor)
-            raise
 
     def _run(self, conductor: Conductor) -> None:
         self.result.runs += 1
@@ -294,7 +295,9 @@ class Explorer:
         result, graph = self.result, search.graph
         result.states, result.foretold = len(graph.nodes), len(search.foretold)
         if result.is_complete:
-            result.orders = graph.count_orders()
+            # Orders too short to be split are met in every part, and are those of the first one.
+            short = sum(node.depth < search.shard_depth for node in graph.ends()) if search.shard > 0 else 0
+            result.orders = graph.count_orders() - short
         strikes = [
             (node, option) for node in graph.nodes.values() for option in node.options if option.kind not in MOVES
         ]
@@ -313,21 +316,30 @@ class Explorer:
             found.setdefault(words, Found(words, 1, schedule))
         result.outcomes = sorted(found.values(), key=lambda one: (one.schedule.preemptions, one.words))
 
-    def _explain(self, error: BaseException, conductor: Conductor) -> None:
-        """Effects: notes on `error` tell the shortest order in which it was found to come, and how to repeat it."""
-        if isinstance(error, KeyboardInterrupt) or not conductor.trace.taken:
-            return
+    def _tell(self, error: BaseException, conductor: Conductor) -> None:
+        """Effects: notes on `error` tell the order in which it came, and how to repeat it.
+
+        Raises: the error of the shortest order that was found to fail, told so, where that is another run.
+        """
         trace = conductor.trace
-        if self.settings.shrinks and isinstance(error, AssertionError):
-            trace = self._shrunk(trace)
+        if isinstance(error, KeyboardInterrupt | Cut) or not trace.taken:
+            return
+        told = error
+        if self.settings.shrinks and isinstance(error, Exception) and not isinstance(error, SimError):
+            told, trace = self._shrunk(error, trace)
         token = Token(scenario_mark(self.scenario), trace.schedule)
         for line in tell_failure(trace, token=str(token), scenario=self.scenario):
-            error.add_note(line)
+            told.add_note(line)
+        if told is not error:
+            raise told from told.__cause__
 
-    def _shrunk(self, trace: Trace) -> Trace:
-        """The order with the fewest preemptions in which the body fails, as far as a bounded search finds one."""
+    def _shrunk(self, error: Exception, trace: Trace) -> tuple[BaseException, Trace]:
+        """The order with the fewest preemptions in which the body fails, as far as a bounded search finds one.
+
+        Effects: it is the last one that was run, so what can be seen of the stack is what it left.
+        """
         for bound in range(trace.schedule.preemptions):
-            search = self._search(bound)
+            search = self._search(bound, is_whole=True)
             for _ in range(MAX_SHRINKING_RUNS):
                 plan = search.next_plan()
                 if plan is None:
@@ -340,10 +352,19 @@ class Explorer:
                 except Cut:
                     continue
                 if fallen.error is not None:
-                    return conductor.trace
+                    return fallen.error, conductor.trace
                 self._ended(search, conductor)
-        return trace
+        return (self._played_last(trace.schedule) or error if trace.schedule.preemptions else error), trace
 
+    def _played_last(self, schedule: Schedule) -> BaseException | None:
+        """What the body raises in that order; None where it does not, or the order does not repeat."""
+        with suppress(SimError), Fallen() as fallen:
+            play(self.subject, Conductor(self.subject, Replay(schedule).choose))
+        return fallen.error
+
+
+MAX_BOUND = 5
+"""Preemptions of the orders that are run first where there are more than the budget allows."""
 
 MAX_SHRINKING_RUNS = 200
 """Runs for each bound on preemptions while a failure is made shorter."""

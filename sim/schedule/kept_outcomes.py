@@ -19,8 +19,14 @@ def file_of(certificate: Certificate) -> str:
 
 
 def keep(folder: Path, certificate: Certificate) -> Path:
-    """The file that holds the certificate now. Effects: an older one of the same scenario is replaced."""
+    """The file that holds the certificate now.
+
+    Effects: an older one of the same scenario is replaced, also where that was split in another way.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    for other in folder.glob(f"{_file_name(certificate.scenario, '').removesuffix(_SUFFIX)}*{_SUFFIX}"):
+        if _split(other.name.removesuffix(_SUFFIX)) != _split(file_of(certificate).removesuffix(_SUFFIX)):
+            other.unlink(missing_ok=True)
     path = folder / file_of(certificate)
     written = msgspec.json.format(msgspec.json.encode(certificate, order="deterministic"), indent=2)
     fresh = path.with_suffix(".new")
@@ -70,6 +76,12 @@ def _file_name(scenario: str, part: str) -> str:
     return ".".join(word for word in (test, scenario_mark(scenario), part) if word) + _SUFFIX
 
 
+def _split(name: str) -> str:
+    """Into how many parts the scenario was split whose certificate has this name; empty for none."""
+    found = re.search(r"\.part\d+of(\d+)$", name)
+    return "" if found is None else found.group(1)
+
+
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """What is not as it was in one scenario, one sentence each. `appeared` and `vanished` are outcomes in words."""
 
@@ -110,9 +122,9 @@ def _compared(scenario: str, old: Sequence[Certificate], new: Sequence[Certifica
     remarks = []
     if all(one.is_complete for one in old) and not all(one.is_complete for one in new):
         remarks.append("was explored completely and is not any longer: an outcome that vanished may still be there")
-    orders = [[one.orders for one in side] for side in (old, new)]
-    if None not in orders[0] + orders[1] and orders[0] != orders[1]:
-        remarks.append(f"orders: {orders[0][0]:,} before, {orders[1][0]:,} now")
+    orders = [[one.orders for one in side if one.orders is not None] for side in (old, new)]
+    if len(orders[0] + orders[1]) == len([*old, *new]) and sum(orders[0]) != sum(orders[1]):
+        remarks.append(f"orders: {sum(orders[0]):,} before, {sum(orders[1]):,} now")
     return Difference(
         scenario=scenario,
         appeared=tuple(after[words] for words in after if words not in before),

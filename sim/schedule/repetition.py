@@ -17,7 +17,8 @@ from itertools import zip_longest
 import msgspec
 
 from sim.errors import SimError
-from sim.schedule.explorer import Conductor, Fallen, Subject, play
+from sim.schedule.explorer import Conductor, Subject, play
+from sim.schedule.failing import Fallen
 from sim.schedule.gate import Taken, Trace
 from sim.schedule.retelling import retell
 from sim.schedule.strategies import RandomWalk

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from sim.errors import SimError
 from sim.schedule.choice import Schedule
-from sim.schedule.explorer import Conductor, Fallen, Subject, play
+from sim.schedule.explorer import Conductor, Subject, play
+from sim.schedule.failing import Fallen
 from sim.schedule.gate import Trace
 from sim.schedule.hub import Moment, Status
 from sim.schedule.replay import Replay

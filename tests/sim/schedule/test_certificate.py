@@ -176,6 +176,24 @@ def test_outcomes_of_parts_count_as_one() -> None:
     assert [one.words for one in compare(parts[:1], parts)[0].appeared] == ["b"]
 
 
+def test_orders_of_parts_add_up_to_those_of_the_race() -> None:
+    parts = [certificate("a", part=f"part{number}of2", orders=orders) for number, orders in ((1, 4), (2, 5))]
+
+    assert compare([certificate("a", orders=9)], parts) == []
+    assert compare([certificate("a", orders=9)], parts[:1])[0].remarks == ("orders: 9 before, 4 now",)
+    assert "3 run of 4 feasible in this part, complete" in "\n".join(tell_certificate(parts[0]))
+
+
+def test_certificates_of_another_split_are_replaced(tmp_path: Path) -> None:
+    names = []
+    for part in ("", "part1of3", "part2of3", "part1of2", "part2of2", ""):
+        keep(tmp_path, certificate("a", scenario=f"{SCENARIO}-longer", part=part))
+        keep(tmp_path, certificate("a", part=part))
+        names.append([one.part for one in read_certificates(tmp_path) if one.scenario == SCENARIO])
+
+    assert names == [[""], ["part1of3"], ["part1of3", "part2of3"], ["part1of2"], ["part1of2", "part2of2"], [""]]
+
+
 def test_failed_scenario_keeps_no_certificate(tmp_path: Path) -> None:
     keep(tmp_path, certificate("a"))
 

@@ -11,10 +11,11 @@ from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
 from sim.schedule.connection import GateConnection
 from sim.schedule.explorer import Explorer, replay
+from sim.schedule.race import Reach
 from sim.schedule.settings import Settings
 from sim.schedule.sql_actor import SqlRace, explore_sql
 from sim.schedule.token import read_token
-from tests.sim.schedule.sql_races import TABLES
+from tests.sim.schedule.sql_races import SMALL_RACES, TABLES
 
 LOCKING, NOT_LOCKING = "FOR UPDATE", ""
 
@@ -86,11 +87,61 @@ def test_race_in_which_nobody_waits_is_vacuous(address: DatabaseAddress) -> None
     assert failed.value.code == "schedule/vacuous"
 
 
-def test_orders_beyond_the_budget_are_sampled(address: DatabaseAddress) -> None:
+def test_orders_beyond_the_budget_are_run_with_few_preemptions_and_then_drawn(address: DatabaseAddress) -> None:
     with counting(address, LOCKING) as race:
         found = Explorer(race, Settings(budget=2, samples=4), "small").explore()
+        bounded = Explorer(race, Settings(budget=2, samples=4, depth=2), "small").explore()
 
-    assert (found.is_complete, found.orders, found.runs) == (False, None, 10)
+    assert (found.is_complete, found.orders, found.runs) == (False, None, 2 + 4 + 2 * 4)
+    assert "then 4 with the fewest preemptions, then 4 by priorities (PCT, depth 3) and 4 at random" in found.strategy
+    assert (bounded.is_complete, bounded.runs) == (False, 2 + 2 * 4)
+
+
+def test_budget_that_is_just_enough_is_enough(address: DatabaseAddress) -> None:
+    with counting(address, LOCKING) as race:
+        whole = Explorer(race, Settings(), "small").explore()
+        enough = Explorer(race, Settings(budget=whole.runs), "small").explore()
+
+    assert (enough.is_complete, enough.orders) == (True, whole.orders)
+
+
+def test_dropped_row_lock_is_found_by_few_preemptions_beyond_the_budget(address: DatabaseAddress) -> None:
+    # A single run shows nothing, and nothing is drawn: one preemption is enough, and all such orders are run.
+    with counting(address, NOT_LOCKING) as race:
+        explorer = Explorer(race, Settings(budget=1, samples=20), "small")
+        with pytest.raises(AssertionError, match="both to have counted"):
+            explorer.explore()
+
+    assert "PCT" not in explorer.result.strategy
+
+
+class Numbering:
+    """Fails where not both have counted, in words that number the ends."""
+
+    def __init__(self, kind: type[Exception]) -> None:
+        self._kind, self.ends = kind, 0
+
+    def __call__(self, connection: psycopg.Connection[Any]) -> None:
+        self.ends += 1
+        if connection.execute("SELECT v FROM accounts WHERE id = 1").fetchone() != (2,):
+            raise self._kind(f"end {self.ends}")
+
+
+@pytest.mark.parametrize("kind", [AssertionError, KeyError])
+def test_failure_of_any_kind_is_told_with_the_fewest_preemptions_and_as_it_came_then(
+    address: DatabaseAddress, kind: type[Exception]
+) -> None:
+    # Every lost update fails, each with words of its own; told is the last run, the one whose evidence is kept.
+    numbering = Numbering(kind)
+    actors = {name: adding_one(NOT_LOCKING) for name in ("day", "night")}
+    with SqlRace(address, signals=True, setup=TABLES, actors=actors, check=numbering) as race:
+        failing = Settings(budget=1, samples=30, depth=1, seed=3)
+        with pytest.raises(kind) as failed:
+            Explorer(race, failing, "small").explore()
+
+    [token] = [note.removeprefix("TOKEN ") for note in failed.value.__notes__ if note.startswith("TOKEN ")]
+    assert read_token(token).schedule.preemptions == 1
+    assert failed.value.args == (f"end {numbering.ends}",)
 
 
 def test_dropped_row_lock_is_found_by_chance_too(address: DatabaseAddress) -> None:
@@ -121,10 +172,33 @@ def test_request_to_stop_that_meets_an_actor_ends_the_exploration_and_leaves_not
         assert row == (0,)
 
 
-def test_parts_of_an_exploration_are_the_whole(address: DatabaseAddress) -> None:
-    with counting(address, LOCKING) as race:
+@pytest.mark.parametrize("shards", [2, 5])
+@pytest.mark.parametrize("name", ["one row", "one row, then a read", "statements that commit alone", "queue"])
+def test_parts_of_an_exploration_are_the_whole(address: DatabaseAddress, name: str, shards: int) -> None:
+    anyhow = Reach("somebody moved", lambda trace: bool(trace.taken))
+    actors = SMALL_RACES[name].actors
+    with SqlRace(address, signals=True, setup=TABLES, actors=actors, reaches=anyhow) as race:
         whole = Explorer(race, Settings(), "small").explore()
-        parts = [Explorer(race, Settings(shard=shard, shards=2), "small").explore() for shard in range(2)]
+        parts = [Explorer(race, Settings(shard=shard, shards=shards), "small").explore() for shard in range(shards)]
 
     found = {one.words for part in parts for one in part.outcomes}
     assert found == {one.words for one in whole.outcomes}
+    assert [part.is_complete for part in parts] == [True] * shards
+    assert sum(part.orders or 0 for part in parts) == whole.orders
+
+
+def test_part_without_what_the_race_is_to_show_looks_for_it_in_the_others(address: DatabaseAddress) -> None:
+    # One order of all has night alone in front; the race is vacuous only where no part has it.
+    first = Reach("night came first", lambda trace: [one.step.actor for one in trace.taken[:3]] == ["night"] * 3)
+    never = Reach("noon came", lambda trace: any(one.step.actor == "noon" for one in trace.taken))
+    actors = {name: adding_one(LOCKING) for name in ("day", "night")}
+    with SqlRace(address, signals=True, setup=TABLES, actors=actors, reaches=first) as race:
+        parts = [Explorer(race, Settings(shard=shard, shards=9), "small").explore() for shard in range(9)]
+    with (
+        SqlRace(address, signals=True, setup=TABLES, actors=actors, reaches=never) as race,
+        pytest.raises(SimError) as failed,
+    ):
+        Explorer(race, Settings(shard=1, shards=9), "small").explore()
+
+    assert all(part.reached for part in parts)
+    assert failed.value.code == "schedule/vacuous"
