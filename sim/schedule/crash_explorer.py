@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sim.errors import SimError
 from sim.schedule.certificate import Certificate, KeptOutcome
 from sim.schedule.choice import MOVES, Choice, Kind, Option, Schedule
-from sim.schedule.explorer import Conductor, Subject
+from sim.schedule.explorer import Conductor, Subject, play
 from sim.schedule.hub import Moment
 from sim.schedule.process_seat import ProcessSeat
 from sim.schedule.race import Race
@@ -131,9 +131,8 @@ class CrashExplorer:
     def _play(self, schedule: Schedule, *, note: bool = False) -> None:
         player = Replay(schedule)
         conductor = Conductor(self.subject, self._noting(player) if note else player.choose)
-        self.subject.put_back()
         try:
-            self.subject.run(conductor)
+            play(self.subject, conductor)
         except KeyboardInterrupt:
             raise
         except BaseException as error:

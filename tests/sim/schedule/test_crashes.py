@@ -1,7 +1,8 @@
 """The true worker as an actor: its steps, its kills, what a token repeats, and what a run proves."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ import pytest
 from sim.clock import seconds
 from sim.errors import SimError
 from sim.postgres.leases import LeasePool
-from sim.schedule.choice import Kind, Schedule
+from sim.schedule.choice import Kind, Option, Schedule
 from sim.schedule.crash_explorer import CrashExplorer, tell_crashes
 from sim.schedule.crashing import KILLS, every_crash, every_cut, struck_by
 from sim.schedule.explorer import Explorer, replay
+from sim.schedule.hub import Disturbed, Moment
 from sim.schedule.outcome import OutcomeKind
 from sim.schedule.process_seat import ProcessSeat
 from sim.schedule.race import Reach
@@ -59,6 +61,29 @@ def test_every_step_of_an_unharmed_run_is_a_place_to_die(rehearse: Rehearse) -> 
     assert "w1:write:logs/command_worker.pid:2" in steps
     assert steps[-1] == "w1:exit"
     assert f"{found.steps} tried of {found.steps}" in "\n".join(tell_crashes(found))
+
+
+class Disturbing:
+    """The strikes of a rehearsal, some of whose runs are disturbed at their fourth step."""
+
+    def __init__(self, rehearsal: Rehearsal, *, at_runs: Container[int]) -> None:
+        self._strikes, self._at_runs, self.runs = rehearsal.strikes, at_runs, count()
+
+    def __call__(self, moment: Moment) -> Sequence[Option]:
+        if len(moment.trace.taken) == 3 and next(self.runs) in self._at_runs:
+            raise Disturbed
+        return self._strikes(moment)
+
+
+def test_run_that_is_disturbed_is_begun_anew_and_counts_once(rehearse: Rehearse) -> None:
+    rehearsal = rehearse(dry_run, struck_by=KILLS)
+    calm = CrashExplorer(rehearsal, SCENARIO).explore()
+    disturbing = Disturbing(rehearsal, at_runs=(0, 4))
+    rehearsal.hub.more_options = disturbing
+    found = CrashExplorer(rehearsal, SCENARIO).explore()
+
+    assert next(disturbing.runs) > 4
+    assert (found.certificate(), found.points) == (calm.certificate(), calm.points)
 
 
 def test_a_kill_is_a_signal_and_its_session_has_ended(rehearse: Rehearse) -> None:
