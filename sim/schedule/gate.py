@@ -168,6 +168,10 @@ class Taken:
         return self.option != self.options[0]
 
 
+OUTSIDER = "a session outside the race"
+"""Who holds a lock and is no actor, such as autovacuum."""
+
+
 @dataclass(slots=True)
 class Trace:
     """Everything one schedule did, in order."""
@@ -186,6 +190,11 @@ class Trace:
         return Schedule(
             tuple(Choice(one.default_step, one.option, one.options[0].kind) for one in self.taken if one.is_preemption)
         )
+
+    @property
+    def has_meeting(self) -> bool:
+        """Whether an actor had to wait for another actor."""
+        return any(for_whom != OUTSIDER for _, for_whom in self.waits)
 
     def is_before(self, first: Step, second: Step) -> bool:
         """Whether both steps were made, the first one earlier."""

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from sim.errors import SimError
 from sim.schedule.choice import Kind, Option, in_order, option_of
-from sim.schedule.gate import Effect, Report, Seat, Taken, Trace, Verdict
+from sim.schedule.gate import OUTSIDER, Effect, Report, Seat, Taken, Trace, Verdict
 from sim.schedule.greenlets import PATIENCE_S
 from sim.schedule.requirements import require_able, require_followed
 from sim.schedule.sessions import Sessions
@@ -25,8 +25,6 @@ MAX_STEP_S = 20.0
 
 MAX_STEPS = 10_000
 """Steps of one schedule; an actor that makes more goes round in a circle."""
-
-OUTSIDER = "a session outside the race"
 
 _SHORT_WAIT_S = 1.0
 """Who waits for autovacuum alone waits no longer than this: it gives way once somebody looks for a deadlock."""

@@ -29,7 +29,7 @@ class Reach:
     when: Callable[[Trace], bool]
 
 
-SOMEBODY_WAITED = Reach("somebody waited for somebody", lambda trace: bool(trace.waits))
+SOMEBODY_WAITED = Reach("somebody waited for somebody", lambda trace: trace.has_meeting)
 """What a race must reach unless it says otherwise."""
 
 

@@ -61,7 +61,7 @@ def waited(who: str, for_whom: str) -> Reach:
     return Reach(f"{who} waited for {for_whom}", lambda trace: (who, for_whom) in trace.waits)
 
 
-ANYBODY_WAITED = Reach("somebody waited for somebody", lambda trace: bool(trace.waits))
+ANYBODY_WAITED = Reach("somebody waited for somebody", lambda trace: trace.has_meeting)
 """For races in which nobody may hold anybody up."""
 
 

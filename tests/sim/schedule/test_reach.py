@@ -3,9 +3,9 @@
 import pytest
 
 from sim.schedule.choice import Option
-from sim.schedule.gate import Taken, Trace
-from sim.schedule.race import Reach
-from sim.schedule.reach import at_once, before_either, between, inside_transaction
+from sim.schedule.gate import OUTSIDER, Taken, Trace
+from sim.schedule.race import SOMEBODY_WAITED, Reach
+from sim.schedule.reach import ANYBODY_WAITED, at_once, before_either, between, inside_transaction
 from sim.schedule.step import read_step
 
 
@@ -42,3 +42,12 @@ B = ("b:begin", "b:select:t", "b:insert:t", "b:commit")
 )
 def test_reach_holds_of_the_orders_that_have_it(reach: Reach, order: tuple[str, ...], *, holds: bool) -> None:
     assert reach.when(_trace(*order)) is holds
+
+
+@pytest.mark.parametrize(
+    ("waits", "holds"), [([], False), ([("a", OUTSIDER)], False), ([("a", OUTSIDER), ("b", "a")], True)]
+)
+def test_wait_for_a_session_outside_the_race_is_no_meeting(waits: list[tuple[str, str]], *, holds: bool) -> None:
+    trace = Trace(waits=waits)
+
+    assert (SOMEBODY_WAITED.when(trace), ANYBODY_WAITED.when(trace)) == (holds, holds)
