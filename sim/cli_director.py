@@ -1,13 +1,14 @@
 """`sim outcomes`, `sim replay`, `sim selftest`: what the director found, one order again, and whether orders repeat."""
 
 import sys
+from itertools import chain
 from pathlib import Path
 
 import click
 
 from sim.errors import SimError
 from sim.schedule.certificate import tell_certificate
-from sim.schedule.kept_outcomes import compare, read_certificates, scenario_of, tell_difference
+from sim.schedule.kept_outcomes import compare, read_certificates, scenario_of, tell_difference, tell_parts
 from sim.schedule.token import read_token
 from sim.selftest import self_test
 
@@ -29,8 +30,9 @@ def outcomes() -> None:
 @click.argument("place", type=_PLACE, default=Path("build/outcomes"))
 def outcomes_show(place: Path) -> None:
     """Show the certificates of PLACE, a folder or one file (build/outcomes)."""
-    for certificate in read_certificates(place):
-        click.echo("\n".join(tell_certificate(certificate)))
+    certificates = read_certificates(place)
+    for line in (*chain.from_iterable(map(tell_certificate, certificates)), *tell_parts(certificates)):
+        click.echo(line)
 
 
 @outcomes.command("diff")

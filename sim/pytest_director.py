@@ -4,6 +4,7 @@ Options: `--sim-budget N`, `--sim-depth N`, `--sim-seed N`, `--sim-split N`, `--
 `--sim-token TOKEN`, `--sim-pause-at K`; `--sim-traces DIR` and `--sim-samples N` for `sim selftest`.
 """
 
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,15 +47,21 @@ _PROGRESS_EVERY_S = 1.0
 
 def add_options(group: Any) -> None:
     """Effects: the options of the director."""
-    group.addoption("--sim-budget", type=int, metavar="N", help=f"runs of one exploration at most ({DEFAULT_BUDGET})")
-    group.addoption("--sim-depth", type=int, metavar="N", help="look only at orders with at most N preemptions")
+    group.addoption(
+        "--sim-budget", type=at_least(1), metavar="N", help=f"runs of one exploration at most ({DEFAULT_BUDGET})"
+    )
+    group.addoption("--sim-depth", type=at_least(0), metavar="N", help="look only at orders with at most N preemptions")
     group.addoption("--sim-seed", type=int, default=1, metavar="N", help="seed of sampled orders (1)")
     group.addoption(
-        "--sim-split", type=int, default=1, metavar="N", help="explore each race in N parts, which xdist spreads"
+        "--sim-split",
+        type=at_least(1),
+        default=1,
+        metavar="N",
+        help="explore each race in N parts, which xdist spreads",
     )
     group.addoption(
         "--sim-count",
-        type=int,
+        type=at_least(0),
         default=DEFAULT_COUNTED,
         metavar="N",
         help=f"count orders anew, by running them one by one, where there are at most N ({DEFAULT_COUNTED})",
@@ -65,7 +72,7 @@ def add_options(group: Any) -> None:
     group.addoption("--sim-token", metavar="TOKEN", help="play this one order, and no other scenario")
     group.addoption(
         "--sim-pause-at",
-        type=int,
+        type=at_least(1),
         metavar="K",
         help="with --sim-token: stop where its step K is due and open a shell with database and home as they are then",
     )
@@ -74,6 +81,35 @@ def add_options(group: Any) -> None:
     group.addoption(
         "--sim-samples", type=int, default=0, metavar="N", help="with --sim-traces: draw N orders and record them there"
     )
+
+
+def at_least(minimum: int) -> Callable[[str], int]:
+    """Reads a number of the command line that is `minimum` or more."""
+
+    def read(text: str) -> int:
+        number = int(text)
+        if number < minimum:
+            raise ArgumentTypeError(f"expected {minimum} or more, found {number}")
+        return number
+
+    read.__name__ = "number"
+    return read
+
+
+def configure(config: pytest.Config) -> None:
+    """Effects: one order is played in this very process, at whose terminal a pause can be answered.
+
+    Raises: `SimError` (`schedule/malformed_token`, `schedule/no_token`).
+    """
+    token = config.getoption("--sim-token")
+    if token is not None:
+        read_token(token)
+        config.option.dist, config.option.tx = "no", []
+    elif config.getoption("--sim-pause-at") is not None:
+        raise SimError(
+            "schedule/no_token",
+            "--sim-pause-at stops one order, which --sim-token names; give the token that a failure printed",
+        )
 
 
 def split(metafunc: pytest.Metafunc) -> None:

@@ -98,7 +98,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Effects: the markers. Raises: `pytest.UsageError` for a worker command that cannot start anything."""
+    """Effects: the markers. Raises: `pytest.UsageError` for a worker command, or a token, that is none."""
     for marker in playable.MARKERS:
         config.addinivalue_line("markers", marker)
     if config.getoption("--worker-without") and config.getoption("--worker-command") is None:
@@ -106,9 +106,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_left_out_key] = playable.nothing_left_out(config)
     config.stash[_blind_key] = Counter()
     config.stash[_stages_key] = KeptStages()
-    text = config.getoption("--worker-command")
-    if text is not None:
-        with _as_usage_error():
+    with _as_usage_error():
+        director.configure(config)
+        if (text := config.getoption("--worker-command")) is not None:
             worker_command(text)
 
 

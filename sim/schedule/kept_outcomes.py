@@ -117,6 +117,18 @@ def tell_difference(one: Difference) -> Iterator[str]:
         yield f"  {remark}"
 
 
+def tell_parts(certificates: Sequence[Certificate]) -> Iterator[str]:
+    """For each scenario that was explored in parts, what they prove together."""
+    for scenario, parts in _by_scenario([one for one in certificates if one.part]).items():
+        wanted = int(_split(f".{parts[0].part}") or "0")
+        runs, orders = sum(one.runs for one in parts), [one.orders for one in parts if one.orders is not None]
+        yield f"{scenario} ({len(parts)} of {wanted} parts)"
+        if len(orders) == wanted:
+            yield f"  orders    {runs:,} run of {sum(orders):,} feasible, complete"
+        else:
+            yield f"  orders    {runs:,} run, NOT complete"
+
+
 def _compared(scenario: str, old: Sequence[Certificate], new: Sequence[Certificate]) -> Difference:
     before, after = _outcomes(old), _outcomes(new)
     remarks = []

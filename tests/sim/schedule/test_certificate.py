@@ -16,7 +16,15 @@ from sim.postgres.clones import clone
 from sim.postgres.running import RunningServer
 from sim.schedule.certificate import Certificate, KeptOutcome, certify, count_anew, tell_certificate
 from sim.schedule.exploration import Exploration
-from sim.schedule.kept_outcomes import compare, forget, keep, read_certificates, scenario_of, tell_difference
+from sim.schedule.kept_outcomes import (
+    compare,
+    forget,
+    keep,
+    read_certificates,
+    scenario_of,
+    tell_difference,
+    tell_parts,
+)
 from sim.schedule.sql_actor import SqlRace, explore_sql
 from sim.schedule.token import scenario_mark
 from sim.schedule.unpruned import Counted
@@ -182,6 +190,11 @@ def test_orders_of_parts_add_up_to_those_of_the_race() -> None:
     assert compare([certificate("a", orders=9)], parts) == []
     assert compare([certificate("a", orders=9)], parts[:1])[0].remarks == ("orders: 9 before, 4 now",)
     assert "3 run of 4 feasible in this part, complete" in "\n".join(tell_certificate(parts[0]))
+    assert list(tell_parts([certificate("a", scenario="whole"), *parts])) == [
+        f"{SCENARIO} (2 of 2 parts)",
+        "  orders    6 run of 9 feasible, complete",
+    ]
+    assert list(tell_parts(parts[1:])) == [f"{SCENARIO} (1 of 2 parts)", "  orders    3 run, NOT complete"]
 
 
 def test_certificates_of_another_split_are_replaced(tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+"""The director's options as somebody mistypes them, and one order where several processes were asked for."""
+
+import pytest
+
+from tests.sim.test_pytest_plugin import Nested, alone, nested, told
+
+__all__ = ["alone", "nested"]
+
+pytest_plugins = ["pytester"]
+
+RACE = """
+from sim.story import at_once, every_interleaving
+
+@every_interleaving
+def test_race(stack):
+    profile = stack.given.reference_profile()
+    day, night = stack.operator("day"), stack.operator("night")
+    with stack.race(reaches=at_once("day", "night")) as race:
+        race.start(day.apply_profile, profile)
+        race.start(night.apply_profile, profile)
+"""
+
+NO_STACK = "def test_alone():\n    pass\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "told_so"),
+    [
+        ("--sim-budget=0", "expected 1 or more, found 0"),
+        ("--sim-depth=-1", "expected 0 or more, found -1"),
+        ("--sim-split=0", "expected 1 or more, found 0"),
+        ("--sim-count=-1", "expected 0 or more, found -1"),
+        ("--sim-pause-at=0", "expected 1 or more, found 0"),
+        ("--sim-budget=many", "invalid number value: 'many'"),
+        ("--sim-token=nonsense", "schedule/malformed_token"),
+        ("--sim-pause-at=3", "schedule/no_token"),
+    ],
+)
+def test_option_that_makes_no_sense_is_one_clear_error(alone: Nested, option: str, told_so: str) -> None:
+    result = alone.run_apart(NO_STACK, option)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert told(result).count(told_so) == 1
+    assert "Traceback" not in told(result)
+
+
+@pytest.mark.parametrize("option", ["--sim-token=nonsense", "--sim-pause-at=3", "--sim-token=aaaaaa"])
+def test_token_that_is_none_of_this_run_is_one_clear_error_where_several_processes_were_asked_for(
+    alone: Nested, option: str
+) -> None:
+    result = alone.run_apart(NO_STACK, option, "-n", "2")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert told(result).count("schedule/") == 1
+    assert "Traceback" not in told(result)
+
+
+def test_smallest_numbers_make_sense(alone: Nested) -> None:
+    options = ("--sim-budget=1", "--sim-depth=0", "--sim-split=1", "--sim-count=0")
+
+    alone.run_apart(NO_STACK, *options).assert_outcomes(passed=1)
+
+
+def test_one_order_is_played_in_one_process_where_several_were_asked_for(nested: Nested) -> None:
+    explored = nested.run_apart(RACE, "--sim-split", "3", "-n", "2")
+    [token, *_] = [line.strip() for line in explored.outlines if ",day:" in line]
+    replayed = nested.run_apart(RACE, "--sim-token", token, "-n", "2")
+
+    assert explored.parseoutcomes()["passed"] == 3
+    replayed.assert_outcomes(passed=1)
+    assert "bringing up nodes" not in told(replayed)
+    replayed.stdout.fnmatch_lines([f"played {token}", "  of test_nested.py::test_race"])
