@@ -1,7 +1,8 @@
 """How pytest plays a scenario that is marked `@every_interleaving`: every order of it, or the one of a token.
 
-Options: `--sim-budget N`, `--sim-depth N`, `--sim-seed N`, `--sim-split N`, `--sim-count N`, `--sim-certificates DIR`,
-`--sim-token TOKEN`, `--sim-pause-at K`; `--sim-traces DIR` and `--sim-samples N` for `sim selftest`.
+Options: `--sim-budget N`, `--sim-depth N`, `--sim-complete`, `--sim-seed N`, `--sim-split N`, `--sim-count N`,
+`--sim-certificates DIR`, `--sim-token TOKEN`, `--sim-pause-at K`; `--sim-traces DIR` and `--sim-samples N` for
+`sim selftest`.
 """
 
 from argparse import ArgumentTypeError
@@ -26,7 +27,7 @@ from sim.schedule.kept_outcomes import forget, keep
 from sim.schedule.repetition import repeat, sample
 from sim.schedule.retelling import Pause, retell, tell_retold
 from sim.schedule.sessions import Sessions
-from sim.schedule.settings import DEFAULT_BUDGET, DEFAULT_SAMPLES, Settings
+from sim.schedule.settings import COMPLETE_BUDGET, DEFAULT_BUDGET, DEFAULT_SAMPLES, Settings
 from sim.schedule.stopwatch import now_s
 from sim.schedule.tell import tell_disturbance, tell_exploration, tell_failure
 from sim.schedule.token import read_token, scenario_mark
@@ -51,6 +52,11 @@ def add_options(group: Any) -> None:
         "--sim-budget", type=at_least(1), metavar="N", help=f"runs of one exploration at most ({DEFAULT_BUDGET})"
     )
     group.addoption("--sim-depth", type=at_least(0), metavar="N", help="look only at orders with at most N preemptions")
+    group.addoption(
+        "--sim-complete",
+        action="store_true",
+        help="explore each race completely, whatever bounds it sets itself; that may take long: -o timeout=0",
+    )
     group.addoption("--sim-seed", type=int, default=1, metavar="N", help="seed of sampled orders (1)")
     group.addoption(
         "--sim-split",
@@ -300,6 +306,8 @@ def _settings(item: pytest.Function, wish: Interleaving) -> Settings:
     option = item.config.getoption
     budget, depth = option("--sim-budget"), option("--sim-depth")
     parts = option("--sim-split")
+    if option("--sim-complete"):
+        wish = Interleaving(budget=COMPLETE_BUDGET)
     runs = budget if budget is not None else wish.budget or DEFAULT_BUDGET
     return Settings(
         budget=runs,

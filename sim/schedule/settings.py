@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 DEFAULT_BUDGET = 20_000
 
+COMPLETE_BUDGET = 10_000_000
+"""Runs of an exploration that is to be complete, however long that takes."""
+
 DEFAULT_SAMPLES = 200
 
 AUDIT_SHARE = 200

@@ -20,6 +20,8 @@ def test_race(stack):
         race.start(night.apply_profile, profile)
 """
 
+BOUNDED = RACE.replace("@every_interleaving\n", "@every_interleaving(max_preemptions=1, budget=20)\n")
+
 NO_STACK = "def test_alone():\n    pass\n"
 
 
@@ -70,3 +72,10 @@ def test_one_order_is_played_in_one_process_where_several_were_asked_for(nested:
     replayed.assert_outcomes(passed=1)
     assert "bringing up nodes" not in told(replayed)
     replayed.stdout.fnmatch_lines([f"played {token}", "  of test_nested.py::test_race"])
+
+
+def test_race_that_sets_itself_bounds_is_explored_completely_where_that_is_asked_for(nested: Nested) -> None:
+    bounded, complete = (nested.run_apart(BOUNDED, *options) for options in ((), ("--sim-complete",)))
+
+    bounded.stdout.fnmatch_lines(["  orders * run, NOT complete"])
+    complete.stdout.fnmatch_lines(["  orders * run of 12,870 feasible, complete"])
