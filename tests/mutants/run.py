@@ -1,6 +1,6 @@
 """Changes the worker's functions one at a time and sees that a test notices: `make mutants`.
 
-    python -m tests.mutants.run [--keep] [package …]
+    python -m tests.mutants.run [--keep] [--only PATTERN …] [package …]
 
 Each package gets a copy of the source below `build/mutants/`, where mutmut makes its mutants and runs, for each, the
 tests that call the changed function, the likeliest to notice first. What ends otherwise than killed or alive is tried
@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from sim.postgres.server import Kind, open_run, stack_template, start_server
@@ -126,10 +127,11 @@ def mutmut(workspace: Path, *arguments: str) -> str:
     return ended.stdout
 
 
-def outcomes(workspace: Path) -> dict[str, str]:
-    """How each mutant ended, by its name."""
+def outcomes(workspace: Path, only: Sequence[str]) -> dict[str, str]:
+    """How each mutant ended, by its name; with patterns in `only`, how each ended whose name one of them matches."""
     told = mutmut(workspace, "results", "--all", "True")
-    return dict(re.findall(r"^ +(\S+): (.+)$", told, re.MULTILINE))
+    ends: dict[str, str] = dict(re.findall(r"^ +(\S+): (.+)$", told, re.MULTILINE))
+    return {name: end for name, end in ends.items() if not only or any(fnmatchcase(name, one) for one in only)}
 
 
 def try_again(workspace: Path, package: str, name: str) -> str:
@@ -173,7 +175,7 @@ def survivors_of(workspace: Path, package: str, ends: dict[str, str]) -> dict[st
 
 def meet_better_tests(workspace: Path) -> None:
     """Effects: mutmut tries what lived in an earlier run and is not listed; the tests may be better than they were."""
-    ends = outcomes(workspace)
+    ends = outcomes(workspace, only=())
     doubtful = doubtful_in(workspace, {name: end for name, end in ends.items() if end == "survived"})
     new = set(not_listed(doubtful.values()))
     again = [name for name, mutant in doubtful.items() if mutant in new]
@@ -181,14 +183,14 @@ def meet_better_tests(workspace: Path) -> None:
         mutmut(workspace, "run", "--max-children", str(PROCESSES), *again)
 
 
-def play(package: str, *, keep: bool) -> list[Mutant]:
-    """The survivors nobody has looked at yet. Effects: prints the figures of the package."""
+def play(package: str, *, keep: bool, only: Sequence[str]) -> list[Mutant]:
+    """The survivors nobody has looked at yet. Effects: prints the figures of the package, or of its part `only`."""
     began = time.monotonic()
     workspace = make_workspace(package, keep=keep)
-    mutmut(workspace, "run", "--max-children", str(PROCESSES))
-    if keep:
+    mutmut(workspace, "run", "--max-children", str(PROCESSES), *only)
+    if keep and not only:
         meet_better_tests(workspace)
-    ends = outcomes(workspace)
+    ends = outcomes(workspace, only)
     living = survivors_of(workspace, package, ends)
     new = not_listed(living.values())
     counted = Counter(ends.values())
@@ -222,13 +224,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--keep", action="store_true", help="go on from what an earlier run found out; its survivors are tried anew"
     )
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="try only mutants of a name like this, each of them anew: worker.guards.limits.* or *.x_refuse__mutmut_*",
+    )
     parser.add_argument("packages", nargs="*", choices=list(TESTS), default=list(TESTS))
     wanted = parser.parse_args(arguments)
     # Whoever started it under a higher one meant that.
     os.nice(max(0, NICENESS - os.nice(0)))
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     with one_server():
-        new = [mutant for package in wanted.packages for mutant in play(package, keep=wanted.keep)]
+        new = [mutant for package in wanted.packages for mutant in play(package, keep=wanted.keep, only=wanted.only)]
     print(f"{len(new)} survivors to look at" if new else "no survivor that is not listed")
     return 1 if new else 0
 

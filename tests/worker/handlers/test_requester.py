@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.worker.handlers.asking import TYPES, fields_of
+from tests.worker.handlers.asking import TYPES, fields_of, message_of
 from tests.worker.handlers.test_managed_retry import COMMANDS, run_until_the_database_fails
 from tests.worker.managed_worlds import ADMIN, MINUTE, NIGHT_ADMIN, World
 from worker.services.apply_baseline import ApplyBaselineService, RequestedHolding
@@ -36,13 +36,12 @@ def put(world: World, verb: str) -> UUID:
     return world.put(TYPES[verb], **fields_of(verb, proposal_id))
 
 
-def message_of(world: World, command_id: UUID) -> str:
-    (row,) = world.rows("SELECT error_message FROM commands WHERE command_id = %s", command_id)
-    return str(row["error_message"])
-
-
 @pytest.mark.parametrize(
-    ("statement", "told"), [(LOST_ROLE, "has role viewer, expected admin"), (GONE, "found none any more")]
+    ("statement", "told"),
+    [
+        (LOST_ROLE, f"user {ADMIN} has role viewer, expected admin; ask an admin to do it"),
+        (GONE, "expected the user who requested it, found none any more; an admin must do it"),
+    ],
 )
 @pytest.mark.parametrize("verb", BEGINS)
 def test_command_of_a_user_who_may_no_longer_command_changes_nothing(
@@ -54,7 +53,7 @@ def test_command_of_a_user_who_may_no_longer_command_changes_nothing(
     world.run()
 
     assert world.command(command_id) == NOT_ALLOWED
-    assert told in message_of(world, command_id)
+    assert message_of(world, command_id) == f"validation/user_not_allowed: {told}"
     assert (world.files(), world.history("ETH")) == (files, history)
 
 
@@ -112,7 +111,10 @@ def test_drift_flag_that_is_put_down_to_a_user_is_refused(world: World, role: st
     world.run()
 
     assert world.command(command_id) == ("failed", "validation/requester_mismatch")
-    assert f"found user {ADMIN};" in message_of(world, command_id)
+    assert message_of(world, command_id) == (
+        f"validation/requester_mismatch: command {command_id} is the bot's own word, expected no user, found user "
+        f"{ADMIN}; pause the asset instead"
+    )
     assert world.state("ETH") == "managed_active"
 
 
@@ -135,5 +137,7 @@ def test_asset_that_is_frozen_by_its_state_and_not_by_its_holding_takes_no_reque
     world.run()
 
     assert world.command(command_id) == ("failed", "state/asset_not_frozen")
-    assert "asset ETH is frozen and its holding is not" in message_of(world, command_id)
+    assert message_of(world, command_id) == (
+        "state/asset_not_frozen: asset ETH is frozen and its holding is not; restore both files from one backup"
+    )
     assert world.cached("ETH") == (Decimal(2), False)
