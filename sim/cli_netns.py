@@ -12,7 +12,9 @@ from sim.netns.without import run_without
 
 
 @click.command("netns", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--report", type=click.File("w", encoding="utf-8"), help="write each attempt there, a line of JSON each")
+@click.option(
+    "--report", type=click.File("w", encoding="utf-8", lazy=False), help="write each attempt there, a line of JSON each"
+)
 @click.option(
     "--or-without", is_flag=True, help="where no namespace is to be had, warn and run the command all the same"
 )
@@ -47,3 +49,7 @@ def netns(report: TextIO | None, or_without: bool, words: tuple[str, ...]) -> No
         code = run_without(words)
         click.echo(warning, err=True)
         sys.exit(code)
+
+
+if __name__ == "__main__":
+    netns()

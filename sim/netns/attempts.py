@@ -25,14 +25,14 @@ class Owner:
     """
 
     pid: int
-    words: tuple[str, ...]
+    command: str
     parents: tuple[str, ...]
     sharers: int = 0
 
     def describe(self) -> str:
         """`curl -s … [12] < bash [7] < pytest [2]`."""
         shared = f" and {self.sharers} that share its socket" if self.sharers else ""
-        return " < ".join([f"{' '.join(self.words)} [{self.pid}]{shared}", *self.parents])
+        return " < ".join([f"{self.command} [{self.pid}]{shared}", *self.parents])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

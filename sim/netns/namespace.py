@@ -26,7 +26,8 @@ class SetUpError(Exception):
     def __init__(self, step: str, error: OSError) -> None:
         super().__init__(f"{step}: {error.strerror}")
         self.step = step
-        self.number = error.errno
+        self.number = error.errno or 0
+        self.text = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
 
 
 @contextmanager

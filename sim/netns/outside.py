@@ -7,22 +7,18 @@ import socket
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from sim.netns import kernel, lookups, namespace
 from sim.netns.exit_codes import BROKEN, of_status
 from sim.netns.first_process import ControlFailed, FirstProcess
 from sim.netns.namespace import SetUpError
+from sim.netns.remedies import remedy
 
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _BY_THE_KERNEL = 0x80  # si_code of a signal that a terminal sent; linux/signal.h calls it SI_KERNEL
-_SETTINGS = (
-    ("user.max_user_namespaces", "0", "10000"),
-    ("kernel.unprivileged_userns_clone", "0", "1"),
-    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
-)
-"""By which distributions keep ordinary users from namespaces: the setting, what it is then, and what it should be."""
 _PROMISED = 4096  # bytes that a pipe takes at once
 
 
@@ -58,6 +54,8 @@ def run(words: Sequence[str], report: TextIO | None) -> int:
         code = _attend(child, orders_write, waited_for)
     finally:
         os.close(orders_write)
+        while signal.sigtimedwait(waited_for, 0):
+            pass  # what came too late for the command is not for us
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if told:
         _raise(json.loads(told))
@@ -73,17 +71,19 @@ def _attend(child: int, orders: int, waited_for: set[signal.Signals]) -> int:
         told = signal.sigwaitinfo(waited_for)
         if told.si_signo != signal.SIGCHLD:
             if told.si_code != _BY_THE_KERNEL:
-                os.write(orders, bytes([told.si_signo]))
+                with suppress(BrokenPipeError):  # the command has ended, and we shall hear so
+                    os.write(orders, bytes([told.si_signo]))
             continue
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             return of_status(status)
 
 
-def _raise(told: dict[str, object]) -> None:
+def _raise(told: dict[str, Any]) -> NoReturn:
     if "control" in told:
         raise ControlFailed(str(told["control"]))
-    raise Unavailable(f"{told['step']}: {told['text']}; {_what_to_do()}")
+    error = OSError(told["number"], told["text"])
+    raise Unavailable(f"{told['step']}: {error.strerror}; {remedy(error, os.geteuid(), Path('/proc/sys'))}")
 
 
 def _middle(
@@ -108,7 +108,9 @@ def _middle(
         else:
             code = _first(words, report, world=world, problem=problem, orders=orders, mask=mask)
     except SetUpError as error:
-        os.write(problem, json.dumps({"step": error.step, "text": str(error.__cause__)}).encode()[:_PROMISED])
+        os.write(
+            problem, json.dumps({"step": error.step, "number": error.number, "text": error.text}).encode()[:_PROMISED]
+        )
     except ControlFailed as error:
         os.write(problem, json.dumps({"control": str(error)}).encode()[:_PROMISED])
     except BaseException:
@@ -136,17 +138,3 @@ def _first(
     first.prove_itself()
     os.close(problem)
     return first.run(words, report)
-
-
-def _what_to_do() -> str:
-    """How namespaces come to be had, by what this machine says of itself."""
-    if os.geteuid() == 0:
-        return "root needs CAP_SYS_ADMIN here: run it on the machine itself, or in a container with --privileged"
-    for setting, barred, remedy in _SETTINGS:
-        try:
-            found = Path("/proc/sys", *setting.split(".")).read_text(encoding="ascii").strip()
-        except OSError:
-            continue
-        if found == barred:
-            return f"{setting} is {found}: have root set it with `sysctl -w {setting}={remedy}`, or run this as root"
-    return "run it as root, or where ordinary users may make user namespaces"

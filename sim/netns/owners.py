@@ -32,8 +32,7 @@ class Owners:
             return None
         # A socket that was inherited has several; the youngest is the one that was started to use it.
         pid = max(holders)
-        words, parents = self._words(pid), tuple(self._parents(pid))
-        return Owner(pid=pid, words=words, parents=parents, sharers=len(holders) - 1)
+        return Owner(pid=pid, command=self._command(pid), parents=tuple(self._parents(pid)), sharers=len(holders) - 1)
 
     def _inode(self, protocol: int, here: Endpoint, there: Endpoint) -> str | None:
         """The socket's number: the one connected so, else the one that sends to anybody from this port."""
@@ -74,15 +73,15 @@ class Owners:
                 except OSError:
                     continue
 
-    def _words(self, pid: int) -> tuple[str, ...]:
+    def _command(self, pid: int) -> str:
         """The command line, shortened, without what may be a secret or an address with one."""
         try:
             content = (self._proc / str(pid) / "cmdline").read_bytes()
         except OSError:
             content = b""
-        words = [os.fsdecode(word) for word in content.rstrip(b"\0").split(b"\0")][:_MAX_WORDS]
+        words = [content.decode("utf-8", "replace") for content in content.rstrip(b"\0").split(b"\0")][:_MAX_WORDS]
         shown = scrub_text(" ".join(" ".join(word.split())[:_MAX_WORD] for word in words))
-        return tuple(shown.split()) or (self._name(pid),)
+        return shown or self._name(pid)
 
     def _parents(self, pid: int) -> Iterator[str]:
         for _ in range(_MAX_PARENTS):
