@@ -32,9 +32,7 @@ def netns(report: TextIO | None, or_without: bool, words: tuple[str, ...]) -> No
     try:
         sys.exit(run(words, report))
     except ControlFailed as error:
-        click.echo(
-            f"sim netns: NOTHING WAS RUN: the trip-wire did not tell of its deliberate attempts: {error}", err=True
-        )
+        click.echo(f"sim netns: NOTHING WAS RUN: the trip-wire failed its deliberate attempts, {error}", err=True)
         sys.exit(BROKEN)
     except Unavailable as error:
         if not or_without:

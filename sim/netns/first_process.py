@@ -63,7 +63,7 @@ class FirstProcess:
         code = of_status(self._serve(self._fork(_control)))
         missing = control.untold(self._attempts)
         if code != 0 or missing:
-            raise ControlFailed(f"of the deliberate attempts, {'; '.join(missing) or 'one was not answered'}")
+            raise ControlFailed(f"not told: {'; '.join(missing)}" if missing else "one was not answered")
         self._attempts.clear()
         self._count = 0
 
@@ -168,17 +168,23 @@ class FirstProcess:
             print(f"sim netns: {error.filename}: {error.strerror}", file=sys.stderr, flush=True)
             code = NOT_FOUND
         except OSError as error:
-            print(f"sim netns: {error.filename or 'control'}: {error.strerror}", file=sys.stderr, flush=True)
+            print(f"sim netns: {error.filename}: {error.strerror}", file=sys.stderr, flush=True)
         finally:
             os._exit(code)
 
 
 def _control() -> None:
-    control.attempt_everything()
+    try:
+        control.attempt_everything()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "a deliberate attempt") from error
 
 
 def _become(words: Sequence[str]) -> NoReturn:
-    os.execvp(words[0], list(words))
+    try:
+        os.execvp(words[0], list(words))
+    except OSError as error:  # Python names no file here
+        raise OSError(error.errno, error.strerror, words[0]) from error
 
 
 def _reap(pid: int) -> int | None:
