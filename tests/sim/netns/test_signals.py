@@ -17,16 +17,19 @@ from sim.netns.exit_codes import BROKEN
 from tests.sim.conftest import REPOSITORY, TIMEOUT_S
 from tests.sim.netns.conftest import COMMAND, QUIET, Run
 
-# It counts the signal until it is told to end: one that came twice would be counted twice.
+# It counts the signal until it is told to end: one that came twice would be counted twice. A signal may come while
+# something is being written, so nothing here has a buffer.
 COUNTING = """
-import signal, sys
+import os, signal, sys
 seen = []
+def take(number, frame):
+    seen.append(number)
+    os.write(1, f"seen {int(number)}\\n".encode())
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1):
-    signal.signal(number, lambda number, frame: (seen.append(number), print("seen", number, flush=True)))
-print("ready", flush=True)
-for line in sys.stdin:
-    break
-print("ended", *map(int, seen), flush=True)
+    signal.signal(number, take)
+os.write(1, b"ready\\n")
+os.read(0, 100)
+os.write(1, f"ended {' '.join(map(str, map(int, seen)))}\\n".encode())
 sys.exit(40 + len(seen))
 """
 
