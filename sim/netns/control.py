@@ -1,4 +1,4 @@
-"""The positive control: before a command runs, one deliberate attempt of each kind, each of which must be told.
+"""The positive control: before a command and after it, one deliberate attempt of each kind, which must all be told.
 
 A trip-wire that never fired is untested, and a run without attempts would prove nothing.
 """

@@ -8,6 +8,8 @@ import os
 import selectors
 import signal
 import socket
+import stat
+import struct
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,21 +17,29 @@ from contextlib import suppress
 from typing import NoReturn, TextIO
 
 from sim.netns import control
-from sim.netns.attempts import MAX_KEPT, Attempt, tell, to_line
-from sim.netns.exit_codes import ATTEMPTED, NOT_EXECUTABLE, NOT_FOUND, of_status
+from sim.netns.attempts import Attempt
+from sim.netns.exit_codes import ATTEMPTED, BROKEN, NOT_EXECUTABLE, NOT_FOUND, of_status
 from sim.netns.lookups import name_book
 from sim.netns.owners import Owners
 from sim.netns.packets import BEYOND_HARDWARE
+from sim.netns.tally import Tally, print_lines
 from sim.netns.tripwire import Tripwire
 
 _MAX_FRAME_BYTES = 128 * 1024
 _MAX_FRAMES_AT_ONCE = 512
+_MAX_FRAMES_WAITING = 1_000_000  # more than the socket holds, with those that answers bring
 _SOURCE = slice(6, 12)  # of a frame
+_STANDARD_ERROR = 2
+_OF_PACKETS, _STATISTICS = 263, 6  # linux/socket.h, linux/if_packet.h
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class ControlFailed(Exception):
     """The trip-wire did not tell of a deliberate attempt; it must not be trusted."""
+
+
+class NetworkGone(Exception):
+    """Somebody within took down the interface behind which the world is."""
 
 
 class FirstProcess:
@@ -39,12 +49,12 @@ class FirstProcess:
     """
 
     def __init__(self, world: socket.socket, orders: int, mask: set[signal.Signals]) -> None:
+        if os.getpid() != 1:  # it ends every process of its namespace, which must not be everybody's
+            raise RuntimeError(f"expected to be the first process of new pids, and am {os.getpid()}")
         self._world = world
         self._orders = orders
         self._mask = mask
-        self._attempts: list[Attempt] = []
-        self._count = 0
-        self._report: TextIO | None = None
+        self._tally = Tally()
         self._selector = selectors.DefaultSelector()
         self._tripwire = Tripwire(
             names=name_book(),
@@ -60,21 +70,31 @@ class FirstProcess:
 
     def prove_itself(self) -> None:
         """Effects: nothing is left of the positive control. Raises: `ControlFailed`."""
+        self._tally = Tally()
         code = of_status(self._serve(self._fork(_control)))
-        missing = control.untold(self._attempts)
+        missing = control.untold(self._tally.attempts)
         if code != 0 or missing:
             raise ControlFailed(f"not told: {'; '.join(missing)}" if missing else "one was not answered")
-        self._attempts.clear()
-        self._count = 0
 
     def run(self, words: Sequence[str], report: TextIO | None) -> int:
-        """The exit code for the command line `words`. Effects: attempts are told on standard error, and in `report`."""
-        self._report = report
-        self._command = self._fork(lambda: _become(words))
-        code = of_status(self._serve(self._command))
-        left = self._end_the_rest()
-        self._tell(code, left)
-        return ATTEMPTED if self._count else code
+        """The exit code for the command line `words`. Effects: attempts are told on standard error, and in `report`.
+
+        At its end the trip-wire proves itself again: whoever is root within can take its network down.
+        """
+        tally = self._tally = Tally(report)
+        self._unseen()
+        try:
+            self._command = self._fork(lambda: _become(words))
+            code = of_status(self._serve(self._command))
+            left, self._command = self._end_the_rest(), 0
+            unseen = self._unseen()
+            self.prove_itself()
+        except (ControlFailed, NetworkGone) as error:
+            print_lines([*tally.table(), f"NOT PROVEN: the trip-wire did not last, {error}"], sys.stderr)
+            return BROKEN
+        lines = [f"ended with the command, which left it running: {name}" for name in left]
+        print_lines(lines + tally.tell(code, unseen), sys.stderr)
+        return ATTEMPTED if tally.count or unseen else code
 
     def _serve(self, pid: int) -> int:
         """The exit status of the child. Until it ends packets are answered, orphans taken in and signals passed on."""
@@ -86,16 +106,19 @@ class FirstProcess:
             self._send(self._tripwire.expire())
             status = _reap(pid)
             if status is not None:
-                self._answer()
+                self._answer(_MAX_FRAMES_WAITING)
                 self._tripwire.close()
                 return status
 
-    def _answer(self) -> None:
-        for _ in range(_MAX_FRAMES_AT_ONCE):
+    def _answer(self, most: int = _MAX_FRAMES_AT_ONCE) -> None:
+        """Effects: packets that have come are answered, at most so many. Raises: `NetworkGone`."""
+        for _ in range(most):
             try:
                 frame = self._world.recv(_MAX_FRAME_BYTES)
             except BlockingIOError:
                 return
+            except OSError as error:
+                raise NetworkGone(f"its network was taken down: {error.strerror}") from error
             if frame[_SOURCE] != BEYOND_HARDWARE:  # what we send comes by here too
                 self._send(self._tripwire.receive(frame))
 
@@ -113,12 +136,11 @@ class FirstProcess:
                 os.kill(self._command, number)
 
     def _keep(self, attempt: Attempt) -> None:
-        self._count += 1
-        if len(self._attempts) < MAX_KEPT:
-            self._attempts.append(attempt)
-        if self._report is not None:
-            with suppress(OSError):
-                print(to_line(attempt), file=self._report, flush=True)
+        self._tally.keep(attempt)
+
+    def _unseen(self) -> int:
+        """How many packets found no room since this was asked last."""
+        return int(struct.unpack("=II", self._world.getsockopt(_OF_PACKETS, _STATISTICS, 8))[1])
 
     def _end_the_rest(self) -> list[str]:
         """The names of the processes that the command left running. Effects: they are gone, and heard to the last."""
@@ -127,22 +149,9 @@ class FirstProcess:
             os.kill(-1, signal.SIGKILL)  # all of the namespace but us
         while _reap_one():
             pass
-        self._answer()
+        self._answer(_MAX_FRAMES_WAITING)
         self._tripwire.close()
         return left
-
-    def _tell(self, code: int, left: Sequence[str]) -> None:
-        lines = [f"sim netns: ended with the command, which left it running: {name}" for name in left]
-        if not self._count:
-            lines.append("sim netns: nothing tried to leave loopback (the trip-wire had named its deliberate attempts)")
-        else:
-            attempts = "1 attempt" if self._count == 1 else f"{self._count} attempts"
-            lines.append(f"sim netns: {attempts} to leave loopback, and nothing got out; the command ended with {code}")
-            lines += tell(sorted(self._attempts, key=lambda one: one.at_ns))
-        if self._count > len(self._attempts):
-            lines.append(f"  and {self._count - len(self._attempts)} further attempts, which were only counted")
-        with suppress(OSError):
-            print("\n".join(lines), file=sys.stderr, flush=True)
 
     def _listen_for_children(self) -> None:
         reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -181,10 +190,24 @@ def _control() -> None:
 
 
 def _become(words: Sequence[str]) -> NoReturn:
+    for number in _foreign_sockets():
+        os.set_inheritable(number, False)
+        print_lines([f"descriptor {number} is a network socket from outside, and is not passed on"], sys.stderr)
     try:
         os.execvp(words[0], list(words))
     except OSError as error:  # Python names no file here
         raise OSError(error.errno, error.strerror, words[0]) from error
+
+
+def _foreign_sockets() -> list[int]:
+    """The descriptors that the command would get and that lead out whatever its namespace: sockets but Unix ones."""
+    found = []
+    for number in sorted(int(entry) for entry in os.listdir("/proc/self/fd")):
+        with suppress(OSError):  # the descriptor by which the folder was read is closed by now
+            if number > _STANDARD_ERROR and os.get_inheritable(number) and stat.S_ISSOCK(os.fstat(number).st_mode):
+                with socket.socket(fileno=os.dup(number)) as probe:
+                    found += [number] if probe.family != socket.AF_UNIX else []
+    return found
 
 
 def _reap(pid: int) -> int | None:

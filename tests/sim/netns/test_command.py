@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 
 from sim.cli import main
 from sim.netns.exit_codes import ATTEMPTED, BROKEN, NOT_EXECUTABLE, NOT_FOUND, UNAVAILABLE
-from tests.sim.conftest import REPOSITORY
+from tests.sim.conftest import REPOSITORY, TIMEOUT_S
 from tests.sim.netns.conftest import COMMAND, QUIET, Run, finished
 
 
@@ -137,6 +138,50 @@ def test_what_listens_on_loopback_outside_is_not_reached(python: Run) -> None:
         )
 
     assert (told.stdout, told.attempts) == ("111\n", ())
+
+
+def test_network_socket_from_outside_is_not_passed_on_and_a_unix_one_is(namespaces: None) -> None:
+    here, there = socket.socketpair()
+    with here, there, socket.create_server(("127.0.0.1", 0)) as outside:
+        program = f"""
+import os
+os.write({there.fileno()}, b"hello")
+try:
+    os.fstat({outside.fileno()})
+except OSError:
+    print("closed")
+"""
+        done = subprocess.run(
+            [*COMMAND, "--", sys.executable, "-c", program],
+            cwd=REPOSITORY,
+            pass_fds=[there.fileno(), outside.fileno()],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        warning = f"sim netns: descriptor {outside.fileno()} is a network socket from outside, and is not passed on\n"
+
+        assert (done.returncode, done.stdout, done.stderr) == (0, "closed\n", warning + QUIET)
+        assert here.recv(5) == b"hello"
+
+
+# What a command of root's may do to the interface that leads to the trip-wire; an ordinary user's gets EPERM.
+TAKE_DOWN = """
+import fcntl, socket, struct, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+    fcntl.ioctl(any_socket, 0x8914, struct.pack("16sH14x", sys.argv[1].encode(), 0))
+"""
+
+
+@pytest.mark.parametrize("name", ["sim0", "sim1"])
+def test_run_whose_network_was_taken_down_proves_nothing_or_it_is_not_to_be_taken_down(python: Run, name: str) -> None:
+    told = python(TAKE_DOWN, name)
+
+    root, ordinary = (BROKEN, "the trip-wire did not last"), (1, "PermissionError")
+    code, words = [ordinary, root][os.geteuid() == 0]
+    assert told.code == code
+    assert words in told.stderr
 
 
 def test_resolver_outside_is_covered_and_names_are_asked_of_ours(run: Run) -> None:

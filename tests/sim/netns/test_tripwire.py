@@ -192,6 +192,21 @@ def test_protocol_that_is_neither_tcp_nor_udp_is_told_by_its_number() -> None:
     ]
 
 
+@given(
+    st.binary(max_size=120),
+    st.sampled_from([b"", b"\x08\0\x45", b"\x08\0\x4f", b"\x86\xdd\x60"]),
+    st.sampled_from([0, 6, 17, 58]),
+)
+def test_no_frame_breaks_it(content: bytes, start: bytes, protocol: int) -> None:
+    world = World()
+    frame = bytearray(packets.FAR_HARDWARE + packets.HOME_HARDWARE + start + content + bytes(24))
+    frame[23], frame[20] = protocol, protocol or frame[20]  # where IPv4 has its protocol, and IPv6
+    world.tripwire.receive(bytes(frame))
+    world.tripwire.close()
+
+    assert len(world.told) <= 1
+
+
 @given(st.lists(st.tuples(st.integers(0, 63), st.binary(max_size=40), st.integers(0, 9)), max_size=12))
 def test_no_order_of_segments_breaks_it_and_each_opening_is_told_once(steps: list[tuple[int, bytes, int]]) -> None:
     world = World()
