@@ -27,6 +27,10 @@ class Told:
     stderr: str
     attempts: tuple[Mapping[str, Any], ...]
 
+    def ending(self) -> str:
+        """What `sim netns` itself said at the end, not what the command wrote there: its tracebacks show its source."""
+        return self.stderr[self.stderr.rindex("sim netns: ") :]
+
     def places(self) -> set[tuple[str, str, int | None, str]]:
         """What, host, port and what was said of every attempt."""
         return {(one["what"], one["host"], one["port"], one["said"]) for one in self.attempts}
