@@ -12,6 +12,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from sim.cli_director import outcomes, replay, selftest
+from sim.cli_netns import netns
 from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
 from sim.postgres.backup import back_up, tables_with_rows
@@ -57,6 +58,7 @@ def main() -> None:
     """
 
 
+main.add_command(netns)
 main.add_command(outcomes)
 main.add_command(replay)
 main.add_command(selftest)

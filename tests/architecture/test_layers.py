@@ -26,6 +26,7 @@ PLANTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "the-gui-sees-what-a-gui-sees": {"sim/fake_gui/planted.py": "import sim.witness"},
         "a-rule-never-acts": {"sim/rules/planted.py": "import psycopg"},
         "the-director-knows-no-stack": {"sim/schedule/planted.py": "import worker.services"},
+        "the-trip-wire-stands-alone": {"sim/netns/planted.py": "import sim.postgres"},
         "sim-layers": {"sim/witness/planted.py": "import sim.stack"},
         "no-cycles": {"sim/witness/planted.py": "import sim.clock_twin", "sim/clock_twin.py": "import sim.witness"},
     }
@@ -41,6 +42,7 @@ ALLOWED: Mapping[str, str] = MappingProxyType(
         "sim/scenarios/test_planted.py": "import pytest, sim.story, worker.contracts.errors",
         "sim/fake_gui/planted.py": "import worker.services, worker.contracts",
         "sim/rules/planted.py": "import sim.timeline, worker.contracts",
+        "sim/netns/planted.py": "import worker.guards.network, worker.guards.secrets, socket, ssl",
     }
 )
 
