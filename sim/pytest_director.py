@@ -197,8 +197,8 @@ def play(item: pytest.Function, sessions: Sessions, stack: Stack) -> None:
     item.user_properties.append((PROPERTY, lines))
     try:
         found = explorer.explore()
-        max_counted = 0 if part else item.config.getoption("--sim-count")
-        counted = count_anew(rehearsal, found, max_orders=max_counted)
+        max_counted = item.config.getoption("--sim-count")
+        counted = None if part else count_anew(rehearsal, found, max_orders=max_counted)
         certificate = certify(found, counted=counted, part=part)
     except BaseException:
         forget(folder, scenario, part)

@@ -230,8 +230,13 @@ class Search:
         if self.max_preemptions is not None:
             key += (str(last).encode(), b"%d" % preemptions)
         if self.shards > 1 and depth <= self.shard_depth and before is not None:
-            key += (_path_mark(before[0].key, before[1]),)
+            key += (self._path_mark(*before),)
         return key
+
+    def _path_mark(self, node: Node, option: Option) -> bytes:
+        """Stands for the options that lead here. Other processes explore other parts, so nothing of a run goes in."""
+        told = ",".join(map(str, [*self.graph.path_to(node.key), option]))
+        return hashlib.blake2b(told.encode(), digest_size=16).digest()
 
     def _untaken(self, node: Node, last: str | None) -> Option | None:
         """The first option that was not taken yet, and whose end cannot be foretold."""
@@ -249,7 +254,7 @@ class Search:
         if self.max_preemptions is not None and node.preemptions + (place > 0) > self.max_preemptions:
             return True
         if self.shards > 1 and node.depth + 1 == self.shard_depth:
-            return int.from_bytes(_path_mark(node.key, option)[:4]) % self.shards != self.shard
+            return int.from_bytes(self._path_mark(node, option)[:4]) % self.shards != self.shard
         return False
 
     def _is_foretold(self, node: Node, option: Option) -> bool:
@@ -319,7 +324,3 @@ def _counted(before: "tuple[Node, Option] | None") -> tuple[int, int]:
         return 0, 0
     node, option = before
     return node.preemptions + (option != node.ordered(node.last)[0]), node.depth + 1
-
-
-def _path_mark(key: Key, option: Option) -> bytes:
-    return hashlib.blake2b(b"|".join(key) + str(option).encode(), digest_size=8).digest()

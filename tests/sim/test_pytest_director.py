@@ -22,6 +22,18 @@ def test_race(stack):
 
 BOUNDED = RACE.replace("@every_interleaving\n", "@every_interleaving(max_preemptions=1, budget=20)\n")
 
+FEW = """
+from sim.story import every_interleaving, inside_transaction, minutes
+
+@every_interleaving
+def test_race(stack):
+    proposal = stack.given.risk_proposed("BTC", expires_in=minutes(1))
+    day = stack.operator("day")
+    with stack.race(reaches=inside_transaction("clock", of="day")) as race:
+        race.start(day.approve, day.open_proposal(proposal), "balanced", hard_confirm="BTC:balanced")
+        race.start(stack.clock.advance, minutes(1), name="clock")
+"""
+
 NO_STACK = "def test_alone():\n    pass\n"
 
 
@@ -79,3 +91,13 @@ def test_race_that_sets_itself_bounds_is_explored_completely_where_that_is_asked
 
     bounded.stdout.fnmatch_lines(["  orders * run, NOT complete"])
     complete.stdout.fnmatch_lines(["  orders * run of 12,870 feasible, complete"])
+
+
+def test_part_that_no_order_falls_to_is_explored_as_well(nested: Nested) -> None:
+    # Nine orders in ten parts.
+    explored = nested.run_apart(FEW, "--sim-split", "10", "-n", "2")
+
+    explored.assert_outcomes(passed=10)
+    told_of = [line.split(" of ")[1] for line in explored.outlines if line.startswith("  orders")]
+    assert sum(int(words.split()[0]) for words in told_of) == 9
+    assert "0 feasible in this part, complete" in told_of
