@@ -46,6 +46,11 @@ def begin(world: World, request: Request) -> "Pending":
     return Pending(world, request, fault, entry)
 
 
+def too_large(world: World, request: Request) -> Answer:
+    """The answer to a request whose body, or target, a transport did not even want to read; give it without."""
+    return begin(world, request).refuse(ApiError("request_too_large"))
+
+
 @dataclass(slots=True)
 class Pending:
     """A request that has come in. Before `finish`, `delay_s` shall pass and the barrier `barrier` be open."""
@@ -64,13 +69,17 @@ class Pending:
                 self.delay_s = self.fault.seconds if self.fault.kind is FaultKind.DELAY else 0.0
                 self.barrier = self.fault.barrier if self.fault.kind is FaultKind.HOLD else ""
 
+    def refuse(self, error: ApiError) -> Answer:
+        """Answers with that error and carries nothing out."""
+        return self._noted(self._refusal(error, []), error.code)
+
     def finish(self) -> Answer:
         """Carries the request out, as far as its fault lets it, and returns the answer."""
         fault = self.fault
         if fault is not None and not fault.needs_answer:
             early = refused_by_fault(fault)
             if isinstance(early, ApiError):
-                return self._noted(self._refusal(early, []), early.code)
+                return self.refuse(early)
             if early is not None:
                 return self._noted(early, 0)
             if fault.kind is FaultKind.BAN:

@@ -24,7 +24,7 @@ def refused_by_fault(fault: Fault) -> Answer | ApiError | None:
         return Answer(status=fault.status, headers=_page_headers(fault), body=body.encode())
     if fault.kind is FaultKind.REDIRECT:
         status = fault.status if 300 <= fault.status < 400 else 302
-        return Answer(status=status, headers=[("Location", fault.location), ("Content-Length", "0")], body=b"")
+        return Answer(status=status, headers=[("Location", fault.location)], body=b"")
     if fault.kind in _BELOW_HTTP:
         return Answer(status=0, headers=[], body=b"", fault=WireFault(kind=_BELOW_HTTP[fault.kind]))
     return None

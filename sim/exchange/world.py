@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from sim.errors import SimError
 from sim.exchange.amounts import exact
+from sim.exchange.barriers import Barriers
 from sim.exchange.book import Level
 from sim.exchange.clock import SECOND, Clock
 from sim.exchange.commission import CommissionRates, default_rates
@@ -67,10 +68,13 @@ class World:
         self.events = Events()
         self.keys: dict[str, ApiKey] = {}
         self.faults = FaultPlan()
+        self.barriers = Barriers()
+        # Hosts that somebody asked a skin for and that the double does not answer for.
+        self.refused_hosts: list[str] = []
         self._seed = seed
         self._moving = moving
         self._prices = dict(prices or {})
-        self._step_us = (step_s or path["step_s"]) * SECOND
+        self.step_us = (step_s or path["step_s"]) * SECOND
         self._history_us = (path["history_s"] if history_s is None else history_s) * SECOND
         self._openings: dict[str, Opening] = {}
         self._begin()
@@ -97,7 +101,7 @@ class World:
     def _new_market(self, symbol: str, now_us: int) -> Market:
         rules = self.rules.symbols[symbol]
         price = self._prices.get(symbol)
-        path = default_path(rules, seed=self._seed, now_us=now_us, step_us=self._step_us)
+        path = default_path(rules, seed=self._seed, now_us=now_us, step_us=self.step_us)
         if self._moving and price is None and path is not None:
             return market_on_path(rules, path, now_us=now_us, history_us=self._history_us)
         return market_by_hand(rules, price or (path.start_price if path is not None else Decimal(1)))
@@ -289,7 +293,7 @@ class World:
             quantity=Decimal(shape.get("quantity", 1)),
             spread_ticks=shape.get("spread_ticks", 1),
             levels=table("world.toml")["path"]["ladder_levels"],
-            step_us=self._step_us,
+            step_us=self.step_us,
             origin=0,
             octaves=(),
         )
