@@ -45,7 +45,7 @@ def _microseconds(time_us: int) -> int:
 
 
 def difference(before: Any, after: Any, *, path: str = "") -> dict[str, list[Any]]:
-    """What differs, by path (`accounts.bot.balances.BTC.free`): its value before and after, None where there is none."""
+    """What differs, by path (`accounts.bot.balances.BTC.free`): its value before and after, None if absent."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         found = {}
         for key in [*before, *(key for key in after if key not in before)]:
