@@ -1,9 +1,11 @@
 """The tables fit each other and the code: nothing is named that is not there."""
 
 import re
+from pathlib import Path
 
 import pytest
 
+from sim.exchange import tables
 from sim.exchange.checks import CHECKS, checks_in_order
 from sim.exchange.operations import operations
 from sim.exchange.refusals import ApiError, error_kind
@@ -11,6 +13,7 @@ from sim.exchange.registry import HANDLERS
 from sim.exchange.rules import recorded_rules
 from sim.exchange.tables import table
 
+CORE = Path(tables.__file__).parent
 SYMBOL_KEYS = (
     "symbol status baseAsset baseAssetPrecision quoteAsset quotePrecision quoteAssetPrecision baseCommissionPrecision "
     "quoteCommissionPrecision orderTypes icebergAllowed ocoAllowed otoAllowed opoAllowed quoteOrderQtyMarketAllowed "
@@ -100,9 +103,7 @@ def test_order_types_name_parameters_that_are_there() -> None:
 
 
 def test_every_engine_message_is_used() -> None:
-    from pathlib import Path
-
-    code = "".join(path.read_text(encoding="utf-8") for path in Path("sim/exchange").glob("*.py"))
+    code = "".join(path.read_text(encoding="utf-8") for path in CORE.glob("*.py"))
     unused = [name for name in table("engine_messages.toml") if not re.search(rf'"{name}"', code)]
 
     assert unused == []
