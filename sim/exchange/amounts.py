@@ -48,7 +48,6 @@ def parts(amount: Decimal, part: Decimal) -> int:
     return int(_WIDE.divide(amount, part).to_integral_value(ROUND_CEILING))
 
 
-def places(amount: Decimal) -> int:
-    """How many decimal places are needed; zeros at the end do not count."""
-    exponent = amount.normalize(_WIDE).as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
+def has_more_places(amount: Decimal, allowed: int) -> bool:
+    """Whether the amount needs more decimal places than those; zeros at its end do not count."""
+    return -int(amount.as_tuple().exponent) > allowed and -int(amount.normalize(_WIDE).as_tuple().exponent) > allowed

@@ -8,6 +8,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import itemgetter
 
 from sim.exchange.amounts import ZERO
 from sim.exchange.order import Order
@@ -32,6 +33,9 @@ class Offer:
     price: Decimal
     quantity: Decimal
     order: Order | None
+
+
+_price_of = itemgetter(0)
 
 
 def _bid_key(order: Order) -> tuple[Decimal, int]:
@@ -79,11 +83,13 @@ class Side:
         else:
             del self.quotes[0]
 
-    def offers(self, account: str | None) -> list[Level]:
+    def offers(self, account: str | None) -> Sequence[Level]:
         """All that a taker could meet, best first; hidden parts of icebergs too, orders of `account` left out."""
+        if not self.orders:
+            return self.quotes
         levels = [(order.price, order.remaining) for order in self.orders if order.account != account]
         levels += self.quotes
-        levels.sort(key=_level_price, reverse=self.is_bid)
+        levels.sort(key=_price_of, reverse=self.is_bid)
         return levels
 
     def depth(self, limit: int) -> list[Level]:
@@ -93,11 +99,7 @@ class Side:
             shown[order.price] = shown.get(order.price, ZERO) + order.shown
         for price, quantity in self.quotes:
             shown[price] = shown.get(price, ZERO) + quantity
-        return sorted(shown.items(), key=_level_price, reverse=self.is_bid)[:limit]
-
-
-def _level_price(level: Level) -> Decimal:
-    return level[0]
+        return sorted(shown.items(), key=_price_of, reverse=self.is_bid)[:limit]
 
 
 class Book:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Final
 
-from sim.exchange.amounts import places
+from sim.exchange.amounts import has_more_places
 from sim.exchange.call import Call, as_microseconds
 from sim.exchange.clock import MS
 from sim.exchange.keys import sent_signature, signed_payload
@@ -73,7 +73,7 @@ def _receive_window(call: Call) -> None:
         return
     if window > table("world.toml")["timing"]["max_receive_window_ms"]:
         raise ApiError("receive_window_too_long")
-    if places(window) > _RECEIVE_WINDOW_PLACES:
+    if has_more_places(window, _RECEIVE_WINDOW_PLACES):
         raise ApiError("too_much_precision", "recvWindow")
 
 

@@ -27,10 +27,11 @@ class CommissionRates:
     standard: Rates
     special: Rates = field(default_factory=lambda: NOTHING)
     tax: Rates = field(default_factory=lambda: NOTHING)
+    are_zero: bool = field(init=False)
 
-    @property
-    def are_zero(self) -> bool:
-        return not any(any(rates.values()) for rates in (self.standard, self.special, self.tax))
+    def __post_init__(self) -> None:
+        costs = any(any(rates.values()) for rates in (self.standard, self.special, self.tax))
+        object.__setattr__(self, "are_zero", not costs)
 
 
 @cache

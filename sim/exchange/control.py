@@ -4,7 +4,6 @@ It is no part of the API: nothing that a client of the exchange can send reaches
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
@@ -249,7 +248,7 @@ COMMANDS: Mapping[str, tuple[Shape, CarryOut]] = MappingProxyType(
         "barrier/waiting": (Nothing, lambda world, _: world.barriers.waiting()),
         "ban": (Ban, lambda world, it: world.limits.ban(it.address, world.clock.now_us(), it.seconds)),
         "wipe": (Nothing, lambda world, _: world.wipe()),
-        "requests": (Since, lambda world, it: [asdict(entry) for entry in world.requests.since(it.number)]),
+        "requests": (Since, lambda world, it: [entry.told() for entry in world.requests.since(it.number)]),
         "refused_hosts": (Nothing, lambda world, _: list(world.refused_hosts)),
         "snapshot": (Nothing, lambda world, _: snapshot(world)),
         "breaches": (Nothing, lambda world, _: world.breaches()),

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
-from sim.exchange.amounts import ZERO, parts, places
+from sim.exchange.amounts import ZERO, has_more_places, parts
 from sim.exchange.ledger import Account
 from sim.exchange.market import Market
 from sim.exchange.order import Order, OrderRequest
 from sim.exchange.refusals import ApiError, filter_failure
-from sim.exchange.rules import ExchangeRules, Filter
+from sim.exchange.rules import ExchangeRules, Filter, SymbolRules
 from sim.exchange.stops import waits_above
 
 
@@ -31,29 +32,22 @@ class Applicant:
         """The limit price; None for what executes at market."""
         return self.request.price
 
-    @property
-    def prices(self) -> list[Decimal]:
-        return [each for each in (self.request.price, self.request.stop_price) if each is not None]
-
-    @property
-    def quantities(self) -> list[Decimal]:
-        """An iceberg quantity of zero is none."""
-        wanted = (self.request.quantity, self.request.iceberg_quantity or None)
-        return [each for each in wanted if each is not None]
-
 
 Passes = Callable[[Applicant, Filter], bool]
 
 
-def _in_range(amount: Decimal, lowest: Decimal, highest: Decimal, step: Decimal) -> bool:
-    """Zero disables the highest and the step."""
+def _in_range(amount: Decimal | None, lowest: Decimal, highest: Decimal, step: Decimal) -> bool:
+    """Zero disables the highest and the step; what was not sent is in range."""
+    if amount is None:
+        return True
     if amount < lowest or (highest and amount > highest):
         return False
     return not step or not amount % step
 
 
 def _price(applicant: Applicant, rule: Filter) -> bool:
-    return all(_in_range(each, rule["minPrice"], rule["maxPrice"], rule["tickSize"]) for each in applicant.prices)
+    lowest, highest, tick, request = rule["minPrice"], rule["maxPrice"], rule["tickSize"], applicant.request
+    return _in_range(request.price, lowest, highest, tick) and _in_range(request.stop_price, lowest, highest, tick)
 
 
 def _percent_price_by_side(applicant: Applicant, rule: Filter) -> bool:
@@ -73,7 +67,10 @@ def _percent_price(applicant: Applicant, rule: Filter) -> bool:
 
 
 def _lot_size(applicant: Applicant, rule: Filter) -> bool:
-    return all(_in_range(each, rule["minQty"], rule["maxQty"], rule["stepSize"]) for each in applicant.quantities)
+    lowest, highest, step, request = rule["minQty"], rule["maxQty"], rule["stepSize"], applicant.request
+    # An iceberg quantity of zero is none.
+    shown = request.iceberg_quantity or None
+    return _in_range(request.quantity, lowest, highest, step) and _in_range(shown, lowest, highest, step)
 
 
 def _market_lot_size(applicant: Applicant, rule: Filter) -> bool:
@@ -190,15 +187,19 @@ EXCHANGE_FILTERS: dict[str, Passes] = {
 
 def check_filters(applicant: Applicant, rules: ExchangeRules) -> None:
     """Raises ApiError `filter_failure` with the name of the first filter that the order does not pass."""
-    own = applicant.market.rules.filters
-    for name, passes in FILTERS.items():
-        rule = own.get(name)
-        if rule is not None and not passes(applicant, rule):
+    for name, passes, rule in _filters_of(applicant.market.rules, rules):
+        if not passes(applicant, rule):
             raise filter_failure(name)
-    for name, passes in EXCHANGE_FILTERS.items():
-        rule = rules.filters.get(name)
-        if rule is not None and not passes(applicant, rule):
-            raise filter_failure(name)
+
+
+@lru_cache(maxsize=4096)
+def _filters_of(symbol: SymbolRules, exchange: ExchangeRules) -> tuple[tuple[str, Passes, Filter], ...]:
+    """What an order of the symbol must pass, in order. Rules are told apart by identity, as they never change."""
+    found = [(name, passes, symbol.filters[name]) for name, passes in FILTERS.items() if name in symbol.filters]
+    found += [
+        (name, passes, exchange.filters[name]) for name, passes in EXCHANGE_FILTERS.items() if name in exchange.filters
+    ]
+    return tuple(found)
 
 
 def check_precision(applicant: Applicant) -> None:
@@ -212,5 +213,5 @@ def check_precision(applicant: Applicant) -> None:
         ("stopPrice", request.stop_price, rules.quote_places),
     )
     for name, amount, allowed in amounts:
-        if amount is not None and places(amount) > allowed:
+        if amount is not None and has_more_places(amount, allowed):
             raise ApiError("too_much_precision", name)

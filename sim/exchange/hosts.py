@@ -1,6 +1,6 @@
 """Which hosts the double answers for: an exact list, never a pattern, because production lives under like names."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 from sim.exchange.tables import table
 
@@ -25,5 +25,7 @@ def answered_hosts() -> frozenset[str]:
     return frozenset(table("world.toml")["hosts"]["rest"])
 
 
+@lru_cache(maxsize=256)
 def is_answered(host: str) -> bool:
+    """Whether the double answers for that host, however it is spelt."""
     return normal_host(host) in answered_hosts()

@@ -6,7 +6,6 @@ the `signature` pair, exactly as they were sent.
 
 import base64
 import binascii
-import hashlib
 import hmac
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -56,7 +55,7 @@ class ApiKey:
     def accepts(self, payload: bytes, signature: str) -> bool:
         """Whether the signature, as it stands in the request but for its percent-encoding, fits the payload."""
         if self.kind is KeyKind.HMAC:
-            expected = hmac.new(self.secret.encode(), payload, hashlib.sha256).hexdigest()
+            expected = hmac.digest(self.secret.encode(), payload, "sha256").hex()
             return hmac.compare_digest(expected.encode(), signature.lower().encode())
         try:
             raw = base64.b64decode(signature, validate=True)
@@ -80,6 +79,9 @@ def without_signature(raw: str) -> str:
     """The raw query or body without its `signature` pair; everything else stays as it is."""
     if "signature=" not in raw:
         return raw
+    before, found, value = raw.rpartition("&signature=")
+    if found and "&" not in value and "signature=" not in before:
+        return before
     return "&".join(pair for pair in raw.split("&") if not pair.startswith("signature="))
 
 
@@ -89,7 +91,8 @@ def signed_payload(raw_query: str, raw_body: str) -> bytes:
 
 def sent_signature(raw: str) -> str:
     """The value of the `signature` pair, its percent-encoding undone; a plus sign of base64 stays one."""
-    for pair in raw.split("&"):
+    for pair in reversed(raw.split("&")):
         if pair.startswith("signature="):
-            return unquote_plus(pair.removeprefix("signature=").replace("+", "%2B"))
+            value = pair.removeprefix("signature=")
+            return unquote_plus(value.replace("+", "%2B")) if "%" in value or "+" in value else value
     return ""

@@ -22,10 +22,16 @@ class Window:
     limit: RateLimit
     number: int = -1
     used: int = 0
+    window_us: int = field(init=False)
+    header: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.window_us = self.limit.window_us
+        self.header = self.limit.header_suffix
 
     def at(self, now_us: int) -> int:
         """How much was used in the window that now is."""
-        number = now_us // self.limit.window_us
+        number = now_us // self.window_us
         if number != self.number:
             self.number, self.used = number, 0
         return self.used
@@ -36,7 +42,7 @@ class Window:
 
     def seconds_left(self, now_us: int) -> int:
         """Whole seconds until the next window, at least one."""
-        left_us = self.limit.window_us - now_us % self.limit.window_us
+        left_us = self.window_us - now_us % self.window_us
         return max(1, -(-left_us // SECOND))
 
 
@@ -107,7 +113,7 @@ class Limits:
         headers: Headers = []
         for window in self._address(address).weights:
             used = str(window.at(now_us))
-            headers += [("x-mbx-used-weight", used), (f"x-mbx-used-weight-{window.limit.header_suffix}", used)]
+            headers += [("x-mbx-used-weight", used), (f"x-mbx-used-weight-{window.header}", used)]
         return headers
 
     def check_orders(self, account: str, now_us: int) -> None:
@@ -137,8 +143,7 @@ class Limits:
 
     def order_headers(self, account: str, now_us: int) -> Headers:
         return [
-            (f"x-mbx-order-count-{window.limit.header_suffix}", str(window.at(now_us)))
-            for window in self._counts(account).windows
+            (f"x-mbx-order-count-{window.header}", str(window.at(now_us))) for window in self._counts(account).windows
         ]
 
     def order_counts(self, account: str, now_us: int) -> list[tuple[RateLimit, int]]:

@@ -149,7 +149,7 @@ class Matching:
                 )
             )
 
-    def _offers(self, market: Market, order: Order) -> list[Level]:
+    def _offers(self, market: Market, order: Order) -> Sequence[Level]:
         own = None if order.stp_mode == "NONE" else order.account
         return market.book.opposite(order.side).offers(own)
 

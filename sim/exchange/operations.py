@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sim.exchange.parameters import Parameter, named_parameters
+from sim.exchange.parameters import Accepted, named_parameters
 from sim.exchange.tables import table
 from sim.exchange.weights import RULES
 
@@ -25,7 +25,7 @@ class Operation:
     security: str
     weight_rule: int | str
     free: bool
-    parameters: Mapping[str, Parameter]
+    parameters: Accepted
     default_limit: int
     max_limit: int
     supported: bool = True
@@ -71,7 +71,7 @@ def _refused(route: str, weight: int) -> Operation:
         security="NONE",
         weight_rule=weight,
         free=False,
-        parameters={},
+        parameters=named_parameters([]),
         default_limit=0,
         max_limit=0,
         supported=False,

@@ -29,12 +29,8 @@ class Parameter:
 
 def split_pairs(raw: str) -> list[tuple[str, str]]:
     """The pairs of a query or a form, still percent-encoded; empty pieces are left out."""
-    pairs = []
-    for piece in raw.split("&"):
-        if piece:
-            name, _, value = piece.partition("=")
-            pairs.append((name, value))
-    return pairs
+    found = [piece.partition("=") for piece in raw.split("&") if piece]
+    return [(name, value) for name, _, value in found]
 
 
 def merged_pairs(method: str, query: str, body: str) -> dict[str, str]:
@@ -50,27 +46,36 @@ def merged_pairs(method: str, query: str, body: str) -> dict[str, str]:
         names = dict(pairs)
         if len(names) != len(pairs):
             raise ApiError("duplicate_parameter")
-        for name, value in names.items():
-            sent.setdefault(name, value)
+        sent = {**names, **sent}
     return sent
 
 
-def read_parameters(parameters: Mapping[str, Parameter], sent: Mapping[str, str]) -> dict[str, Any]:
-    """The parameters of an operation, by wire name, from the pairs that were sent.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The parameters of an operation by wire name, and the names of those that must be sent."""
 
-    Raises ApiError for too many, missing, empty, malformed or unknown ones.
+    by_wire: Mapping[str, Parameter]
+    mandatory: tuple[str, ...]
+
+
+def read_parameters(accepted: Accepted, sent: Mapping[str, str]) -> dict[str, Any]:
+    """The values of the pairs that were sent, by the double's own names.
+
+    Raises ApiError for too many, missing, empty, malformed or unknown ones: in this order.
     """
-    if len(sent) > len(parameters):
-        raise ApiError("too_many_parameters", len(parameters), len(sent))
+    by_wire = accepted.by_wire
+    if len(sent) > len(by_wire):
+        raise ApiError("too_many_parameters", len(by_wire), len(sent))
+    for wire in accepted.mandatory:
+        if not sent.get(wire):
+            raise ApiError("mandatory_parameter", wire)
     values = {}
-    for wire, parameter in parameters.items():
-        raw = sent.get(wire)
-        if raw is None:
-            if parameter.mandatory:
-                raise ApiError("mandatory_parameter", wire)
+    for wire, raw in sent.items():
+        parameter = by_wire.get(wire)
+        if parameter is None:
             continue
         if not raw:
-            raise ApiError("mandatory_parameter" if parameter.mandatory else "empty_parameter", wire)
+            raise ApiError("empty_parameter", wire)
         values[parameter.name] = parameter.read(wire, _decoded(wire, raw))
     if len(values) != len(sent):
         raise ApiError("unread_parameters", len(values), len(sent))
@@ -155,7 +160,9 @@ _CONVERSIONS: Mapping[str, Callable[[str, str], Any]] = {
 }
 
 
-def named_parameters(names: Sequence[str]) -> dict[str, Parameter]:
-    """Parameters by wire name from a list of the table, where a `!` marks the mandatory ones."""
+def named_parameters(names: Sequence[str]) -> Accepted:
+    """Parameters from a list of the table, where a `!` marks the mandatory ones."""
     found = [parameter(name.rstrip("!"), mandatory=name.endswith("!")) for name in names]
-    return {each.wire: each for each in found}
+    return Accepted(
+        by_wire={each.wire: each for each in found}, mandatory=tuple(each.wire for each in found if each.mandatory)
+    )

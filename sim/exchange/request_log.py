@@ -10,21 +10,47 @@ MAX_ENTRIES = 100_000
 MAX_TEXT = 2_000
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class LogEntry:
-    """One request. `account` is empty for what is public; `status` 0 until it is answered."""
+    """One request. `account` is empty for what is public; `status` 0 until it is answered.
+
+    Only `told` and `parameters` show it: the raw query and body hold its signature.
+    """
 
     number: int
     time_us: int
     address: str
     method: str
     path: str
-    parameters: str
+    query: str
+    body: bytes
     account: str
     status: int = 0
     code: int = 0
     fault: str = ""
     committed: bool = False
+
+    @property
+    def parameters(self) -> str:
+        """Query and body, joined by a plus sign, as they were sent but for the signature; cut where they are long."""
+        body = without_signature(self.body.decode("latin-1"))
+        return (without_signature(self.query) + ("+" + body if body else ""))[:MAX_TEXT]
+
+    def told(self) -> dict[str, object]:
+        """The entry as plain values."""
+        return {
+            "number": self.number,
+            "time_us": self.time_us,
+            "address": self.address,
+            "method": self.method[:MAX_TEXT],
+            "path": self.path[:MAX_TEXT],
+            "parameters": self.parameters,
+            "account": self.account,
+            "status": self.status,
+            "code": self.code,
+            "fault": self.fault,
+            "committed": self.committed,
+        }
 
 
 class RequestLog:
@@ -36,15 +62,14 @@ class RequestLog:
 
     def open(self, request: Request, account: str, now_us: int) -> LogEntry:
         self.total += 1
-        body = request.body_text
-        parameters = without_signature(request.query) + ("+" + without_signature(body) if body else "")
         entry = LogEntry(
             number=self.total,
             time_us=now_us,
             address=request.address,
-            method=request.method[:16],
-            path=request.path[:MAX_TEXT],
-            parameters=parameters[:MAX_TEXT],
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            body=request.body,
             account=account,
         )
         self._entries.append(entry)

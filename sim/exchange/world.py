@@ -9,6 +9,7 @@ A world knows no transport and no thread: whoever serves it calls it from one th
 
 import random
 import string
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -33,6 +34,7 @@ from sim.exchange.prices import PricePath, default_path
 from sim.exchange.request_log import RequestLog
 from sim.exchange.rules import ExchangeRules, recorded_rules
 from sim.exchange.tables import table
+from sim.exchange.tape import MAX_TIME_US
 
 _LETTERS: Final = string.ascii_letters + string.digits
 # A clock that jumps further than this many steps of a path finds the price there without the trades on the way.
@@ -82,6 +84,8 @@ class World:
     def _begin(self) -> None:
         """A fresh exchange with nothing on it."""
         self._playing_us: int | None = None
+        # Before this moment no path has anything to play.
+        self._next_play_us = 0
         self._chance = random.Random(self._seed)
         self.limits = Limits(self.rules)
         self.requests = RequestLog()
@@ -174,10 +178,16 @@ class World:
         """Plays what the paths say happened since the last look, each step at its own time."""
         now_us = self.clock.now_us()
         self.listen_keys.expire(now_us)
+        if now_us < self._next_play_us:
+            return
+        next_us = []
         for market in self.markets.values():
             path = market.path
-            if path is not None and market.next_step * path.step_us <= now_us:
-                self._play(market, path, path.step_at(now_us))
+            if path is not None:
+                if market.next_step * path.step_us <= now_us:
+                    self._play(market, path, path.step_at(now_us))
+                next_us.append(market.next_step * path.step_us)
+        self._next_play_us = min(next_us, default=MAX_TIME_US)
 
     def _play(self, market: Market, path: PricePath, last: int) -> None:
         with exact():
@@ -229,6 +239,7 @@ class World:
         market = self.market(symbol)
         market.path = path
         market.next_step = path.step_at(self.now_us()) + 1
+        self._next_play_us = 0
 
     def outside_trades(self, symbol: str, side: str, quantity: Decimal, limit: Decimal | None = None) -> Decimal:
         """The outside buys or sells; how much it traded. Raises SimError `exchange/no_symbol`."""
@@ -269,7 +280,8 @@ class World:
 
     def new_client_order_id(self) -> str:
         """As the exchange makes them: 22 letters and digits."""
-        return "".join(self._chance.choices(_LETTERS, k=22))
+        drawn = b64encode(self._chance.randbytes(17), altchars=b"xy")
+        return drawn[:22].decode()
 
     def new_key(self) -> str:
         """64 letters and digits."""

@@ -20,6 +20,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from sim.exchange.core import MAX_BODY_BYTES, MAX_QUERY_BYTES, begin, too_large
 from sim.exchange.hosts import is_answered
+from sim.exchange.skins.whole_answer import WholeAnswer
 from sim.exchange.wire import Answer, Request, WireFaultKind
 from sim.exchange.world import World
 
@@ -77,30 +78,25 @@ class ExchangeServer:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The response to one request, or a broken connection."""
-        path, _, query = request.raw_path.partition("?")
-        address = request.remote or "127.0.0.1"
-        bare = Request(method=request.method, path=path, query=query, headers=request.headers, address=address)
-        if not is_answered(request.headers.get("Host", "")):
-            self.world.refused_hosts.append(request.headers.get("Host", ""))
+        host = request.headers.get("Host", "")
+        if not is_answered(host):
+            self.world.refused_hosts.append(host)
             return web.Response(status=421, text="this host is not served here\n")
-        if request.content_length is not None and request.content_length > MAX_BODY_BYTES:
-            return _response(too_large(self.world, bare))
         body = b""
         if request.body_exists:
+            if (request.content_length or 0) > MAX_BODY_BYTES:
+                return WholeAnswer(too_large(self.world, _received(request, b"")))
             try:
                 body = await request.read()
             except web.HTTPRequestEntityTooLarge:
-                return _response(too_large(self.world, bare))
-        received = Request(
-            method=request.method, path=path, query=query, headers=request.headers, body=body, address=address
-        )
-        pending = begin(self.world, received)
+                return WholeAnswer(too_large(self.world, _received(request, b"")))
+        pending = begin(self.world, _received(request, body))
         if pending.delay_s:
             await asyncio.sleep(pending.delay_s)
         if pending.barrier:
             await self._held(pending.barrier)
         answer = pending.finish()
-        return _response(answer) if answer.fault is None else await self._broken(request, answer)
+        return WholeAnswer(answer) if answer.fault is None else await self._broken(request, answer)
 
     async def _held(self, barrier: str) -> None:
         opened = asyncio.Event()
@@ -116,7 +112,7 @@ class ExchangeServer:
         if fault.barrier:
             await self._held(fault.barrier)
         if fault.kind is None or transport is None:
-            return _response(answer)
+            return WholeAnswer(answer)
         if fault.kind is WireFaultKind.HANG:
             # Until the client goes, or the server ends: either cancels this.
             await asyncio.Event().wait()
@@ -134,15 +130,17 @@ class ExchangeServer:
         return web.Response()
 
 
+def _received(request: web.BaseRequest, body: bytes) -> Request:
+    path, _, query = request.raw_path.partition("?")
+    address = request.remote or "127.0.0.1"
+    return Request(method=request.method, path=path, query=query, headers=request.headers, body=body, address=address)
+
+
 def _reset(transport: asyncio.Transport) -> None:
     """Breaks the connection so that the client sees RST and not an end."""
     connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
-
-
-def _response(answer: Answer) -> web.Response:
-    return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
 
 @asynccontextmanager
