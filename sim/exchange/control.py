@@ -81,6 +81,13 @@ class FollowPath(Command):
     seed: int = 1
 
 
+class Script(Command):
+    """A symbol goes through these pairs of a moment in milliseconds and a price."""
+
+    symbol: str
+    prices: list[tuple[int, Decimal]]
+
+
 class SymbolStatus(Command):
     """A symbol trades, or does not: TRADING, HALT, BREAK."""
 
@@ -185,6 +192,10 @@ def _follow(world: World, command: FollowPath) -> None:
     world.follow(command.symbol, path)
 
 
+def _follow_script(world: World, command: Script) -> None:
+    world.follow_script(command.symbol, [(at_ms * MS, price) for at_ms, price in command.prices])
+
+
 def _switch_status(world: World, command: SymbolStatus) -> None:
     world.market(command.symbol).status = command.status
 
@@ -236,6 +247,7 @@ COMMANDS: Mapping[str, tuple[Shape, CarryOut]] = MappingProxyType(
         ),
         "fill": (FillOrder, lambda world, it: world.fill(it.symbol, it.order_id, it.quantity)),
         "path": (FollowPath, _follow),
+        "script": (Script, _follow_script),
         "status": (SymbolStatus, _switch_status),
         "account": (OpenAccount, _open_account),
         "deposit": (Deposit, lambda world, it: world.deposit(it.account, it.asset, it.amount)),

@@ -82,11 +82,15 @@ class Pending:
                 return self.refuse(early)
             if early is not None:
                 return self._noted(early, 0)
+            if fault.kind is FaultKind.WIPE:
+                self.world.wipe()
             if fault.kind is FaultKind.BAN:
                 self.world.limits.ban(self.request.address, self.world.clock.now_us(), int(fault.seconds))
         with exact():
             answer, code = self._carried_out()
         if fault is not None and fault.needs_answer:
+            if fault.kind is FaultKind.WIPE:
+                self.world.wipe()
             late = refused_by_fault(fault)
             if isinstance(late, ApiError):
                 answer, code = self._refusal(late, []), late.code

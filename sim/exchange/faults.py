@@ -48,6 +48,8 @@ class FaultKind(StrEnum):
     """Queries do not see orders and trades of the last `lag_ms`."""
     SLOW_ENGINE = "slow_engine"
     """`lag_ms` pass between the first check of the receive window and the second, just before the engine."""
+    WIPE = "wipe"
+    """The exchange is reset, as testnet is once a month: just before the request, or `after_commit`."""
     BAN = "ban"
     """The client's address is banned for `seconds`, from this request on."""
 

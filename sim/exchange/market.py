@@ -2,12 +2,29 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Protocol
 
-from sim.exchange.book import Book
-from sim.exchange.order import Order
+from sim.exchange.book import Book, Quotes
+from sim.exchange.order import Order, Trade
 from sim.exchange.prices import PathHistory, PricePath
 from sim.exchange.rules import SymbolRules
 from sim.exchange.tape import NoHistory, Tape
+
+
+class Path(Protocol):
+    """What a market's price follows, step by step."""
+
+    def moment(self, step: int) -> int | None:
+        """When that step comes, in microseconds; None behind the last."""
+
+    def step_at(self, time_us: int) -> int:
+        """The last step that has come at that time."""
+
+    def quotes(self, step: int) -> Quotes:
+        """What the outside offers from that step on."""
+
+    def trade(self, step: int, trade_id: int) -> Trade:
+        """The print of the outside at that step."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -19,7 +36,7 @@ class Market:
     book: Book = field(default_factory=Book)
     stops: list[Order] = field(default_factory=list)
     status: str = "TRADING"
-    path: PricePath | None = None
+    path: Path | None = None
     next_step: int = 0
     next_order_id: int = 1
     next_prevented_match_id: int = 0

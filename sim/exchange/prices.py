@@ -5,7 +5,7 @@ the rows are hashes of the seed. Only whole numbers are used: ticks, and million
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache, lru_cache
 from hashlib import blake2b
@@ -48,9 +48,17 @@ class PricePath:
     origin: int
     octaves: tuple[tuple[int, int], ...]
 
+    def moment(self, step: int) -> int | None:
+        """When that step comes, in microseconds."""
+        return step * self.step_us
+
     def step_at(self, time_us: int) -> int:
         """The last step that has come at that time."""
         return time_us // self.step_us
+
+    def standing_at(self, price: Decimal) -> "PricePath":
+        """A path that quotes as this one does and never moves from the price."""
+        return replace(self, start_price=price, octaves=())
 
     def price(self, step: int) -> Decimal:
         moved = _MILLION + self._noise(step) - self._noise(self.origin)

@@ -28,11 +28,12 @@ from sim.exchange.keys import ApiKey
 from sim.exchange.ledger import Account, Ledger
 from sim.exchange.limits import Limits
 from sim.exchange.listen_keys import ListenKeys
-from sim.exchange.market import Market, market_by_hand, market_on_path
+from sim.exchange.market import Market, Path, market_by_hand, market_on_path
 from sim.exchange.order import Order
 from sim.exchange.prices import PricePath, default_path
 from sim.exchange.request_log import RequestLog
 from sim.exchange.rules import ExchangeRules, recorded_rules
+from sim.exchange.script import scripted
 from sim.exchange.tables import table
 from sim.exchange.tape import MAX_TIME_US
 
@@ -71,6 +72,7 @@ class World:
         self.keys: dict[str, ApiKey] = {}
         self.faults = FaultPlan()
         self.barriers = Barriers()
+        self.requests = RequestLog()
         # Hosts that somebody asked a skin for and that the double does not answer for.
         self.refused_hosts: list[str] = []
         self._seed = seed
@@ -88,7 +90,6 @@ class World:
         self._next_play_us = 0
         self._chance = random.Random(self._seed)
         self.limits = Limits(self.rules)
-        self.requests = RequestLog()
         self.ledger = Ledger()
         self.listen_keys = ListenKeys(self.new_key, self.events)
         now_us = self.clock.now_us()
@@ -182,17 +183,15 @@ class World:
             return
         next_us = []
         for market in self.markets.values():
-            path = market.path
-            if path is not None:
-                if market.next_step * path.step_us <= now_us:
-                    self._play(market, path, path.step_at(now_us))
-                next_us.append(market.next_step * path.step_us)
+            if market.path is not None:
+                self._play(market, market.path, market.path.step_at(now_us))
+                next_us.append(market.path.moment(market.next_step) or MAX_TIME_US)
         self._next_play_us = min(next_us, default=MAX_TIME_US)
 
-    def _play(self, market: Market, path: PricePath, last: int) -> None:
+    def _play(self, market: Market, path: Path, last: int) -> None:
         with exact():
             for step in range(max(market.next_step, last - MAX_STEPS_AT_ONCE), last + 1):
-                self._playing_us = step * path.step_us
+                self._playing_us = path.moment(step)
                 self.engine.requote(market, path.quotes(step))
                 self.engine.print(market, path.trade(step, market.tape.next_id))
                 market.next_step = step + 1
@@ -234,7 +233,15 @@ class World:
             market.path = None
             self.engine.replace_quotes(market, bids, asks)
 
-    def follow(self, symbol: str, path: PricePath) -> None:
+    def follow_script(self, symbol: str, points: Sequence[tuple[int, Decimal]]) -> None:
+        """The market goes through these moments, in microseconds, and prices, and stands at the last.
+
+        Moments that have passed are left out. Raises SimError `exchange/no_symbol`, or `exchange/bad_script`.
+        """
+        market = self.market(symbol)
+        self.follow(symbol, scripted(points, self._still_path(market, market.tape.last_price)))
+
+    def follow(self, symbol: str, path: Path) -> None:
         """The market follows that path from its next step on. Raises SimError `exchange/no_symbol`."""
         market = self.market(symbol)
         market.path = path
@@ -267,7 +274,7 @@ class World:
             raise SimError("exchange/not_resting", str(error)) from error
 
     def wipe(self) -> None:
-        """The monthly reset: orders and trades go, balances are as they were at the opening, keys and faults stay."""
+        """The monthly reset: orders and trades go, balances are as at the opening; keys, faults and the log stay."""
         self._begin()
         for name, opening in self._openings.items():
             self._open(name, opening)

@@ -59,6 +59,30 @@ def test_market_follows_its_path_again(world: World) -> None:
     assert world.market("BTCUSDT").tape.next_id == before + 4
 
 
+def test_market_follows_a_script_to_its_end(world: World, alice: Trader) -> None:
+    alice.limit("BUY", "0.1", "91")
+    control(
+        world,
+        "script",
+        {"symbol": "BTCUSDT", "prices": [[NOW_MS - 1, "500"], [NOW_MS + 1000, "95"], [NOW_MS + 2000, "90"]]},
+    )
+    control(world, "clock/advance", {"ms": 1500})
+    between = (world.market("BTCUSDT").tape.last_price, alice.order(1)["status"])
+    control(world, "clock/advance", {"ms": 3_600_000})
+
+    assert between == (95, "NEW")
+    assert world.market("BTCUSDT").tape.last_price == 90
+    assert alice.get("myTrades", symbol="BTCUSDT").json[0]["time"] == NOW_MS + 2000
+
+
+@pytest.mark.parametrize("prices", [[[2, "1"], [1, "1"]], [[1, "1"], [1, "2"]], [[1, "0"]]], ids=str)
+def test_script_that_is_none_is_refused(world: World, prices: list[list[object]]) -> None:
+    with pytest.raises(SimError) as refused:
+        control(world, "script", {"symbol": "BTCUSDT", "prices": prices})
+
+    assert refused.value.code == "exchange/bad_script"
+
+
 def test_account_is_opened_with_key_rates_and_balances(world: World) -> None:
     control(
         world,

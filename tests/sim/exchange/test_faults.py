@@ -144,6 +144,20 @@ def test_stale_read_does_not_see_the_order_yet(world: World, alice: Trader) -> N
     assert alice.order(1)["orderId"] == 1
 
 
+@pytest.mark.parametrize(("after_commit", "third", "left"), [(False, 1, 2), (True, 3, 1)])
+def test_reset_in_the_middle_of_a_run(world: World, alice: Trader, after_commit: bool, third: int, left: int) -> None:
+    alice.limit("BUY", 1, 90)
+    alice.limit("BUY", 1, 90)
+    world.faults.arm(Fault(kind=FaultKind.WIPE, method="POST", after_commit=after_commit))
+
+    placed = alice.limit("BUY", 1, 90).json["orderId"]
+    alice.limit("BUY", 1, 90)
+
+    # Before it, the third order is the first of a new world; after it, the fourth is.
+    assert (placed, open_orders(alice)) == (third, left)
+    assert world.requests.total == 5
+
+
 def test_fault_meets_the_requests_that_fit_it(world: World, alice: Trader, bob: Trader) -> None:
     world.faults.arm(
         Fault(kind=FaultKind.ERROR, error="server_busy", method="GET", path="/api/v3/(account|order)", account="bob")
