@@ -204,6 +204,14 @@ def test_first_fill_as_maker_takes_five_off_and_later_fills_none(world: World, a
     assert [each["count"] for each in alice.get("rateLimit/order").json] == [1, 1]
 
 
+def test_fills_are_no_credit_for_later_orders(world: World, alice: Trader) -> None:
+    alice.limit("BUY", 1, 90)
+    world.fill("BTCUSDT", 1, world.order("BTCUSDT", 1).quantity)
+
+    assert [each["count"] for each in alice.get("rateLimit/order").json] == [0, 0]
+    assert alice.limit("BUY", 1, 90).headers["x-mbx-order-count-10s"] == "1"
+
+
 def test_order_counts_are_told_by_window(alice: Trader) -> None:
     assert alice.get("rateLimit/order").json == [
         {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 50, "count": 0},

@@ -161,6 +161,14 @@ def test_better_price_comes_first_and_then_the_earlier_order(alice: Trader, bob:
     assert alice.order(late_and_dear)["status"] == "NEW"
 
 
+def test_order_stands_before_the_outside_at_the_same_price(quoted: World, alice: Trader, bob: Trader) -> None:
+    alice.limit("SELL", 1, "100.01")
+
+    bob.market("BUY", "0.5")
+
+    assert alice.order(1)["executedQty"] == "0.50000000"
+
+
 @pytest.mark.parametrize(
     ("time_in_force", "quantity", "status", "executed", "reason"),
     [

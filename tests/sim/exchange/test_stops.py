@@ -82,6 +82,16 @@ def test_one_stop_triggers_the_next(world: World, alice: Trader, bob: Trader) ->
     assert bob.order(second)["cummulativeQuoteQty"] == "90.00000000"
 
 
+def test_stop_is_triggered_by_the_second_trade_of_one_order(world: World, alice: Trader) -> None:
+    world.set_book("BTCUSDT", levels(("99", "1"), ("95", "1"), ("90", "5")), levels(("101", "1")))
+    order = stop(alice, "STOP_LOSS", "SELL", stopPrice="95")
+
+    world.outside_trades("BTCUSDT", "SELL", amount("1.5"))
+
+    # What was left at 95, and the rest at 90.
+    assert alice.order(order)["cummulativeQuoteQty"] == "92.50000000"
+
+
 def test_market_stop_that_cannot_be_paid_when_triggered_expires(world: World) -> None:
     carol = open_trader(world, "carol", balances={"USDT": amount("105")})
     world.set_book("BTCUSDT", levels(("99", "1")), levels(("105", "0.5"), ("200", "5")))
