@@ -140,6 +140,19 @@ def test_number_of_open_orders_is_limited_until_one_goes(
     assert alice.place(**order).status == 200
 
 
+@pytest.mark.parametrize(
+    ("kind", "side", "allowed"),
+    [("STOP_LOSS", "BUY", 100), ("TAKE_PROFIT", "SELL", 100), ("STOP_LOSS", "SELL", 50), ("TAKE_PROFIT", "BUY", 50)],
+)
+def test_trailing_distance_has_a_limit_above_and_one_below(kind: str, side: str, allowed: int) -> None:
+    rule = {"maxTrailingAboveDelta": 100, "maxTrailingBelowDelta": 50}
+    alice = open_trader(still_world(rules=changed_rules("BTCUSDT", filters={"TRAILING_DELTA": rule})))
+    order = {"type": kind, "side": side, "quantity": 1}
+
+    assert alice.place(**order, trailingDelta=allowed).status == 200
+    assert alice.place(**order, trailingDelta=allowed + 1).refusal == refused_by("TRAILING_DELTA")
+
+
 def exchange_rules(name: str, rule: dict[str, Any]) -> ExchangeRules:
     payload = recorded_rules().payload
     return parsed_rules({**payload, "exchangeFilters": [{"filterType": name, **rule}]})
