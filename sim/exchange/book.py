@@ -112,6 +112,11 @@ class Book:
         self.update_id = 0
 
     @property
+    def has_orders(self) -> bool:
+        """Whether an order of an account rests here."""
+        return bool(self._bids.orders or self._asks.orders)
+
+    @property
     def bids(self) -> Side:
         self._keep_promise()
         return self._bids

@@ -32,6 +32,8 @@ def _drawn(seed: int, symbol: str, row: str, place: int) -> int:
 class PricePath:
     """Prices of one symbol at moments `step_us` apart, counted from 1970; at `origin` the price is the start price.
 
+    `settled` makes it so: it fills in `settled_ppm`, the noise at the origin, which is taken off every price.
+
     `quantity` is what rests at the best price on either side. `octaves` are pairs of a period in steps and an
     amplitude in millionths.
     """
@@ -47,6 +49,7 @@ class PricePath:
     step_us: int
     origin: int
     octaves: tuple[tuple[int, int], ...]
+    settled_ppm: int = 0
 
     def moment(self, step: int) -> int | None:
         """When that step comes, in microseconds."""
@@ -58,10 +61,14 @@ class PricePath:
 
     def standing_at(self, price: Decimal) -> "PricePath":
         """A path that quotes as this one does and never moves from the price."""
-        return replace(self, start_price=price, octaves=())
+        return replace(self, start_price=price, octaves=(), settled_ppm=0)
+
+    def settled(self) -> "PricePath":
+        """This path, its price at the origin being the start price."""
+        return replace(self, settled_ppm=self._noise(self.origin))
 
     def price(self, step: int) -> Decimal:
-        moved = _MILLION + self._noise(step) - self._noise(self.origin)
+        moved = _MILLION + self._noise(step) - self.settled_ppm
         ticks = int(self.start_price / self.tick) * moved // _MILLION
         return max(ticks, 1 + self.spread_ticks) * self.tick
 
@@ -152,7 +159,7 @@ def default_path(rules: SymbolRules, *, seed: int, now_us: int, step_us: int) ->
     shape = table("world.toml")["prices"].get(rules.symbol)
     if shape is None:
         return None
-    return PricePath(
+    path = PricePath(
         seed=seed,
         symbol=rules.symbol,
         start_price=Decimal(shape["start"]),
@@ -165,3 +172,4 @@ def default_path(rules: SymbolRules, *, seed: int, now_us: int, step_us: int) ->
         origin=now_us // step_us,
         octaves=_octaves(step_us),
     )
+    return path.settled()

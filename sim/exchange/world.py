@@ -192,7 +192,9 @@ class World:
         with exact():
             for step in range(max(market.next_step, last - MAX_STEPS_AT_ONCE), last + 1):
                 self._playing_us = path.moment(step)
-                self.engine.requote(market, path.quotes(step))
+                # Quotes that nobody meets or hears of need not be made: the next step replaces them.
+                if step == last or market.stops or market.book.has_orders or self.events:
+                    self.engine.requote(market, path.quotes(step))
                 self.engine.print(market, path.trade(step, market.tape.next_id))
                 market.next_step = step + 1
         self._playing_us = None
