@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from sim.exchange.clock import MS
@@ -92,14 +93,30 @@ class Call:
 
     def check_window(self, now_us: int) -> None:
         """Raises ApiError `outside_window` where the request has grown too old by then."""
-        window_us = int(self.parameters.get("recvWindow", _timing("default_receive_window_ms")) * MS)
+        window_ms = self.parameters.get("recvWindow")
+        window_us = timing().default_window_us if window_ms is None else int(window_ms * MS)
         if now_us - as_microseconds(self.parameters["timestamp"]) > window_us:
             raise ApiError("outside_window")
 
 
-def _timing(name: str) -> int:
-    found: int = table("world.toml")["timing"][name]
-    return found
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How old, and how far ahead, a request may be."""
+
+    default_window_us: int
+    max_window_ms: int
+    max_ahead_us: int
+
+
+@cache
+def timing() -> Timing:
+    """As the table says."""
+    rules = table("world.toml")["timing"]
+    return Timing(
+        default_window_us=rules["default_receive_window_ms"] * MS,
+        max_window_ms=rules["max_receive_window_ms"],
+        max_ahead_us=rules["max_ahead_ms"] * MS,
+    )
 
 
 def newest_or_oldest(items: Sequence[Item], limit: int, *, from_start: bool) -> Sequence[Item]:

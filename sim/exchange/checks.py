@@ -6,8 +6,7 @@ from functools import cache
 from typing import Final
 
 from sim.exchange.amounts import has_more_places
-from sim.exchange.call import Call, as_microseconds
-from sim.exchange.clock import MS
+from sim.exchange.call import Call, as_microseconds, timing
 from sim.exchange.keys import sent_signature, signed_payload
 from sim.exchange.parameters import read_parameters
 from sim.exchange.refusals import ApiError
@@ -71,7 +70,7 @@ def _receive_window(call: Call) -> None:
     window = call.given("recvWindow")
     if window is None:
         return
-    if window > table("world.toml")["timing"]["max_receive_window_ms"]:
+    if window > timing().max_window_ms:
         raise ApiError("receive_window_too_long")
     if has_more_places(window, _RECEIVE_WINDOW_PLACES):
         raise ApiError("too_much_precision", "recvWindow")
@@ -81,7 +80,7 @@ def _timestamp(call: Call) -> None:
     if not call.operation.is_signed:
         return
     ahead_us = as_microseconds(call.parameters["timestamp"]) - call.now_us
-    if ahead_us >= table("world.toml")["timing"]["max_ahead_ms"] * MS:
+    if ahead_us >= timing().max_ahead_us:
         raise ApiError("ahead_of_server")
     call.check_window(call.now_us)
 

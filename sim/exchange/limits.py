@@ -23,11 +23,13 @@ class Window:
     number: int = -1
     used: int = 0
     window_us: int = field(init=False)
-    header: str = field(init=False)
+    weight_header: str = field(init=False)
+    order_header: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.window_us = self.limit.window_us
-        self.header = self.limit.header_suffix
+        self.weight_header = f"x-mbx-used-weight-{self.limit.header_suffix}"
+        self.order_header = f"x-mbx-order-count-{self.limit.header_suffix}"
 
     def at(self, now_us: int) -> int:
         """How much was used in the window that now is."""
@@ -113,7 +115,7 @@ class Limits:
         headers: Headers = []
         for window in self._address(address).weights:
             used = str(window.at(now_us))
-            headers += [("x-mbx-used-weight", used), (f"x-mbx-used-weight-{window.header}", used)]
+            headers += [("x-mbx-used-weight", used), (window.weight_header, used)]
         return headers
 
     def check_orders(self, account: str, now_us: int) -> None:
@@ -142,9 +144,7 @@ class Limits:
             window.add(now_us, -(self.MAKER_CREDIT if is_maker else self.TAKER_CREDIT))
 
     def order_headers(self, account: str, now_us: int) -> Headers:
-        return [
-            (f"x-mbx-order-count-{window.header}", str(window.at(now_us))) for window in self._counts(account).windows
-        ]
+        return [(window.order_header, str(window.at(now_us))) for window in self._counts(account).windows]
 
     def order_counts(self, account: str, now_us: int) -> list[tuple[RateLimit, int]]:
         return [(window.limit, window.at(now_us)) for window in self._counts(account).windows]

@@ -1,7 +1,7 @@
 """The operations of the REST API, compiled from `tables/operations.toml`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -29,14 +29,12 @@ class Operation:
     default_limit: int
     max_limit: int
     supported: bool = True
+    is_signed: bool = field(init=False)
+    needs_key: bool = field(init=False)
 
-    @property
-    def is_signed(self) -> bool:
-        return self.security in SIGNED
-
-    @property
-    def needs_key(self) -> bool:
-        return self.security != "NONE"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_signed", self.security in SIGNED)
+        object.__setattr__(self, "needs_key", self.security != "NONE")
 
     def weight(self, sent: Mapping[str, str]) -> int:
         """What a request with these raw parameters weighs, whether it succeeds or not."""

@@ -297,7 +297,7 @@ class World:
         return "".join(self._chance.choices(_LETTERS, k=64))
 
     def new_uuid(self) -> str:
-        digits = f"{self._chance.getrandbits(128):032x}"
+        digits = self._chance.randbytes(16).hex()
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
     def _count_first_fill(self, account: str, is_maker: bool) -> None:
