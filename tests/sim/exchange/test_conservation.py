@@ -176,6 +176,13 @@ class Exchange(RuleBasedStateMachine):
                 assert order.is_open or order.locked == 0
 
     @invariant()
+    def no_limit_buy_costs_more_than_its_limit(self) -> None:
+        for account in self.world.ledger.accounts.values():
+            for order in account.orders.get("BTCUSDT", {}).values():
+                cost = order.quote_executed + order.locked
+                assert not order.is_buy or order.executes_at_market or cost <= order.price * order.quantity
+
+    @invariant()
     def book_is_never_crossed(self) -> None:
         book = self.world.market("BTCUSDT").book
         bid, ask = book.bids.best(), book.asks.best()
