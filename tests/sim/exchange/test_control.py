@@ -11,7 +11,7 @@ from sim.errors import SimError
 from sim.exchange.control import COMMANDS, control
 from sim.exchange.skins.threads import ServedWorld, served
 from sim.exchange.world import World
-from tests.sim.exchange.trader import NOW_MS, Trader
+from tests.sim.exchange.trader import NOW_MS, Trader, amount
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_market_follows_a_script_to_its_end(world: World, alice: Trader) -> None
     between = (world.market("BTCUSDT").tape.last_price, alice.order(1)["status"])
     control(world, "clock/advance", {"ms": 3_600_000})
 
-    assert between == (95, "NEW")
+    assert between == (amount("95"), "NEW")
     assert world.market("BTCUSDT").tape.last_price == 90
     assert alice.get("myTrades", symbol="BTCUSDT").json[0]["time"] == NOW_MS + 2000
 
