@@ -26,7 +26,7 @@ def market_order(side: str) -> bytes:
     ).encode()
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(asyncio.BufferedProtocol):
     """Sends the next request when the last one was answered with 200."""
 
     def __init__(self, requests: Sequence[bytes], taken: list[float], done: asyncio.Future[None]) -> None:
@@ -34,6 +34,7 @@ class _Connection(asyncio.Protocol):
         self._taken = taken
         self._done = done
         self._received = b""
+        self._buffer = bytearray(65536)
         self._began = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -41,8 +42,11 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
         self._send()
 
-    def data_received(self, chunk: bytes) -> None:
-        self._received += chunk
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._received += self._buffer[:nbytes]
         head, separator, body = self._received.partition(b"\r\n\r\n")
         if not separator:
             return
