@@ -6,7 +6,7 @@ It is no part of the API: nothing that a client of the exchange can send reaches
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -61,7 +61,7 @@ class OutsideTrade(Command):
     """The outside takes from the book."""
 
     symbol: str
-    side: str
+    side: Literal["BUY", "SELL"]
     quantity: Decimal
     limit: Decimal | None = None
 
@@ -89,10 +89,10 @@ class Script(Command):
 
 
 class SymbolStatus(Command):
-    """A symbol trades, or does not: TRADING, HALT, BREAK."""
+    """A symbol trades, or does not."""
 
     symbol: str
-    status: str
+    status: Literal["TRADING", "HALT", "BREAK"]
 
 
 class OpenAccount(Command):
@@ -171,7 +171,18 @@ def control(world: World, name: str, payload: Any) -> Any:
         command = msgspec.convert({} if payload is None else payload, shape, strict=False)
     except msgspec.ValidationError as error:
         raise SimError("exchange/bad_command", f"expected the fields of {name}: {error}") from error
+    if not _is_finite(msgspec.structs.astuple(command)):
+        raise SimError("exchange/bad_command", f"expected finite amounts in {name}")
     return carry_out(world, command)
+
+
+def _is_finite(value: object) -> bool:
+    """Whether no amount in it is NaN or infinite."""
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    if isinstance(value, dict):
+        return all(_is_finite(each) for each in value.values())
+    return not isinstance(value, list | tuple) or all(_is_finite(each) for each in value)
 
 
 def _advance(world: World, command: Advance) -> None:

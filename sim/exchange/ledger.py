@@ -74,9 +74,15 @@ class Ledger:
         self.deposited: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
 
     def open(self, name: str, *, uid: int, balances: Mapping[str, Decimal]) -> Account:
-        """A new account. Raises SimError `exchange/account_exists` for a name that is taken."""
+        """A new account.
+
+        Raises SimError `exchange/account_exists` for a name that is taken, `exchange/overdrawn` for a negative balance.
+        """
         if name in self.accounts:
             raise SimError("exchange/account_exists", f"account {name} is already there; give another name")
+        for asset, amount in balances.items():
+            if amount < 0:
+                raise SimError("exchange/overdrawn", f"account {name} cannot begin with {amount} {asset}; give none")
         account = Account(name=name, uid=uid, balances={})
         self.accounts[name] = account
         for asset, amount in balances.items():

@@ -8,7 +8,7 @@ from sim.exchange.amounts import text
 from sim.exchange.call import Call
 from sim.exchange.commission import Rates, discount_asset, discount_rate
 from sim.exchange.order import Order, OrderRequest
-from sim.exchange.refusals import ApiError, cancel_rejected, rejected
+from sim.exchange.refusals import ApiError, cancel_rejected
 
 _FULL_BY_DEFAULT = frozenset({"MARKET", "LIMIT"})
 
@@ -111,7 +111,7 @@ def cancel_all(call: Call) -> Any:
 
 def _check_may_trade(call: Call) -> None:
     if not call.account.can_trade:
-        raise rejected("trading_disabled")
+        raise cancel_rejected("trading_disabled")
 
 
 def found_order(call: Call, symbol: str, order_id: int | None, client_order_id: str | None) -> Order | None:

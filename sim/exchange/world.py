@@ -42,6 +42,11 @@ _LETTERS: Final = string.ascii_letters + string.digits
 MAX_STEPS_AT_ONCE: Final = 500_000
 
 
+def _check_positive(what: str, amount: Decimal) -> None:
+    if amount <= 0:
+        raise SimError("exchange/bad_amount", f"expected {what} above zero, found {amount}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
     """How an account began, and so what it has again after a wipe."""
@@ -212,9 +217,10 @@ class World:
     def set_price(self, symbol: str, price: Decimal) -> None:
         """The market of the symbol leaves its path and trades at `price`, with the usual quotes around it.
 
-        Raises SimError `exchange/no_symbol`.
+        Raises SimError `exchange/no_symbol`, or `exchange/bad_amount` for a price that is not positive.
         """
         market = self.market(symbol)
+        _check_positive("a price", price)
         still = self._still_path(market, price)
         step = still.step_at(self.now_us())
         with exact():
@@ -251,7 +257,11 @@ class World:
         self._next_play_us = 0
 
     def outside_trades(self, symbol: str, side: str, quantity: Decimal, limit: Decimal | None = None) -> Decimal:
-        """The outside buys or sells; how much it traded. Raises SimError `exchange/no_symbol`."""
+        """The outside buys or sells; how much it traded.
+
+        Raises SimError `exchange/no_symbol`, or `exchange/bad_amount` for a quantity that is not positive.
+        """
+        _check_positive("a quantity", quantity)
         with exact():
             return self.engine.outside_order(self.market(symbol), side, quantity, limit)
 

@@ -277,7 +277,7 @@ def test_account_that_may_not_trade_places_and_cancels_nothing(world: World, ali
 
     text = "This account may not place or cancel orders."
     assert alice.limit("BUY", 1, 90).refusal == (400, -2010, text)
-    assert alice.cancel(orderId=1).status == 400
+    assert alice.cancel(orderId=1).refusal == (400, -2011, text)
 
 
 def test_symbol_of_other_permissions_is_refused() -> None:
