@@ -1,6 +1,8 @@
 """From parameters to an order the engine may see: what its type needs, what the symbol allows, precision, filters."""
 
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from sim.exchange.amounts import ZERO, rounded_down
@@ -22,6 +24,27 @@ _NOT_ALLOWED = {
 _MIN_STRATEGY_TYPE = 1_000_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """Parameters that an order of one type must carry, one of two of which it must, and that it must not carry."""
+
+    must: tuple[str, ...]
+    either: tuple[str, ...]
+    must_not: tuple[str, ...]
+
+
+@cache
+def _shapes() -> dict[str, _Shape]:
+    return {
+        order_type: _Shape(
+            must=tuple(rule["must"]),
+            either=tuple(rule.get("either", ())),
+            must_not=tuple(name for name in _OPTIONAL if name not in rule["must"] and name not in rule["may"]),
+        )
+        for order_type, rule in table("order_types.toml").items()
+    }
+
+
 def admitted(call: Call) -> OrderRequest:
     """The order that the parameters ask for, having passed everything but the engine.
 
@@ -41,22 +64,20 @@ def _check_shape(given: dict[str, Any]) -> None:
     """What an order of this type must carry, may carry, and must not carry."""
     if "pegPriceType" in given or "pegOffsetType" in given or "pegOffsetValue" in given:
         raise ApiError("not_supported")
-    rule = table("order_types.toml")[given["type"]]
-    for name in rule["must"]:
+    shape = _shapes()[given["type"]]
+    for name in shape.must:
         if name not in given:
             raise ApiError("mandatory_parameter", name)
-    either = rule.get("either")
-    if either is not None and not any(name in given for name in either):
-        raise ApiError("one_of_two_parameters", *either)
-    for name in _OPTIONAL:
-        if name in given and name not in rule["must"] and name not in rule["may"]:
+    if shape.either and shape.either[0] not in given and shape.either[1] not in given:
+        raise ApiError("one_of_two_parameters", *shape.either)
+    for name in shape.must_not:
+        if name in given:
             raise ApiError("parameter_not_required", name)
     if "quantity" in given and "quoteOrderQty" in given:
         raise ApiError("optional_combination")
-    for name in ("quantity", "quoteOrderQty", "icebergQty"):
-        # An iceberg quantity of zero is none.
-        if given.get(name) == ZERO and name != "icebergQty":
-            raise ApiError("invalid_quantity")
+    # An iceberg quantity of zero is none.
+    if ZERO in (given.get("quantity"), given.get("quoteOrderQty")):
+        raise ApiError("invalid_quantity")
     if ZERO in (given.get("price"), given.get("stopPrice")):
         raise ApiError("invalid_price")
     if given.get("icebergQty") and given.get("timeInForce", "GTC") != "GTC":

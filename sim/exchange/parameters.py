@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -102,6 +102,10 @@ def parameter(name: str, *, mandatory: bool) -> Parameter:
     return Parameter(name=name, wire=wire, mandatory=mandatory, read=_reader(rules["parameters"][name]))
 
 
+# Clients send few different symbols and amounts; what was read once need not be read again.
+_OFTEN_THE_SAME = frozenset({"symbol", "decimal"})
+
+
 def _reader(kind: str | Mapping[str, Any]) -> Reader:
     if not isinstance(kind, str):
         return _among(frozenset(kind["among"]), kind["error"])
@@ -119,7 +123,7 @@ def _reader(kind: str | Mapping[str, Any]) -> Reader:
             raise ApiError("parameter_overflow", name)
         return value
 
-    return read
+    return lru_cache(maxsize=4096)(read) if kind in _OFTEN_THE_SAME else read
 
 
 def _among(allowed: frozenset[str], error: str) -> Reader:

@@ -56,19 +56,13 @@ class SymbolRules:
     status: str
     order_types: frozenset[str]
     filters: Mapping[str, Filter]
+    base_places: int
+    quote_places: int
     payload: Mapping[str, Any]
 
     def allows(self, flag: str) -> bool:
         """The boolean of that name in the symbol's exchange information."""
         return bool(self.payload[flag])
-
-    @property
-    def base_places(self) -> int:
-        return int(self.payload["baseAssetPrecision"])
-
-    @property
-    def quote_places(self) -> int:
-        return int(self.payload["quoteAssetPrecision"])
 
     @property
     def stp_default(self) -> str:
@@ -104,6 +98,8 @@ def parsed_symbol(payload: Mapping[str, Any]) -> SymbolRules:
         status=payload["status"],
         order_types=frozenset(payload["orderTypes"]),
         filters=MappingProxyType({each["filterType"]: parsed_filter(each) for each in payload["filters"]}),
+        base_places=payload["baseAssetPrecision"],
+        quote_places=payload["quoteAssetPrecision"],
         payload=payload,
     )
 
