@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sim.cli_director import outcomes, replay, selftest
 from sim.cli_netns import netns
+from sim.cli_exchange import exchange
 from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
 from sim.postgres.backup import back_up, tables_with_rows
@@ -59,6 +60,7 @@ def main() -> None:
 
 
 main.add_command(netns)
+main.add_command(exchange)
 main.add_command(outcomes)
 main.add_command(replay)
 main.add_command(selftest)

@@ -24,6 +24,8 @@ PLANTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "scenarios-speak-the-story": {"sim/scenarios/test_planted.py": "import worker.db"},
         "the-bot-sees-what-a-bot-sees": {"sim/fake_bot/planted.py": "import worker.handlers"},
         "the-gui-sees-what-a-gui-sees": {"sim/fake_gui/planted.py": "import sim.witness"},
+        "the-exchange-knows-no-stack": {"sim/exchange/planted.py": "import worker.contracts"},
+        "the-exchange-core-knows-no-transport": {"sim/exchange/planted.py": "import aiohttp"},
         "a-rule-never-acts": {"sim/rules/planted.py": "import psycopg"},
         "the-director-knows-no-stack": {"sim/schedule/planted.py": "import worker.services"},
         "the-trip-wire-stands-alone": {"sim/netns/planted.py": "import sim.postgres"},
@@ -41,6 +43,7 @@ ALLOWED: Mapping[str, str] = MappingProxyType(
         "worker/guards/planted.py": "import worker.contracts, decimal, datetime",
         "sim/scenarios/test_planted.py": "import pytest, sim.story, worker.contracts.errors",
         "sim/fake_gui/planted.py": "import worker.services, worker.contracts",
+        "sim/exchange/skins/planted.py": "import aiohttp, httpx, respx, asyncio, sim.exchange.core",
         "sim/rules/planted.py": "import sim.timeline, worker.contracts",
         "sim/netns/planted.py": "import worker.guards.network, worker.guards.secrets, socket, ssl",
     }

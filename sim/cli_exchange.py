@@ -1,0 +1,64 @@
+"""`sim exchange`: the testnet double on loopback, with a control plane on a port of its own."""
+
+import asyncio
+import json
+import secrets
+import signal
+from decimal import Decimal, InvalidOperation
+
+import click
+
+from sim.errors import SimError
+
+
+def _balances(given: tuple[str, ...]) -> dict[str, Decimal] | None:
+    """Balances from `BTC=1.5`; None where none is given. Raises BadParameter for what is none."""
+    found = {}
+    for each in given:
+        asset, _, text = each.partition("=")
+        try:
+            found[asset] = Decimal(text)
+        except InvalidOperation as error:
+            raise click.BadParameter(f"expected ASSET=AMOUNT, found {each}") from error
+    return found or None
+
+
+@click.command()
+@click.option("--port", default=0, show_default="one that is free", help="port of the API")
+@click.option("--control-port", default=0, show_default="one that is free", help="port of the control plane")
+@click.option("--seed", default=1, show_default=True, help="which prices")
+@click.option("--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="what the account begins with")
+def exchange(port: int, control_port: int, seed: int, balances: tuple[str, ...]) -> None:
+    """Serves a double of the Binance Spot testnet on 127.0.0.1 until it is interrupted.
+
+    Prints one line of JSON: where the API and the control plane are, the control plane's token, and the key and secret
+    of an account that may trade. They are made for this run and open nothing but this double.
+    """
+    from sim.exchange.keys import ApiKey  # the server's libraries are slow to import
+    from sim.exchange.skins.control_server import running_control
+    from sim.exchange.skins.server import running_server
+    from sim.exchange.world import World
+
+    world = World(seed=seed)
+    key = ApiKey(api_key=secrets.token_hex(32), account="trader", secret=secrets.token_hex(32))
+    world.open_account("trader", key=key, balances=_balances(balances))
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with running_server(world, port=port) as api, running_control(world, port=control_port) as plane:
+            told = {
+                "api": api.url,
+                "control": plane.url,
+                "control_token": plane.token,
+                "api_key": key.api_key,
+                "secret": key.secret,
+            }
+            click.echo(json.dumps(told))
+            await stop.wait()
+
+    try:
+        asyncio.run(serve())
+    except OSError as error:
+        raise SimError("exchange/no_port", f"cannot listen on 127.0.0.1: {error}; give another port") from error

@@ -1,0 +1,1 @@
+"""A double of the Binance Spot testnet: one transport-free core, and skins that serve it."""

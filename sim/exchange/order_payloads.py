@@ -1,0 +1,166 @@
+"""Orders and fills as the API writes them: keys in its order, amounts as text with eight places, times as asked for."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sim.exchange.amounts import text
+from sim.exchange.order import Fill, Order
+
+Payload = dict[str, Any]
+Time = Callable[[int], int]
+"""Microseconds to what is answered."""
+
+NO_LIST = -1
+
+
+def acknowledged(order: Order, time: Time) -> Payload:
+    """The ACK of a new order."""
+    return {
+        "symbol": order.symbol,
+        "orderId": order.order_id,
+        "orderListId": NO_LIST,
+        "clientOrderId": order.client_order_id,
+        "transactTime": time(order.time_us),
+    }
+
+
+def resulted(order: Order, time: Time) -> Payload:
+    """The RESULT of a new order."""
+    return {
+        **acknowledged(order, time),
+        **_amounts(order),
+        **_kind(order),
+        **_stop_fields(order, time),
+        "workingTime": time(order.working_us),
+        "selfTradePreventionMode": order.stp_mode,
+        **_ending(order),
+    }
+
+
+def full(order: Order, fills: Sequence[Fill], time: Time) -> Payload:
+    """The FULL answer to a new order; `fills` are those it got at once."""
+    payload = resulted(order, time)
+    payload["fills"] = [
+        {
+            "price": text(fill.price),
+            "qty": text(fill.quantity),
+            "commission": text(fill.commission),
+            "commissionAsset": fill.commission_asset,
+            "tradeId": fill.trade_id,
+        }
+        for fill in fills
+    ]
+    return payload
+
+
+def cancelled(order: Order, client_order_id: str, time: Time) -> Payload:
+    """The answer to a cancel whose own id is `client_order_id`."""
+    return {
+        "symbol": order.symbol,
+        "origClientOrderId": order.client_order_id,
+        "orderId": order.order_id,
+        "orderListId": NO_LIST,
+        "clientOrderId": client_order_id,
+        "transactTime": time(order.update_us),
+        **_amounts(order),
+        **_kind(order),
+        **_stop_fields(order, time),
+        "selfTradePreventionMode": order.stp_mode,
+        **_ending(order),
+    }
+
+
+def queried(order: Order, time: Time) -> Payload:
+    """An order as queries tell it."""
+    return {
+        "symbol": order.symbol,
+        "orderId": order.order_id,
+        "orderListId": NO_LIST,
+        "clientOrderId": order.client_order_id,
+        "price": text(order.price),
+        "origQty": text(order.quantity),
+        "executedQty": text(order.executed),
+        "cummulativeQuoteQty": text(order.quote_executed),
+        **_kind(order),
+        "stopPrice": text(order.stop_price),
+        "icebergQty": text(order.iceberg_quantity) if order.iceberg_quantity is not None else "0.00000000",
+        **_labels(order, time),
+        "time": time(order.time_us),
+        "updateTime": time(order.update_us),
+        "isWorking": order.is_working,
+        "workingTime": time(order.working_us),
+        "origQuoteOrderQty": text(order.quote_quantity),
+        "selfTradePreventionMode": order.stp_mode,
+        **_ending(order),
+    }
+
+
+def own_trade(fill: Fill, time: Time) -> Payload:
+    """A line of an account's trades."""
+    return {
+        "symbol": fill.order.symbol,
+        "id": fill.trade_id,
+        "orderId": fill.order.order_id,
+        "orderListId": NO_LIST,
+        "price": text(fill.price),
+        "qty": text(fill.quantity),
+        "quoteQty": text(fill.quote_quantity),
+        "commission": text(fill.commission),
+        "commissionAsset": fill.commission_asset,
+        "time": time(fill.time_us),
+        "isBuyer": fill.order.is_buy,
+        "isMaker": fill.is_maker,
+        "isBestMatch": True,
+    }
+
+
+def _amounts(order: Order) -> Payload:
+    return {
+        "price": text(order.price),
+        "origQty": text(order.quantity),
+        "executedQty": text(order.executed),
+        "origQuoteOrderQty": text(order.quote_quantity),
+        "cummulativeQuoteQty": text(order.quote_executed),
+    }
+
+
+def _kind(order: Order) -> Payload:
+    return {
+        "status": order.status,
+        "timeInForce": order.time_in_force,
+        "type": order.type,
+        "side": order.side,
+    }
+
+
+def _stop_fields(order: Order, time: Time) -> Payload:
+    """Fields that are there only for orders that have them."""
+    payload: Payload = {}
+    if order.is_stop:
+        payload["stopPrice"] = text(order.stop_price)
+    if order.iceberg_quantity is not None:
+        payload["icebergQty"] = text(order.iceberg_quantity)
+    payload.update(_labels(order, time))
+    return payload
+
+
+def _labels(order: Order, time: Time) -> Payload:
+    payload: Payload = {}
+    if order.trailing_delta is not None:
+        payload["trailingDelta"] = order.trailing_delta
+        payload["trailingTime"] = time(order.trailing_us)
+    if order.strategy_id is not None:
+        payload["strategyId"] = order.strategy_id
+    if order.strategy_type is not None:
+        payload["strategyType"] = order.strategy_type
+    return payload
+
+
+def _ending(order: Order) -> Payload:
+    payload: Payload = {}
+    if order.prevented_match_id is not None:
+        payload["preventedMatchId"] = order.prevented_match_id
+        payload["preventedQuantity"] = text(order.prevented_quantity)
+    if order.expiry_reason is not None:
+        payload["expiryReason"] = order.expiry_reason
+    return payload

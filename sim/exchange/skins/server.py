@@ -1,0 +1,170 @@
+"""The double on loopback: an HTTP server whose clients need not know that it is one.
+
+    async with running_server(world) as server:
+        ... server.url ...
+
+The request target is handed to the core as it came in: whatever re-encodes it breaks signatures. The core runs in the
+server's own event loop, one request at a time.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from sim.exchange.core import MAX_BODY_BYTES, MAX_QUERY_BYTES, begin, too_large
+from sim.exchange.hosts import is_answered
+from sim.exchange.skins.whole_answer import WholeAnswer
+from sim.exchange.wire import Answer, Request, WireFaultKind
+from sim.exchange.world import World
+
+SHUTDOWN_S: Final = 1.0
+# Room for the longest target that the core reads, and then some, so that the core refuses it and not the parser.
+_MAX_LINE_BYTES: Final = 2 * MAX_QUERY_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that takes connections at 127.0.0.1."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+class _Protocol(RequestHandler):
+    """Answers what is no HTTP as the web server in front of the API would."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("part of an answer was sent already; the connection must break")
+        if status < 500:
+            page = f"<html>\r\n<head><title>{status} Bad Request</title></head>\r\n</html>\r\n"
+            response = web.Response(status=status, text=page, content_type="text/html", headers={"Server": "nginx"})
+        else:
+            self.log_exception("Error handling request", exc_info=exc)
+            unknown = b'{"code":-1000,"msg":"An unknown error occurred while processing the request."}'
+            response = web.Response(status=status, body=unknown, content_type="application/json")
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    """A low-level server: no router, no middleware, nothing that touches the target."""
+
+    def __call__(self) -> RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class ExchangeServer:
+    """Serves one world. `handle` is given to aiohttp."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The response to one request, or a broken connection."""
+        host = request.headers.get("Host", "")
+        if not is_answered(host):
+            self.world.refused_hosts.append(host)
+            return web.Response(status=421, text="this host is not served here\n")
+        body = b""
+        if request.body_exists:
+            if (request.content_length or 0) > MAX_BODY_BYTES:
+                return WholeAnswer(too_large(self.world, _received(request, b"")))
+            try:
+                body = await request.read()
+            except web.HTTPRequestEntityTooLarge:
+                return WholeAnswer(too_large(self.world, _received(request, b"")))
+        pending = begin(self.world, _received(request, body))
+        if pending.delay_s:
+            await asyncio.sleep(pending.delay_s)
+        if pending.barrier:
+            await self._held(pending.barrier)
+        answer = pending.finish()
+        return WholeAnswer(answer) if answer.fault is None else await self._broken(request, answer)
+
+    async def _held(self, barrier: str) -> None:
+        opened = asyncio.Event()
+        self.world.barriers.wait(barrier, opened.set)
+        await opened.wait()
+
+    async def _broken(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+        """Does to the connection what the fault says."""
+        fault, transport = answer.fault, request.transport
+        assert fault is not None
+        if fault.delay_s:
+            await asyncio.sleep(fault.delay_s)
+        if fault.barrier:
+            await self._held(fault.barrier)
+        if fault.kind is None or transport is None:
+            return WholeAnswer(answer)
+        if fault.kind is WireFaultKind.HANG:
+            # Until the client goes, or the server ends: either cancels this.
+            await asyncio.Event().wait()
+        if fault.kind is WireFaultKind.RESET:
+            _reset(transport)
+            return web.Response()
+        if fault.kind is WireFaultKind.CUT:
+            response = web.StreamResponse(status=answer.status, headers=answer.headers)
+            response.content_length = len(answer.body)
+            await response.prepare(request)
+            await response.write(answer.body[: fault.keep_bytes])
+            transport.close()
+            return response
+        transport.close()
+        return web.Response()
+
+
+def _received(request: web.BaseRequest, body: bytes) -> Request:
+    path, _, query = request.raw_path.partition("?")
+    address = request.remote or "127.0.0.1"
+    return Request(method=request.method, path=path, query=query, headers=request.headers, body=body, address=address)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Breaks the connection so that the client sees RST and not an end."""
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+@asynccontextmanager
+async def running_server(world: World, *, port: int = 0) -> AsyncIterator[RunningServer]:
+    """A server on 127.0.0.1 that runs until the block ends; port 0 is one that is free."""
+    handler = _Server(
+        ExchangeServer(world).handle,
+        handler_cancellation=True,
+        max_line_size=_MAX_LINE_BYTES,
+        max_field_size=_MAX_LINE_BYTES,
+        access_log=None,
+    )
+    async with listening(handler, port) as server:
+        yield server
+
+
+@asynccontextmanager
+async def listening(handler: Any, port: int) -> AsyncIterator[RunningServer]:
+    """Takes connections on 127.0.0.1 for an aiohttp server; none is left when the block ends."""
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_server(handler, "127.0.0.1", port)
+    try:
+        yield RunningServer(port=listener.sockets[0].getsockname()[1])
+    finally:
+        listener.close()
+        await handler.shutdown(SHUTDOWN_S)
+        await listener.wait_closed()

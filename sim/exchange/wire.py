@@ -1,0 +1,74 @@
+"""What comes in and what goes out, before and behind any transport."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request: the path without its query, the query and the body raw, exactly as they were sent.
+
+    `headers` is asked for names in small letters. `address` is the client's; limits and bans go by it.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    address: str = "127.0.0.1"
+
+    @classmethod
+    def of(
+        cls,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        address: str = "127.0.0.1",
+    ) -> Self:
+        """A request from its target, `/path?query`, and headers in any spelling."""
+        path, _, query = target.partition("?")
+        small = {name.lower(): value for name, value in (headers or {}).items()}
+        return cls(method=method, path=path, query=query, headers=small, body=body, address=address)
+
+    @property
+    def body_text(self) -> str:
+        """The body, byte by byte: what is not ASCII shows as such and is nowhere accepted."""
+        return self.body.decode("latin-1")
+
+
+class WireFaultKind(StrEnum):
+    """What the transport does instead of handing over a whole answer."""
+
+    HANG = "hang"
+    """Never answers; the connection stays open until the client or the server gives up."""
+    DROP = "drop"
+    """Closes the connection without a byte."""
+    RESET = "reset"
+    """Breaks the connection with RST."""
+    CUT = "cut"
+    """Sends the head and part of the body, then closes: fewer bytes come than Content-Length says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireFault:
+    """A fault below HTTP. `delay_s` passes, and the barrier `barrier` is waited for, before the answer is sent."""
+
+    kind: WireFaultKind | None = None
+    delay_s: float = 0.0
+    barrier: str = ""
+    keep_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One answer. `fault` says what the transport must do to it; None: send it."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+    fault: WireFault | None = None
