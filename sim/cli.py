@@ -12,8 +12,8 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from sim.cli_director import outcomes, replay, selftest
-from sim.cli_netns import netns
 from sim.cli_exchange import exchange
+from sim.cli_netns import netns
 from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
 from sim.postgres.backup import back_up, tables_with_rows
