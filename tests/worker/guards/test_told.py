@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.worker.guards.test_limits import CONFIG, CROSS_FIELD, RISK
-from worker.contracts.errors import Reason, Refusal
+from worker.contracts.errors import EnvironmentNotAllowed, Reason, Refusal
 from worker.guards import network
 from worker.guards.freshness import expiry_text, require_expiry_agreement
 from worker.guards.holdings import holdings_problems
@@ -255,6 +255,7 @@ def test_words_of_another_kind_are_told_by_their_kind(words: Any) -> None:
 
 
 def test_environment_is_told_as_it_was_sent() -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(EnvironmentNotAllowed) as refused:
         network.require_testnet_payload({**TESTNET_FIELDS, "environment": "mainnet"})
-    assert "'mainnet'" in refused.value.message
+    assert refused.value.message == "payload has environment 'mainnet', expected 'testnet'"
+    assert (refused.value.expected, refused.value.found) == ("testnet", "mainnet")
