@@ -110,7 +110,7 @@ DECLARE
     grown text;
 BEGIN
     -- Cheap first: backends of any kind. Autovacuum is one too, and is no reason to wait.
-    IF pg_stat_get_db_numbackends(here) > 1 + cardinality(kept) AND EXISTS (
+    IF pg_stat_get_db_numbackends(here) > 1 AND EXISTS (
         SELECT FROM pg_stat_get_activity(NULL) AS other
          WHERE other.datid = here AND other.pid <> pg_backend_pid() AND other.pid <> ALL (kept)
            AND other.backend_type = 'client backend'
