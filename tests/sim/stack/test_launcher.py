@@ -6,13 +6,13 @@ import signal
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from sim.errors import SimError
 from sim.stack.child import Child, wait_until
 from sim.stack.launcher import REPOSITORY, Launcher, worker_command
 from sim.timeline import Timeline
+from tests.sim.stack.warm_children import gone
 
 PASSWORD = "Corr3ctHorseBatteryStaple99"
 TELL_ENVIRONMENT = "import os, json; print(json.dumps(dict(os.environ)))"
@@ -28,10 +28,6 @@ def python(launcher: Launcher, script: str, **environment: str) -> Child:
 
 def shell(launcher: Launcher, script: str) -> Child:
     return launcher.cold(["/bin/sh", "-c", script], actor="worker:w1", environment=QUIET)
-
-
-def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_settings_of_the_caller_do_not_leak_into_a_process(launcher: Launcher, monkeypatch: pytest.MonkeyPatch) -> None:

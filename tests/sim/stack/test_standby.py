@@ -11,6 +11,7 @@ import struct
 import termios
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -36,12 +37,23 @@ def own_launcher(make_launcher: MakeLauncher, own_zygote: Zygote) -> Launcher:
 def waiting_child(zygote: Zygote, *others: int) -> int:
     """The child of the warm process that waits; `others` are its children that do not. It is asleep in its wait."""
 
-    def found() -> list[int]:
-        children = psutil.Process(zygote.pid).children()
-        return [child.pid for child in children if child.pid not in others and child.status() == psutil.STATUS_SLEEPING]
+    found: list[int] = []
 
-    wait_until(lambda: len(found()) == 1 and _waits(found()[0]), "a child that waits")
-    return found()[0]
+    def waits() -> bool:
+        # Looked at once per question: what sleeps now may run a moment later, on its way to the wait.
+        children = psutil.Process(zygote.pid).children()
+        asleep = [child.pid for child in children if child.pid not in others and _is_asleep(child)]
+        found[:] = [pid for pid in asleep if _waits(pid)]
+        return len(asleep) == len(found) == 1
+
+    wait_until(waits, "a child that waits")
+    return found[0]
+
+
+def _is_asleep(child: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):  # it may end at any moment
+        return bool(child.status() == psutil.STATUS_SLEEPING)
+    return False
 
 
 def _waits(pid: int) -> bool:

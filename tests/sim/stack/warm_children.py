@@ -34,7 +34,11 @@ def open_files(pid: int) -> list[str]:
 
 
 def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    """Asked once: a process that is taken note of between two questions is gone too, not an error."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def outcome(start: Callable[..., Child], launcher: Launcher, argv: list[str]) -> tuple[int, str, str]:
