@@ -63,6 +63,7 @@ class Engine:
         else:
             self._matching.work(market, order)
         self._play_stops(market)
+        self._tell_book(market)
         return order
 
     def cancel(self, order: Order, *, client_order_id: str, restriction: str | None = None) -> None:
@@ -95,19 +96,20 @@ class Engine:
         left_bids = self._matching.arrive(market, bids, "BUY")
         left_asks = self._matching.arrive(market, asks, "SELL")
         market.book.replace_quotes(left_bids, left_asks)
-        self._tell_book(market)
         self._play_stops(market)
+        self._tell_book(market)
 
     def print(self, market: Market, trade: Trade) -> None:
         """A trade among the outside: it moves the last price and may trigger stops, and touches no account."""
         self._matching.record(market, trade)
         self._play_stops(market)
+        self._tell_book(market)
 
     def outside_order(self, market: Market, side: str, quantity: Decimal, limit: Decimal | None) -> Decimal:
         """The outside comes as a taker; how much it traded. `limit` None takes any price."""
         traded = self._matching.outside_takes(market, side, quantity, limit)
-        self._tell_book(market)
         self._play_stops(market)
+        self._tell_book(market)
         return traded
 
     def fill(self, order: Order, quantity: Decimal) -> None:
@@ -120,6 +122,7 @@ class Engine:
         market = self.markets[order.symbol]
         self._matching.fill_resting(market, order, quantity)
         self._play_stops(market)
+        self._tell_book(market)
 
     def _check_admission(self, account: Account, market: Market, request: OrderRequest) -> None:
         if not account.can_trade:
@@ -207,7 +210,9 @@ class Engine:
             self._events.emit(BalancesChanged(account=account, assets=assets, time_us=self._now_us()))
 
     def _tell_book(self, market: Market) -> None:
-        if self._events:
+        """Tells the subscribers, once per step of the exchange, that the book is another than they last heard of."""
+        if self._events and market.told_update_id != market.book.update_id:
+            market.told_update_id = market.book.update_id
             self._events.emit(BookMoved(symbol=market.symbol, update_id=market.book.update_id, time_us=self._now_us()))
 
 

@@ -59,7 +59,7 @@ class Traded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookMoved:
-    """Something that can be seen in the book of the symbol changed."""
+    """Something that can be seen in the book of the symbol changed, and the step that changed it is done."""
 
     symbol: str
     update_id: int
@@ -83,7 +83,14 @@ class WorldWiped:
     time_us: int
 
 
-Event = OrderChanged | BalancesChanged | Deposited | Traded | BookMoved | ListenKeyEnded | WorldWiped
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerShutsDown:
+    """The server is about to shut down: connections are told, and end soon."""
+
+    time_us: int
+
+
+Event = OrderChanged | BalancesChanged | Deposited | Traded | BookMoved | ListenKeyEnded | WorldWiped | ServerShutsDown
 Subscriber = Callable[[Event], None]
 
 
