@@ -21,6 +21,8 @@ from sim.errors import SimError
 class StreamFaultKind(StrEnum):
     """What goes wrong."""
 
+    REFUSE = "refuse"
+    """A connection is not taken: 503. `stream` is matched with the path it asked for."""
     NO_PING = "no_ping"
     """A ping is not sent."""
     DROP = "drop"
@@ -37,7 +39,8 @@ class StreamFaultKind(StrEnum):
     """In place of the event the connection breaks without a close frame."""
 
 
-EVENT_KINDS = frozenset(StreamFaultKind) - {StreamFaultKind.NO_PING}
+CONNECT_KINDS = frozenset({StreamFaultKind.REFUSE})
+EVENT_KINDS = frozenset(StreamFaultKind) - {StreamFaultKind.NO_PING, StreamFaultKind.REFUSE}
 PING_KINDS = frozenset({StreamFaultKind.NO_PING, StreamFaultKind.CLOSE, StreamFaultKind.CUT})
 PING_STREAM = "ping"
 

@@ -5,6 +5,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 from sim.exchange.refusals import ApiError
+from sim.exchange.stream_faults import CONNECT_KINDS
 from sim.exchange.streams.market_session import MarketSession
 from sim.exchange.streams.session import Session
 from sim.exchange.world import World
@@ -22,12 +23,15 @@ def is_stream_path(path: str) -> bool:
 def open_session(world: World, target: str, *, address: str = "127.0.0.1") -> Session:
     """The session of a new connection to a path for which `is_stream_path` holds, the query included.
 
-    Raises ApiError: `banned`, `too_many_requests` for an address that connects too often, or `invalid_time_unit`.
+    Raises ApiError: `banned`, `too_many_requests` for an address that connects too often, `invalid_time_unit`, or
+    `disconnected` where a fault refuses it.
     """
     now_us = world.clock.now_us()
     world.limits.check_ban(address, now_us)
     world.limits.connect(address, now_us)
     path, _, query = target.partition("?")
+    if world.stream_faults.take(path, "", CONNECT_KINDS) is not None:
+        raise ApiError("disconnected")
     given = dict(parse_qsl(query.replace("+", "%2B"), keep_blank_values=True))
     in_microseconds = _in_microseconds(given)
     world.catch_up()
