@@ -126,6 +126,9 @@ class Limits:
         for window in self._address(address).weights:
             window.add(now_us, weight)
 
+    def weight_counts(self, address: str, now_us: int) -> list[tuple[RateLimit, int]]:
+        return [(window.limit, window.at(now_us)) for window in self._address(address).weights]
+
     def weight_headers(self, address: str, now_us: int) -> Headers:
         headers: Headers = []
         for window in self._address(address).weights:

@@ -58,7 +58,7 @@ class Session:
         self._held: list[str] = []
         self._silent = False
         now_us = world.clock.now_us()
-        self._opened_us = self._ticked_us = now_us
+        self.opened_us = self._ticked_us = now_us
         self._next_ping_us = now_us + self._rule_us("ping_every_s")
         # Pings without a pong, oldest first: payload, and since when an answer is waited for.
         self._unanswered: list[tuple[bytes, int]] = []
@@ -194,7 +194,7 @@ class Session:
         return not self.is_over
 
     def _keep_alive(self, now_us: int) -> None:
-        if now_us - self._opened_us >= self._rule_us("valid_s"):
+        if now_us - self.opened_us >= self._rule_us("valid_s"):
             self.close("too_old")
             return
         # A clock that jumped further than from ping to ping left nobody the time to answer.

@@ -126,6 +126,16 @@ def test_stream_host_of_testnet_is_served_and_plain_http_is_not(quoted: World) -
     run(story())
 
 
+def test_websocket_api_is_served_for_its_host(quoted: World) -> None:
+    async def story() -> None:
+        async with connected(quoted, "/ws-api/v3", headers={"Host": "ws-api.testnet.binance.vision"}) as socket:
+            await socket.send_str('{"id":1,"method":"time","params":{"returnRateLimits":false}}')
+            found = await socket.receive_json(timeout=WAIT_S)
+            assert found == {"id": 1, "status": 200, "result": {"serverTime": NOW_MS}}
+
+    run(story())
+
+
 def test_refused_connection_succeeds_when_tried_again(quoted: World) -> None:
     async def story() -> None:
         quoted.stream_faults.arm(StreamFault(kind=StreamFaultKind.REFUSE, stream="/ws.*"))
