@@ -158,6 +158,8 @@ def _read(text: str) -> Mapping[str, Any]:
     """The message, its id and method checked. Raises MessageError."""
     try:
         message = json.loads(text, parse_constant=_no_number)
+        # What JSON escapes can write and UTF-8 cannot is no text.
+        json.dumps(message, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise MessageError("invalid_json", error.lineno, error.colno) from error
     except (ValueError, RecursionError) as error:

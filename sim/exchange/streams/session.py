@@ -171,12 +171,15 @@ class Session:
             self.wake()
 
     def _hear(self, event: Event) -> None:
+        if self.is_over:
+            return
         if isinstance(event, WorldWiped):
             self.close("wiped")
         elif isinstance(event, ServerShutsDown):
             self._send(self._shutdown_text({"e": "serverShutdown", "E": self.time(event.time_us)}))
         else:
-            self._hear_event(event)
+            with exact():
+                self._hear_event(event)
         self.wake()
 
     def _counted(self) -> bool:

@@ -149,6 +149,18 @@ def test_refused_connection_succeeds_when_tried_again(quoted: World) -> None:
     run(story())
 
 
+def test_server_ends_while_connections_are_open(quoted: World) -> None:
+    async def story() -> None:
+        async with aiohttp.ClientSession() as client:
+            async with running_server(quoted) as server:
+                socket = await client.ws_connect(f"{server.url}/ws/btcusdt@trade")
+            message = await socket.receive(timeout=WAIT_S)
+            assert message.type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR}
+
+    run(story())
+    assert not quoted.events
+
+
 def test_world_hears_nobody_after_the_client_has_gone(quoted: World) -> None:
     async def story() -> None:
         async with running_server(quoted) as server, aiohttp.ClientSession() as client:

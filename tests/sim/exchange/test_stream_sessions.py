@@ -1,9 +1,12 @@
 """Connections without sockets: messages and their errors, pings, age, limits, faults, and the end."""
 
+import json
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sim.exchange.clock import DAY, SECOND, Clock
 from sim.exchange.refusals import ApiError
@@ -12,7 +15,7 @@ from sim.exchange.streams.connections import is_stream_path, open_session
 from sim.exchange.streams.frames import Abort, Close, Frame, Ping, Text
 from sim.exchange.streams.session import Session
 from sim.exchange.world import World
-from tests.sim.exchange.trader import NOW_MS, NOW_US, Trader
+from tests.sim.exchange.trader import NOW_MS, NOW_US, Trader, still_world
 
 VARIANTS = "expected one of `SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`"
 
@@ -70,6 +73,10 @@ def test_combined_is_a_property_that_can_be_set(quoted: World, alice: Trader) ->
         ("{nonsense}", (3, "Invalid JSON: expected value at line 1 column 2")),
         ('{"method":"SUBSCRIBE","params":[NaN],"id":1}', (3, "Invalid JSON: expected value at line 1 column 1")),
         ("[" * 100_000, (3, "Invalid JSON: expected value at line 1 column 1")),
+        (
+            '{"method":"SUBSCRIBE","params":["\\ud800"],"id":1}',
+            (3, "Invalid JSON: expected value at line 1 column 1"),
+        ),
         ("[]", (2, "Invalid request: missing field `method` at line 1 column 2")),
         ('{"id":1}', (2, "Invalid request: missing field `method` at line 1 column 8")),
         (
@@ -109,6 +116,41 @@ def test_bad_message_is_answered_with_its_error(session: Session, text: str, exp
 
     assert (found["code"], found["msg"]) == expected
     assert not session.is_over
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+METHODS = [
+    "SUBSCRIBE",
+    "UNSUBSCRIBE",
+    "LIST_SUBSCRIPTIONS",
+    "SET_PROPERTY",
+    "GET_PROPERTY",
+    "order.place",
+    "depth",
+    "time",
+]
+NAMES = ["id", "method", "params", "symbol", "apiKey", "signature", "timestamp", "combined"]
+MESSAGES = st.dictionaries(
+    st.sampled_from(NAMES),
+    JSON | st.sampled_from(METHODS) | st.lists(JSON) | st.dictionaries(st.sampled_from(NAMES), JSON),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=st.text() | JSON.map(json.dumps) | MESSAGES.map(json.dumps))
+@pytest.mark.parametrize("target", ["/ws", "/ws-api/v3"])
+def test_any_text_is_answered_once_and_ends_nothing(target: str, text: str) -> None:
+    session = open_session(still_world(), target)
+
+    session.receive(text)
+
+    assert len(texts(session.take())) == 1
+    assert not session.is_over
+    session.end()
 
 
 def test_ping_comes_every_twenty_seconds_with_digits_and_pongs_keep_the_connection(session: Session) -> None:
