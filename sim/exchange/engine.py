@@ -9,14 +9,14 @@ from decimal import Decimal
 
 from sim.exchange.amounts import ZERO, rounded_down
 from sim.exchange.book import Level, Quotes
-from sim.exchange.events import BalancesChanged, BookMoved, Events
+from sim.exchange.events import BookMoved, Events
 from sim.exchange.ledger import Account, Ledger
 from sim.exchange.market import Market
 from sim.exchange.matching import Matching
 from sim.exchange.order import Order, OrderRequest, Trade
 from sim.exchange.refusals import cancel_rejected, rejected
 from sim.exchange.rules import SymbolRules
-from sim.exchange.settlement import Settlement, funding_asset
+from sim.exchange.settlement import Settlement
 from sim.exchange.stops import stop_price_met
 from sim.exchange.walk import walk_quote
 
@@ -57,7 +57,7 @@ class Engine:
         account.add(order)
         account.update_us = order.time_us
         self._matching.tell(order, "NEW")
-        self._tell_funding(account, market.rules, order)
+        self._matching.tell_funding(market, order)
         if order.is_stop:
             market.stops.append(order)
         else:
@@ -78,7 +78,6 @@ class Engine:
             raise cancel_rejected("cancel_restricted")
         market = self.markets[order.symbol]
         self._matching.end(market, order, "CANCELED", client_order_id=client_order_id)
-        self._tell_funding(self.ledger.accounts[order.account], market.rules, order)
         self._tell_book(market)
 
     def requote(self, market: Market, quotes: Quotes) -> None:
@@ -203,11 +202,6 @@ class Engine:
         # Each stop is triggered once, so this ends.
         while (triggered := self._matching.next_triggered(market)) is not None:
             self._matching.trigger(market, triggered)
-
-    def _tell_funding(self, account: Account, rules: SymbolRules, order: Order) -> None:
-        if self._events:
-            assets = (funding_asset(rules, order.side),)
-            self._events.emit(BalancesChanged(account=account, assets=assets, time_us=self._now_us()))
 
     def _tell_book(self, market: Market) -> None:
         """Tells the subscribers, once per step of the exchange, that the book is another than they last heard of."""

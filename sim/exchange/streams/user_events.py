@@ -10,6 +10,8 @@ from sim.exchange.order_payloads import NO_LIST, Time
 Payload = dict[str, Any]
 
 _CANCELED = "CANCELED"
+# What an account tells that is in no trade group.
+NO_TRADE_GROUP = -1
 
 
 def user_payload(event: Event, account: str, time: Time, now_us: int) -> Payload | None:
@@ -81,6 +83,11 @@ def execution_report(event: OrderChanged, time: Time, now_us: int) -> Payload:
         payload["W"] = time(order.working_us)
     payload["V"] = order.stp_mode
     payload.update(_conditional(order, time))
+    if event.prevention is not None:
+        payload["B"] = text(event.prevention.quantity)
+        payload["u"] = NO_TRADE_GROUP
+        payload["U"] = event.prevention.counter_order_id
+        payload["Cs"] = order.symbol
     return payload
 
 

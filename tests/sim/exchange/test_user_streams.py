@@ -7,12 +7,13 @@ import msgspec
 import pytest
 
 from sim.exchange.clock import HOUR
+from sim.exchange.commission import CommissionRates, rates_of
 from sim.exchange.stream_faults import StreamFault, StreamFaultKind
 from sim.exchange.streams.connections import open_session
 from sim.exchange.streams.frames import Text
 from sim.exchange.streams.session import Session
 from sim.exchange.world import World
-from tests.sim.exchange.trader import NOW_MS, Trader
+from tests.sim.exchange.trader import NOW_MS, Trader, open_trader
 
 ALWAYS = [*"eEsc", *"SofqpPFgCxXrilzLnNTtIwmMOZYQ"]
 
@@ -89,11 +90,45 @@ def test_cancel_carries_both_client_ids(session: Session, alice: Trader) -> None
 def test_expired_order_tells_the_reason(session: Session, alice: Trader) -> None:
     alice.limit("BUY", "1", "90", timeInForce="IOC", strategyId=7, strategyType=1_000_000)
 
-    reports = [each for each in told(session) if each["e"] == "executionReport"]
+    found = told(session)
 
-    assert [each["x"] for each in reports] == ["NEW", "EXPIRED"]
-    assert (reports[-1]["j"], reports[-1]["J"]) == (7, 1_000_000)
-    assert reports[-1]["eR"] == "UNFILLED_IOC_QUANTITY_EXPIRED"
+    assert kinds(found) == ["NEW", "outboundAccountPosition", "EXPIRED", "outboundAccountPosition"]
+    expired, freed = found[2:]
+    assert (expired["j"], expired["J"], expired["eR"]) == (7, 1_000_000, "UNFILLED_IOC_QUANTITY_EXPIRED")
+    assert freed["B"] == [{"a": "USDT", "f": "1000000.00000000", "l": "0.00000000"}]
+
+
+def test_prevented_trade_is_told_to_both_orders(session: Session, alice: Trader) -> None:
+    maker = alice.limit("SELL", 2, 100).json["orderId"]
+    told(session)
+
+    taker = alice.limit("BUY", 3, 100, selfTradePreventionMode="DECREMENT").json["orderId"]
+
+    prevented = [each for each in told(session) if each.get("x") == "TRADE_PREVENTION"]
+    assert [(each["i"], each["X"], each["A"], each["B"], each["u"], each["U"]) for each in prevented] == [
+        (taker, "NEW", "2.00000000", "2.00000000", -1, maker),
+        (maker, "EXPIRED_IN_MATCH", "2.00000000", "2.00000000", -1, taker),
+    ]
+
+
+def test_balances_kept_from_events_are_those_of_rest(world: World) -> None:
+    rates = CommissionRates(standard=rates_of({"maker": Decimal("0.001"), "taker": Decimal("0.001")}))
+    carol = open_trader(world, "carol", rates=rates, pays_in_discount_asset=True)
+    bob = open_trader(world, "bob")
+    session = open_session(world, f"/ws/{listen_key(carol)}")
+    kept = {each["asset"]: (each["free"], each["locked"]) for each in carol.get("account").json["balances"]}
+
+    bob.limit("SELL", 1, 100)
+    carol.limit("BUY", 3, 100, timeInForce="IOC")
+    carol.limit("SELL", 2, 101)
+    carol.limit("BUY", 3, 101, selfTradePreventionMode="DECREMENT")
+    bob.market("SELL", "0.5")
+    carol.signed("DELETE", "openOrders", symbol="BTCUSDT")
+
+    for event in told(session):
+        kept.update({each["a"]: (each["f"], each["l"]) for each in event.get("B", []) if isinstance(each, dict)})
+    assert kept == {each["asset"]: (each["free"], each["locked"]) for each in carol.get("account").json["balances"]}
+    assert Decimal(kept["BNB"][0]) < 100
 
 
 def test_stop_order_is_not_on_the_book_until_it_is_triggered(session: Session, quoted: World, alice: Trader) -> None:
