@@ -10,6 +10,7 @@ from sim.exchange.clock import DAY, HOUR
 from sim.exchange.commission import ROLES, Rates
 from sim.exchange.order import Fill, Order
 from sim.exchange.refusals import ApiError
+from sim.exchange.rules import RateLimit
 from sim.exchange.trading import discount_payload, found_order
 
 MAX_HOURS: Final = 24
@@ -108,6 +109,11 @@ def my_trades(call: Call) -> Any:
 
 def order_counts(call: Call) -> Any:
     """GET rateLimit/order."""
+    return told_counts(call.world.limits.order_counts(call.account.name, call.world.now_us()))
+
+
+def told_counts(counts: Sequence[tuple[RateLimit, int]]) -> list[dict[str, Any]]:
+    """Limits and how much of each is used, as the API writes them."""
     return [
         {
             "rateLimitType": limit.kind,
@@ -116,7 +122,7 @@ def order_counts(call: Call) -> Any:
             "limit": limit.limit,
             "count": count,
         }
-        for limit, count in call.world.limits.order_counts(call.account.name, call.world.now_us())
+        for limit, count in counts
     ]
 
 

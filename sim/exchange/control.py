@@ -17,6 +17,7 @@ from sim.exchange.faults import fault_from
 from sim.exchange.keys import ApiKey, KeyKind
 from sim.exchange.prices import default_path
 from sim.exchange.snapshot import snapshot
+from sim.exchange.stream_faults import stream_fault_from
 from sim.exchange.world import World
 
 
@@ -124,7 +125,7 @@ class SwitchKeys(Command):
 
 
 class Arm(Command):
-    """Faults to arm, as faults.py describes them."""
+    """Faults to arm, as faults.py, or for streams stream_faults.py, describes them."""
 
     faults: list[Any]
 
@@ -242,6 +243,13 @@ def _arm(world: World, command: Arm) -> int:
     return len(faults)
 
 
+def _arm_streams(world: World, command: Arm) -> int:
+    faults = [stream_fault_from(each) for each in command.faults]
+    for fault in faults:
+        world.stream_faults.arm(fault)
+    return len(faults)
+
+
 Shape = type[Command]
 CarryOut = Callable[[World, Any], Any]
 
@@ -266,6 +274,10 @@ COMMANDS: Mapping[str, tuple[Shape, CarryOut]] = MappingProxyType(
         "faults/arm": (Arm, _arm),
         "faults/clear": (Clear, lambda world, it: world.faults.clear(it.name)),
         "faults": (Nothing, lambda world, _: world.faults.told()),
+        "streams/faults/arm": (Arm, _arm_streams),
+        "streams/faults/clear": (Clear, lambda world, it: world.stream_faults.clear(it.name)),
+        "streams/faults": (Nothing, lambda world, _: world.stream_faults.told()),
+        "streams/shutdown": (Nothing, lambda world, _: world.announce_shutdown()),
         "barrier/open": (Barrier, lambda world, it: world.barriers.open(it.name)),
         "barrier/shut": (Barrier, lambda world, it: world.barriers.shut(it.name)),
         "barrier/waiting": (Nothing, lambda world, _: world.barriers.waiting()),

@@ -20,7 +20,7 @@ from sim.exchange.faults import Fault, FaultKind
 from sim.exchange.operations import Operation, known_paths, operations
 from sim.exchange.parameters import merged_pairs
 from sim.exchange.refusals import ApiError
-from sim.exchange.registry import HANDLERS
+from sim.exchange.registry import HANDLERS, Handler
 from sim.exchange.request_log import LogEntry
 from sim.exchange.tables import table
 from sim.exchange.wire import Answer, Request
@@ -37,13 +37,16 @@ def handle(world: World, request: Request) -> Answer:
     return begin(world, request).finish()
 
 
-def begin(world: World, request: Request) -> "Pending":
-    """Notes the request and what will go wrong with it; nothing is carried out before `finish`."""
+def begin(world: World, request: Request, own: tuple[Operation, Handler] | None = None) -> "Pending":
+    """Notes the request and what will go wrong with it; nothing is carried out before `finish`.
+
+    `own` is an operation that only the asking connection has, and its handler.
+    """
     key = world.keys.get(request.headers.get("x-mbx-apikey") or "")
     account = "" if key is None else key.account
     fault = world.faults.take(request.method, request.path, account)
     entry = world.requests.open(request, account, world.clock.now_us())
-    return Pending(world, request, fault, entry)
+    return Pending(world, request, fault, entry, own)
 
 
 def too_large(world: World, request: Request) -> Answer:
@@ -59,6 +62,7 @@ class Pending:
     request: Request
     fault: Fault | None
     entry: LogEntry
+    own: tuple[Operation, Handler] | None = None
     delay_s: float = field(init=False, default=0.0)
     barrier: str = field(init=False, default="")
 
@@ -106,7 +110,7 @@ class Pending:
         """The answer, and the API's error code or 0."""
         world, request = self.world, self.request
         world.catch_up()
-        operation = operations().get((request.method, request.path))
+        operation = operations().get((request.method, request.path)) if self.own is None else self.own[0]
         if operation is None:
             return _page(405 if request.path in known_paths() else 404), 0
         call = self._call(operation)
@@ -117,7 +121,8 @@ class Pending:
             call.sent = merged_pairs(request.method, request.query, request.body_text)
             for check in checks_in_order():
                 check(call)
-            payload = HANDLERS[operation.name](call)
+            handler = HANDLERS[operation.name] if self.own is None else self.own[1]
+            payload = handler(call)
         except ApiError as error:
             now_us = world.clock.now_us()
             if operation.free and error.kind not in {"banned", "weight_exceeded"}:

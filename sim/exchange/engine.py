@@ -9,14 +9,14 @@ from decimal import Decimal
 
 from sim.exchange.amounts import ZERO, rounded_down
 from sim.exchange.book import Level, Quotes
-from sim.exchange.events import BalancesChanged, BookMoved, Events
+from sim.exchange.events import BookMoved, Events
 from sim.exchange.ledger import Account, Ledger
 from sim.exchange.market import Market
 from sim.exchange.matching import Matching
 from sim.exchange.order import Order, OrderRequest, Trade
 from sim.exchange.refusals import cancel_rejected, rejected
 from sim.exchange.rules import SymbolRules
-from sim.exchange.settlement import Settlement, funding_asset
+from sim.exchange.settlement import Settlement
 from sim.exchange.stops import stop_price_met
 from sim.exchange.walk import walk_quote
 
@@ -57,12 +57,13 @@ class Engine:
         account.add(order)
         account.update_us = order.time_us
         self._matching.tell(order, "NEW")
-        self._tell_funding(account, market.rules, order)
+        self._matching.tell_funding(market, order)
         if order.is_stop:
             market.stops.append(order)
         else:
             self._matching.work(market, order)
         self._play_stops(market)
+        self._tell_book(market)
         return order
 
     def cancel(self, order: Order, *, client_order_id: str, restriction: str | None = None) -> None:
@@ -77,7 +78,6 @@ class Engine:
             raise cancel_rejected("cancel_restricted")
         market = self.markets[order.symbol]
         self._matching.end(market, order, "CANCELED", client_order_id=client_order_id)
-        self._tell_funding(self.ledger.accounts[order.account], market.rules, order)
         self._tell_book(market)
 
     def requote(self, market: Market, quotes: Quotes) -> None:
@@ -95,19 +95,20 @@ class Engine:
         left_bids = self._matching.arrive(market, bids, "BUY")
         left_asks = self._matching.arrive(market, asks, "SELL")
         market.book.replace_quotes(left_bids, left_asks)
-        self._tell_book(market)
         self._play_stops(market)
+        self._tell_book(market)
 
     def print(self, market: Market, trade: Trade) -> None:
         """A trade among the outside: it moves the last price and may trigger stops, and touches no account."""
         self._matching.record(market, trade)
         self._play_stops(market)
+        self._tell_book(market)
 
     def outside_order(self, market: Market, side: str, quantity: Decimal, limit: Decimal | None) -> Decimal:
         """The outside comes as a taker; how much it traded. `limit` None takes any price."""
         traded = self._matching.outside_takes(market, side, quantity, limit)
-        self._tell_book(market)
         self._play_stops(market)
+        self._tell_book(market)
         return traded
 
     def fill(self, order: Order, quantity: Decimal) -> None:
@@ -120,6 +121,7 @@ class Engine:
         market = self.markets[order.symbol]
         self._matching.fill_resting(market, order, quantity)
         self._play_stops(market)
+        self._tell_book(market)
 
     def _check_admission(self, account: Account, market: Market, request: OrderRequest) -> None:
         if not account.can_trade:
@@ -201,13 +203,10 @@ class Engine:
         while (triggered := self._matching.next_triggered(market)) is not None:
             self._matching.trigger(market, triggered)
 
-    def _tell_funding(self, account: Account, rules: SymbolRules, order: Order) -> None:
-        if self._events:
-            assets = (funding_asset(rules, order.side),)
-            self._events.emit(BalancesChanged(account=account, assets=assets, time_us=self._now_us()))
-
     def _tell_book(self, market: Market) -> None:
-        if self._events:
+        """Tells the subscribers, once per step of the exchange, that the book is another than they last heard of."""
+        if self._events and market.told_update_id != market.book.update_id:
+            market.told_update_id = market.book.update_id
             self._events.emit(BookMoved(symbol=market.symbol, update_id=market.book.update_id, time_us=self._now_us()))
 
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from sim.exchange.ledger import Account
-from sim.exchange.order import Fill, Order, Trade
+from sim.exchange.order import Fill, Order, Prevention, Trade
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderChanged:
     """`execution` is the API's execution type: NEW, CANCELED, TRADE, EXPIRED, TRADE_PREVENTION, REJECTED.
 
-    `fill` is there for a TRADE. `client_order_id` is that of the request that caused it: for a CANCELED that of the
-    cancel.
+    `fill` is there for a TRADE, `prevention` for a TRADE_PREVENTION. `client_order_id` is that of the request that
+    caused it: for a CANCELED that of the cancel.
     """
 
     account: Account
@@ -28,6 +28,7 @@ class OrderChanged:
     time_us: int
     client_order_id: str
     fill: Fill | None = None
+    prevention: Prevention | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class Traded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookMoved:
-    """Something that can be seen in the book of the symbol changed."""
+    """Something that can be seen in the book of the symbol changed, and the step that changed it is done."""
 
     symbol: str
     update_id: int
@@ -83,7 +84,14 @@ class WorldWiped:
     time_us: int
 
 
-Event = OrderChanged | BalancesChanged | Deposited | Traded | BookMoved | ListenKeyEnded | WorldWiped
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerShutsDown:
+    """The server is about to shut down: connections are told, and end soon."""
+
+    time_us: int
+
+
+Event = OrderChanged | BalancesChanged | Deposited | Traded | BookMoved | ListenKeyEnded | WorldWiped | ServerShutsDown
 Subscriber = Callable[[Event], None]
 
 

@@ -26,6 +26,12 @@ def answered_hosts() -> frozenset[str]:
 
 
 @lru_cache(maxsize=256)
+def is_stream_host(host: str) -> bool:
+    """Whether the double takes WebSocket connections for that host, however it is spelt."""
+    return normal_host(host) in table("world.toml")["hosts"]["streams"]
+
+
+@lru_cache(maxsize=256)
 def is_answered(host: str) -> bool:
     """Whether the double answers for that host, however it is spelt."""
     return normal_host(host) in answered_hosts()

@@ -55,6 +55,7 @@ class Address:
     weights: list[Window]
     raw: list[Window]
     refusals: Window
+    connections: Window
     bans: int = 0
     banned_until_us: int = 0
 
@@ -79,6 +80,13 @@ class Limits:
         self._orders = rules.limits_of("ORDERS")
         self._addresses: dict[str, Address] = {}
         self._accounts: dict[str, OrderCounts] = {}
+        connection = table("streams.toml")["connection"]
+        self._connections = RateLimit(
+            kind="CONNECTIONS",
+            interval="SECOND",
+            interval_number=connection["attempts_within_s"],
+            limit=connection["attempts"],
+        )
         ban = table("world.toml")["ban"]
         self._refusals_before_ban: Final[int] = ban["refusals"]
         self._first_ban_s: Final[int] = ban["first_s"]
@@ -106,10 +114,20 @@ class Limits:
                 error = ApiError("weight_exceeded", window.limit.limit, window.limit.spoken)
                 self._refuse(found, window, now_us, error)
 
+    def connect(self, address: str, now_us: int) -> None:
+        """Counts an attempt to connect to streams. Raises ApiError `too_many_requests` beyond the limit."""
+        window = self._address(address).connections
+        window.add(now_us, 1)
+        if window.used > window.limit.limit:
+            raise ApiError("too_many_requests", retry_after_s=window.seconds_left(now_us))
+
     def charge(self, address: str, now_us: int, weight: int) -> None:
         """Counts the weight of a request that would have been free."""
         for window in self._address(address).weights:
             window.add(now_us, weight)
+
+    def weight_counts(self, address: str, now_us: int) -> list[tuple[RateLimit, int]]:
+        return [(window.limit, window.at(now_us)) for window in self._address(address).weights]
 
     def weight_headers(self, address: str, now_us: int) -> Headers:
         headers: Headers = []
@@ -174,6 +192,7 @@ class Limits:
                 weights=[Window(limit) for limit in self._weights],
                 raw=[Window(limit) for limit in self._raw],
                 refusals=Window(_REFUSALS),
+                connections=Window(self._connections),
             )
         return found
 

@@ -40,6 +40,8 @@ class Market:
     next_step: int = 0
     next_order_id: int = 1
     next_prevented_match_id: int = 0
+    # The state of the book that subscribers last heard of.
+    told_update_id: int = 0
     # Prices traded at since the stops were last looked at.
     unseen: list[Decimal] = field(default_factory=list)
     # Stops that were triggered and have not come to the book yet.

@@ -8,8 +8,8 @@ from sim.exchange.book import Level, Offer, Side
 from sim.exchange.events import BalancesChanged, Events, OrderChanged, Traded
 from sim.exchange.ledger import Ledger
 from sim.exchange.market import Market
-from sim.exchange.order import Fill, Order, Trade
-from sim.exchange.settlement import Settlement, needed
+from sim.exchange.order import Fill, Order, Prevention, Trade
+from sim.exchange.settlement import Settlement, funding_asset, needed
 from sim.exchange.stops import is_triggered
 from sim.exchange.walk import Walk, walk_quantity
 
@@ -60,6 +60,7 @@ class Matching:
         *,
         reason: str | None = None,
         client_order_id: str | None = None,
+        prevention: Prevention | None = None,
     ) -> None:
         """Closes an open order unfilled, or filled in part, and gives back what is set aside for it."""
         if order.is_working:
@@ -72,7 +73,9 @@ class Matching:
         self._settlement.keep(order, market.rules, ZERO)
         account.close(order)
         market.book.update_id += 1
-        self.tell(order, _EXECUTIONS.get(status, status), client_order_id=client_order_id)
+        execution = _EXECUTIONS.get(status, status)
+        self.tell(order, execution, client_order_id=client_order_id, prevention=prevention)
+        self.tell_funding(market, order)
 
     def arrive(self, market: Market, levels: Sequence[Level], side: str) -> list[Level]:
         """Quotes of the outside come in, best first; what is left of them after they met resting orders."""
@@ -132,7 +135,13 @@ class Matching:
         return walk_quantity(self._offers(market, order), order.remaining)
 
     def tell(
-        self, order: Order, execution: str, *, fill: Fill | None = None, client_order_id: str | None = None
+        self,
+        order: Order,
+        execution: str,
+        *,
+        fill: Fill | None = None,
+        client_order_id: str | None = None,
+        prevention: Prevention | None = None,
     ) -> None:
         """Tells the subscribers what became of an order."""
         self._last_execution += 1
@@ -146,8 +155,15 @@ class Matching:
                     time_us=order.update_us,
                     client_order_id=client_order_id or order.client_order_id,
                     fill=fill,
+                    prevention=prevention,
                 )
             )
+
+    def tell_funding(self, market: Market, order: Order) -> None:
+        """Tells the subscribers that more, or less, is set aside for the order."""
+        if self._events:
+            account, assets = self._ledger.accounts[order.account], (funding_asset(market.rules, order.side),)
+            self._events.emit(BalancesChanged(account=account, assets=assets, time_us=self._now_us()))
 
     def _offers(self, market: Market, order: Order) -> Sequence[Level]:
         own = None if order.stp_mode == "NONE" else order.account
@@ -213,7 +229,8 @@ class Matching:
             account.close(order)
         self.tell(order, "TRADE", fill=fill)
         if self._events:
-            assets = (market.rules.base, market.rules.quote)
+            paid_in = (fill.commission_asset,) if fill.commission else ()
+            assets = tuple(dict.fromkeys((market.rules.base, market.rules.quote, *paid_in)))
             self._events.emit(BalancesChanged(account=account, assets=assets, time_us=trade.time_us))
 
     def _rest(self, market: Market, order: Order) -> None:
@@ -244,22 +261,27 @@ class Matching:
         market.next_prevented_match_id += 1
         if mode in {"DECREMENT", "TRANSFER"}:
             quantity = min(taker.remaining, maker.remaining)
-            hit = [(taker, quantity), (maker, quantity)]
+            hit = [(taker, quantity, maker), (maker, quantity, taker)]
         else:
             hit = []
             if mode in {"EXPIRE_TAKER", "EXPIRE_BOTH"}:
-                hit.append((taker, taker.remaining))
+                hit.append((taker, taker.remaining, maker))
             if mode in {"EXPIRE_MAKER", "EXPIRE_BOTH"}:
-                hit.append((maker, maker.remaining))
-        for order, quantity in hit:
-            self._lose(market, order, quantity, match_id)
+                hit.append((maker, maker.remaining, taker))
+        for order, quantity, counter in hit:
+            self._lose(
+                market, order, Prevention(match_id=match_id, quantity=quantity, counter_order_id=counter.order_id)
+            )
 
-    def _lose(self, market: Market, order: Order, quantity: Decimal, match_id: int) -> None:
+    def _lose(self, market: Market, order: Order, prevention: Prevention) -> None:
+        quantity = prevention.quantity
         if order.is_working and order.queue_place:
             self._show_less(market, order, quantity)
         order.prevented_quantity += quantity
-        order.prevented_match_id = match_id
+        order.prevented_match_id = prevention.match_id
         if order.remaining:
             self._settlement.keep(order, market.rules, needed(order))
+            self.tell(order, "TRADE_PREVENTION", prevention=prevention)
+            self.tell_funding(market, order)
         else:
-            self.end(market, order, "EXPIRED_IN_MATCH")
+            self.end(market, order, "EXPIRED_IN_MATCH", prevention=prevention)

@@ -12,7 +12,7 @@ from sim.exchange.weights import RULES
 Route = tuple[str, str]
 """Method and path."""
 
-SIGNED = frozenset({"USER_DATA", "TRADE"})
+SIGNED = frozenset({"USER_DATA", "TRADE", "USER_STREAM"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,7 +41,8 @@ class Operation:
         return self.weight_rule if isinstance(self.weight_rule, int) else RULES[self.weight_rule](sent)
 
 
-def _compiled(name: str, entry: Mapping[str, Any], tables: Mapping[str, Any]) -> Operation:
+def compiled(name: str, entry: Mapping[str, Any], tables: Mapping[str, Any]) -> Operation:
+    """The operation of an entry of a table; `tables` holds the lists of parameters that entries refer to."""
     method, path = entry["route"].split(" ")
     security = entry.get("security", "NONE")
     base = tables[entry["base"]]["parameters"] if "base" in entry else []
@@ -60,7 +61,8 @@ def _compiled(name: str, entry: Mapping[str, Any], tables: Mapping[str, Any]) ->
     )
 
 
-def _refused(route: str, weight: int) -> Operation:
+def refused_operation(route: str, weight: int) -> Operation:
+    """An operation that is known and not supported."""
     method, path = route.split(" ")
     return Operation(
         name=route,
@@ -80,9 +82,15 @@ def _refused(route: str, weight: int) -> Operation:
 def operations() -> Mapping[Route, Operation]:
     """Every operation that the double knows, the refused ones included."""
     tables = table("operations.toml")
-    known = [_compiled(name, entry, tables) for name, entry in tables["operation"].items()]
-    known += [_refused(route, tables["later"]["weight"]) for route in tables["later"]["routes"]]
+    known = [compiled(name, entry, tables) for name, entry in tables["operation"].items()]
+    known += [refused_operation(route, tables["later"]["weight"]) for route in tables["later"]["routes"]]
     return {(each.method, each.path): each for each in known}
+
+
+@cache
+def operation_named(name: str) -> Operation:
+    """The operation of that name in the table. Raises KeyError."""
+    return {each.name: each for each in operations().values()}[name]
 
 
 @cache

@@ -117,6 +117,15 @@ class Fill:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prevention:
+    """One order's side of a trade of an account with itself that was prevented."""
+
+    match_id: int
+    quantity: Decimal
+    counter_order_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
     """A line of a symbol's tape, who traded left out."""
 

@@ -10,6 +10,7 @@ from sim.exchange.call import Call
 from sim.exchange.clock import DAY, HOUR, MINUTE
 from sim.exchange.klines import Interval, zone_offset
 from sim.exchange.market import Market
+from sim.exchange.order_payloads import Time
 from sim.exchange.refusals import ApiError
 
 MAX_SYMBOLS: Final = 100
@@ -24,7 +25,7 @@ def ticker_24h(call: Call) -> Any:
     begin, end = call.now_us - DAY, call.now_us
 
     def told(market: Market) -> Payload:
-        return _told(call, _day_fields(call, market, begin, end))
+        return _told(call, day_fields(call.time, market, begin, end))
 
     return _each(call, told, all_by_default=True)
 
@@ -36,7 +37,7 @@ def ticker_trading_day(call: Call) -> Any:
     end = day.following(begin)
 
     def told(market: Market) -> Payload:
-        fields = _window_fields(call, market, begin, end - 1)
+        fields = _window_fields(call.time, market, begin, end - 1)
         return _told(call, {**fields, "closeTime": call.time(end) - 1})
 
     return _each(call, told, all_by_default=False)
@@ -47,7 +48,7 @@ def ticker_window(call: Call) -> Any:
     begin = (call.now_us - _window_us(call.parameters.get("windowSize", "1d"))) // MINUTE * MINUTE
 
     def told(market: Market) -> Payload:
-        return _told(call, _window_fields(call, market, begin, call.now_us))
+        return _told(call, _window_fields(call.time, market, begin, call.now_us))
 
     return _each(call, told, all_by_default=False)
 
@@ -65,7 +66,7 @@ def ticker_book(call: Call) -> Any:
     """GET ticker/bookTicker."""
 
     def told(market: Market) -> Payload:
-        return {"symbol": market.symbol, **_best(market)}
+        return {"symbol": market.symbol, **best_prices(market)}
 
     return _each(call, told, all_by_default=True)
 
@@ -99,14 +100,14 @@ def _window_us(given: str) -> int:
     return int(found.group(1)) * unit
 
 
-def _best(market: Market) -> Payload:
+def best_prices(market: Market) -> Payload:
     """The best price of each side and what is shown at it; zeros where a side is empty."""
     bids, asks = market.book.bids.depth(1), market.book.asks.depth(1)
     bid, ask = bids[0] if bids else (ZERO, ZERO), asks[0] if asks else (ZERO, ZERO)
     return {"bidPrice": text(bid[0]), "bidQty": text(bid[1]), "askPrice": text(ask[0]), "askQty": text(ask[1])}
 
 
-def _window_fields(call: Call, market: Market, begin_us: int, end_us: int) -> Payload:
+def _window_fields(time: Time, market: Market, begin_us: int, end_us: int) -> Payload:
     """All fields of a window but those that only the 24-hour ticker has."""
     trades = market.tape.between(begin_us, end_us)
     prices = [trade.price for trade in trades] or [ZERO]
@@ -124,8 +125,8 @@ def _window_fields(call: Call, market: Market, begin_us: int, end_us: int) -> Pa
         "lastPrice": text(prices[-1]),
         "volume": text(volume),
         "quoteVolume": text(quote_volume),
-        "openTime": call.time(begin_us),
-        "closeTime": call.time(end_us),
+        "openTime": time(begin_us),
+        "closeTime": time(end_us),
         "firstId": trades[0].trade_id if trades else -1,
         "lastId": trades[-1].trade_id if trades else -1,
         "count": len(trades),
@@ -147,12 +148,13 @@ _MINI_KEYS: Final = (
 )  # fmt: skip
 
 
-def _day_fields(call: Call, market: Market, begin_us: int, end_us: int) -> Payload:
-    fields = _window_fields(call, market, begin_us, end_us)
+def day_fields(time: Time, market: Market, begin_us: int, end_us: int) -> Payload:
+    """All fields of a ticker over that window, with the best prices as they are now."""
+    fields = _window_fields(time, market, begin_us, end_us)
     trades = market.tape.between(begin_us, end_us)
     first = trades[0].trade_id if trades else market.tape.next_id
     before = market.tape.from_id(first - 1, 1) if first else ()
-    fields.update(_best(market))
+    fields.update(best_prices(market))
     fields["prevClosePrice"] = text(before[0].price) if before else fields["openPrice"]
     fields["lastQty"] = text(trades[-1].quantity if trades else ZERO)
     return {key: fields[key] for key in _DAY_KEYS}

@@ -10,7 +10,8 @@ from typing import Self
 class Request:
     """One request: the path without its query, the query and the body raw, exactly as they were sent.
 
-    `headers` is asked for names in small letters. `address` is the client's; limits and bans go by it.
+    `headers` is asked for names in small letters. `address` is the client's; limits and bans go by it. `signed_text` is
+    what the signature signs where that is not the query and the body.
     """
 
     method: str
@@ -19,6 +20,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     address: str = "127.0.0.1"
+    signed_text: str | None = None
 
     @classmethod
     def of(

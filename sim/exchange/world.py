@@ -22,7 +22,7 @@ from sim.exchange.book import Level
 from sim.exchange.clock import SECOND, Clock
 from sim.exchange.commission import CommissionRates, default_rates
 from sim.exchange.engine import Engine
-from sim.exchange.events import Deposited, Events, Subscriber, WorldWiped
+from sim.exchange.events import Deposited, Events, ServerShutsDown, Subscriber, WorldWiped
 from sim.exchange.faults import FaultPlan
 from sim.exchange.keys import ApiKey
 from sim.exchange.ledger import Account, Ledger
@@ -34,6 +34,7 @@ from sim.exchange.prices import PricePath, default_path
 from sim.exchange.request_log import RequestLog
 from sim.exchange.rules import ExchangeRules, recorded_rules
 from sim.exchange.script import scripted
+from sim.exchange.stream_faults import StreamFaultPlan
 from sim.exchange.tables import table
 from sim.exchange.tape import MAX_TIME_US
 
@@ -76,6 +77,7 @@ class World:
         self.events = Events()
         self.keys: dict[str, ApiKey] = {}
         self.faults = FaultPlan()
+        self.stream_faults = StreamFaultPlan()
         self.barriers = Barriers()
         self.requests = RequestLog()
         # Hosts that somebody asked a skin for and that the double does not answer for.
@@ -291,6 +293,10 @@ class World:
         for name, opening in self._openings.items():
             self._open(name, opening)
         self.events.emit(WorldWiped(time_us=self.now_us()))
+
+    def announce_shutdown(self) -> None:
+        """Tells every connection that the server is about to shut down; nothing else happens."""
+        self.events.emit(ServerShutsDown(time_us=self.now_us()))
 
     def breaches(self) -> list[str]:
         """One sentence for each rule of the books that does not hold."""

@@ -19,8 +19,11 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from sim.exchange.core import MAX_BODY_BYTES, MAX_QUERY_BYTES, begin, too_large
-from sim.exchange.hosts import is_answered
+from sim.exchange.hosts import is_answered, is_stream_host
+from sim.exchange.refusals import ApiError
+from sim.exchange.skins.websockets import serve_session
 from sim.exchange.skins.whole_answer import WholeAnswer
+from sim.exchange.streams.connections import is_stream_path, open_session
 from sim.exchange.wire import Answer, Request, WireFaultKind
 from sim.exchange.world import World
 
@@ -79,9 +82,12 @@ class ExchangeServer:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The response to one request, or a broken connection."""
         host = request.headers.get("Host", "")
-        if not is_answered(host):
+        is_stream = is_stream_path(request.raw_path.partition("?")[0])
+        if not (is_stream_host(host) if is_stream else is_answered(host)):
             self.world.refused_hosts.append(host)
             return web.Response(status=421, text="this host is not served here\n")
+        if is_stream:
+            return await self._connect(request)
         body = b""
         if request.body_exists:
             if (request.content_length or 0) > MAX_BODY_BYTES:
@@ -97,6 +103,17 @@ class ExchangeServer:
             await self._held(pending.barrier)
         answer = pending.finish()
         return WholeAnswer(answer) if answer.fault is None else await self._broken(request, answer)
+
+    async def _connect(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Serves a WebSocket connection until its end."""
+        received = _received(request, b"")
+        if not web.WebSocketResponse().can_prepare(request):
+            return web.Response(status=400, text="expected a WebSocket handshake\n")
+        try:
+            session = open_session(self.world, request.raw_path, address=received.address)
+        except ApiError as error:
+            return WholeAnswer(begin(self.world, received).refuse(error))
+        return await serve_session(request, session)
 
     async def _held(self, barrier: str) -> None:
         opened = asyncio.Event()

@@ -10,6 +10,8 @@ import pytest
 from sim.errors import SimError
 from sim.exchange.control import COMMANDS, control
 from sim.exchange.skins.threads import ServedWorld, served
+from sim.exchange.streams.connections import open_session
+from sim.exchange.streams.frames import Text
 from sim.exchange.world import World
 from tests.sim.exchange.trader import NOW_MS, Trader, amount
 
@@ -102,6 +104,35 @@ def test_account_is_opened_with_key_rates_and_balances(world: World) -> None:
     assert dora.get("account").json["commissionRates"]["taker"] == "0.00100000"
     assert control(world, "keys", {"account": "dora", "enabled": False}) == 1
     assert dora.get("account").status == 401
+
+
+def test_stream_faults_are_armed_told_and_cleared(world: World) -> None:
+    fault = {"kind": "silence", "stream": "btcusdt@.*", "name": "quiet"}
+
+    assert control(world, "streams/faults/arm", {"faults": [fault]}) == 1
+
+    [told] = control(world, "streams/faults", {})
+    assert (told["kind"], told["stream"], told["met"]) == ("silence", "btcusdt@.*", 0)
+    assert control(world, "streams/faults/clear", {"name": "quiet"}) == 1
+    assert control(world, "streams/faults", {}) == []
+
+
+@pytest.mark.parametrize("fault", [{"kind": "no such"}, {"kind": "drop", "stream": "("}, {"kind": "drop", "delay": 1}])
+def test_bad_stream_fault_arms_none_of_them(world: World, fault: dict[str, Any]) -> None:
+    with pytest.raises(SimError) as refused:
+        control(world, "streams/faults/arm", {"faults": [{"kind": "drop"}, fault]})
+
+    assert refused.value.code == "exchange/bad_fault"
+    assert control(world, "streams/faults", {}) == []
+
+
+def test_shutdown_is_announced_to_streams(world: World) -> None:
+    session = open_session(world, "/ws")
+
+    control(world, "streams/shutdown", {})
+
+    assert session.take() == [Text(f'{{"e":"serverShutdown","E":{NOW_MS}}}')]
+    session.end()
 
 
 def test_faults_are_armed_told_and_cleared(world: World, alice: Trader) -> None:

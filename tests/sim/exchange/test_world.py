@@ -145,6 +145,7 @@ def test_events_of_a_taking_order_come_in_the_order_of_the_api(quoted: World, al
         ("BTCUSDT", "100.01"),
         ("alice", "TRADE", "FILLED"),
         ("alice", ("BTC", "USDT")),
+        "BookMoved",
     ]
 
 
