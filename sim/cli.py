@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sim.cli_director import outcomes, replay, selftest
 from sim.cli_exchange import exchange
+from sim.cli_guard import guard
 from sim.cli_netns import netns
 from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
@@ -61,6 +62,7 @@ def main() -> None:
 
 main.add_command(netns)
 main.add_command(exchange)
+main.add_command(guard)
 main.add_command(outcomes)
 main.add_command(replay)
 main.add_command(selftest)

@@ -16,6 +16,7 @@ from sim.errors import SimError
 from sim.fake_bot.database import Database
 from sim.fake_bot.drift import DriftFlags
 from sim.fake_bot.errors import BotBroken
+from sim.fake_bot.exchange import require_exchange
 from sim.fake_bot.heartbeats import Heartbeats
 from sim.fake_bot.journal import open_journal
 from sim.fake_bot.loop import Bot
@@ -53,6 +54,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     settings = read_settings(os.environ)
+    if settings.exchange_url is not None:
+        require_exchange(settings.exchange_url)
     database = Database(settings.database)
     with (
         stop_signal() as stop,
@@ -96,7 +99,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description="A paper bot: keeps live_portfolio.json, its journal, state/market_snapshot.json, its heartbeats. "
         "Settings: GUI_DB_HOST, GUI_DB_PORT, GUI_DB_NAME, GUI_DB_USER, GUI_DB_PASSWORD, BOT_HOME and "
-        "BINANCE_TESTNET=true in the environment, and the same BINANCE_TESTNET=true in BOT_HOME/.env.",
+        "BINANCE_TESTNET=true in the environment, and the same BINANCE_TESTNET=true in BOT_HOME/.env. EXCHANGE_URL, "
+        "if set, is a testnet or loopback URL that must answer before the bot starts.",
     )
     parser.add_argument("--paper", action="store_true", required=True, help="trade on paper; there is no other mode")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the price walk (default 1)")

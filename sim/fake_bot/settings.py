@@ -10,6 +10,7 @@ from typing import Final
 
 from sim.fake_bot import home as paths
 from sim.fake_bot.errors import BotRefused
+from sim.guard.refusal import Layer, refusal
 
 FLAG: Final = "BINANCE_TESTNET"
 MAX_ENV_BYTES: Final = 65_536
@@ -24,10 +25,14 @@ DATABASE_VARIABLES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a start of the bot needs. `database` holds libpq keywords, the password among them, and never shows."""
+    """What a start of the bot needs. `database` holds libpq keywords, the password among them, and never shows.
+
+    `exchange_url` is as it was told, and not yet judged; None: the bot trades on its own prices alone.
+    """
 
     home: Path
     database: Mapping[str, str] = field(repr=False)
+    exchange_url: str | None = None
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -48,7 +53,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     _require_testnet(environment, home / paths.ENV)
     database = {keyword: environment[name] for name, keyword in DATABASE_VARIABLES.items()}
     password = environment.get("GUI_DB_PASSWORD")
-    return Settings(home=home, database=database | ({"password": password} if password else {}))
+    return Settings(
+        home=home,
+        database=database | ({"password": password} if password else {}),
+        exchange_url=environment.get("EXCHANGE_URL"),
+    )
 
 
 def _require_testnet(environment: Mapping[str, str], path: Path) -> None:
@@ -67,9 +76,8 @@ def _require_testnet(environment: Mapping[str, str], path: Path) -> None:
             shown = ", then ".join(_shown(value) for value in values) or "not set"
             problems.append(f"{FLAG} in {path} is {shown}")
     if problems:
-        raise BotRefused(
-            "bot/not_testnet", f"expected {FLAG} to be exactly 'true' in both places; " + "; ".join(problems)
-        )
+        told = f"expected {FLAG} to be exactly 'true' in both places; " + "; ".join(problems)
+        raise BotRefused("bot/not_testnet", told) from refusal(Layer.FLAG, told)
 
 
 def flags_in(content: bytes) -> tuple[str, ...]:

@@ -284,7 +284,7 @@ _GUARDS = (
         old="    if not isinstance(environment, str) or environment != TESTNET:",
         new='    if environment in (None, "mainnet", "production"):',
         scenario=f"{_BEYOND}[environment live]",
-        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
+        says="schema_violation",
     ),
     one_edit(
         "environment read without case",
@@ -293,7 +293,7 @@ _GUARDS = (
         old="    if not isinstance(environment, str) or environment != TESTNET:",
         new="    if not isinstance(environment, str) or environment.lower() != TESTNET:",
         scenario=f"{_BEYOND}[environment TESTNET]",
-        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
+        says="schema_violation",
     ),
     one_edit(
         "missing environment taken for testnet",
@@ -311,7 +311,7 @@ _GUARDS = (
         old='    if fields.get("dry_run") is not True:',
         new='    if fields.get("dry_run") is None:',
         scenario=f"{_BEYOND}[dry_run false]",
-        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
+        says="schema_violation",
     ),
     one_edit(
         "anything true accepted as dry_run",
@@ -329,7 +329,7 @@ _GUARDS = (
         old="    if connection is not None:",
         new='    if connection == "":',
         scenario=f"{_BEYOND}[connection set]",
-        says="<CommandStatus.SUCCEEDED: 'succeeded'> != <CommandStatus.FAILED: 'failed'>",
+        says="schema_violation",
     ),
     one_edit(
         "missing exchange connection taken for null",
@@ -339,6 +339,15 @@ _GUARDS = (
         new='fields.get("exchange_connection_id")',
         scenario=f"{_BEYOND}[connection missing]",
         says="schema_violation",
+    ),
+    one_edit(
+        "schema that knows other environments",
+        claim="contract §9: the registry schema knows the testnet alone",
+        file="worker/contracts/payloads.py",
+        old='environment: Annotated[str, msgspec.Meta(pattern=r"\\Atestnet\\Z")]',
+        new="environment: str",
+        scenario="tests/worker/contracts/test_payloads.py::test_ill_typed_common_field_is_refused_in_every_type",
+        says="DID NOT RAISE",
     ),
     one_edit(
         "environment of the row not looked at",

@@ -23,12 +23,16 @@ Share = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every payload carries. `expires_at` is ISO 8601 in UTC, or null where the type has no expiry."""
+    """What every payload carries. `expires_at` is ISO 8601 in UTC, or null where the type has no expiry.
+
+    The schema knows no other environment than the testnet and no exchange connection, whatever the guard before it
+    lets pass; `dry_run` can only be true. Source: contract §9.
+    """
 
     requested_by: int | None
     dry_run: bool
-    environment: str
-    exchange_connection_id: UUID | None
+    environment: Annotated[str, msgspec.Meta(pattern=r"\Atestnet\Z")]
+    exchange_connection_id: None
     checksum: Checksum
     expires_at: str | None
 
@@ -141,6 +145,8 @@ def read_payload(payload_type: type[P], fields: Mapping[str, Any]) -> P:
         except msgspec.ValidationError as error:
             # The validator's text repeats keys of the payload whole: a long one, or one with a line break, stays out.
             problems.append(f"field {name!r}: {ascii(str(error))[1:-1][:MAX_PROBLEM_CHARS]}")
+    if fields.get("dry_run") is False:
+        problems.append("field 'dry_run': Expected `true`, got `false`")
     if problems:
         raise Refusal(
             Reason.SCHEMA_VIOLATION,

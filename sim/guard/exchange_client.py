@@ -1,0 +1,17 @@
+"""The one way to a client of the exchange: with every layer that a client can have."""
+
+import httpx
+
+from sim.guard import base_url, client_settings, request_host
+
+TIMEOUT_S = 10.0
+
+
+def open_client(url: object) -> httpx.Client:
+    """A client of the exchange at `url`. Raises: `GuardRefused`, recorded; see the layers."""
+    return httpx.Client(
+        base_url=base_url.require(url),
+        transport=request_host.GuardedTransport(),
+        timeout=TIMEOUT_S,
+        **client_settings.settings(),
+    )

@@ -1,0 +1,29 @@
+"""All attempts of the matrix, those of chosen rows, and the deliberate violation of each layer (matrix M)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from sim.guard.refusal import Layer
+from sim.guard_matrix import by_client, by_library, by_process
+from sim.guard_matrix.attempt import Attempt
+
+ALL: Final[tuple[Attempt, ...]] = tuple(
+    sorted((*by_process.ATTEMPTS, *by_client.ATTEMPTS, *by_library.ATTEMPTS), key=lambda one: one.row)
+)
+
+CONTROLS: Final[Mapping[Layer, str]] = {
+    Layer.FLAG: "A bot, flag false",
+    Layer.BASE_URL: "B production",
+    Layer.CLIENT_SETTINGS: "C 307 of a POST",
+    Layer.REQUEST_HOST: "B absolute URL of one request",
+    Layer.PYTHON_SOCKETS: "G urllib",
+    Layer.KERNEL: "L ctypes",
+    Layer.NAMESPACE: "L ctypes",
+}
+"""Row and name of an attempt that the layer must stop by itself, in every run."""
+
+
+def attempts(rows: str) -> tuple[Attempt, ...]:
+    """The attempts whose row is among the letters `rows`, and the controls; all of them for none."""
+    controls = set(CONTROLS.values())
+    return tuple(one for one in ALL if not rows or one.row in rows or f"{one.row} {one.name}" in controls)

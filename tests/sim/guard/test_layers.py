@@ -1,0 +1,82 @@
+"""The other layers of the guard, each by its own decision: what it refuses, and the twin that it lets pass."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sim.guard import client_settings, python_sockets, refusal
+from sim.guard.exchange_client import open_client
+from sim.guard.refusal import GuardRefused, Layer
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Iterator[Path]:
+    """Where refusals of this process are kept during a test."""
+    path = tmp_path / "record.jsonl"
+    refusal.keep_record_in(path)
+    yield path
+    refusal._RECORD.clear()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_answer_that_leads_elsewhere_is_refused(status: int) -> None:
+    answer = httpx.Response(status, headers={"location": "https://api.binance.com/api/v3/order?signature=abc"})
+    found = client_settings.problem(answer)
+    assert found == f"expected an answer, found {status} that leads to 'https://api.binance.com/api/v3/order'"
+
+
+@pytest.mark.parametrize("status", [200, 304, 400, 418, 503])
+def test_answer_that_leads_nowhere_is_accepted(status: int) -> None:
+    assert client_settings.problem(httpx.Response(status)) is None
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "https_proxy", "ALL_PROXY", "WSS_PROXY"])
+def test_proxy_in_the_environment_is_refused(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "http://198.51.100.7:3128")
+    with pytest.raises(GuardRefused) as refused:
+        open_client("http://127.0.0.1:8080")
+    assert refused.value.layer is Layer.CLIENT_SETTINGS
+
+
+@pytest.mark.parametrize("environment", [{}, {"HTTPS_PROXY": ""}, {"NO_PROXY": "*"}], ids=str)
+def test_environment_without_a_proxy_is_accepted(environment: dict[str, str]) -> None:
+    assert client_settings.proxies(environment) == ()
+
+
+def test_client_that_was_given_the_testnet_refuses_another_host(record: Path) -> None:
+    with open_client("https://testnet.binance.vision") as client, pytest.raises(GuardRefused) as refused:
+        client.get("https://api.binance.com/api/v3/ping")
+    assert refused.value.layer is Layer.REQUEST_HOST
+    assert [json.loads(line)["layer"] for line in record.read_text().splitlines()] == ["request_host"]
+
+
+@pytest.mark.parametrize(
+    ("event", "args"),
+    [
+        ("socket.getaddrinfo", ("api.binance.com", 443)),
+        ("socket.getaddrinfo", (b"testnet.binance.vision", 443)),
+        ("socket.gethostbyname", ("api.binance.com",)),
+    ],
+    ids=str,
+)
+def test_lookup_of_any_name_but_loopback_is_refused(event: str, args: tuple[object, ...]) -> None:
+    assert python_sockets.problem(event, args) is not None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST", b"::1", None, ""], ids=repr)
+def test_lookup_of_loopback_is_accepted(host: object) -> None:
+    assert python_sockets.problem("socket.getaddrinfo", (host, 80)) is None
+
+
+@pytest.mark.parametrize("event", ["socket.connect", "socket.sendto", "socket.sendmsg"])
+def test_address_is_refused_unless_it_is_loopback(event: str) -> None:
+    with socket.socket(socket.AF_INET6) as six, socket.socket() as four, socket.socket(socket.AF_UNIX) as local:
+        assert python_sockets.problem(event, (four, ("203.0.113.7", 443))) is not None
+        assert python_sockets.problem(event, (six, ("2001:db8::7", 443, 0, 0))) is not None
+        assert python_sockets.problem(event, (four, ("127.0.0.1", 443))) is None
+        assert python_sockets.problem(event, (six, ("::1", 443, 0, 0))) is None
+        assert python_sockets.problem(event, (local, "/run/postgresql/.s.PGSQL.5432")) is None

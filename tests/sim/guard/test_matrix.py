@@ -1,0 +1,148 @@
+"""`sim guard` as it is typed: the whole table is asserted, and holes that are planted are found."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sim.cli_guard import HOLE, NOT_PROVED, UNAVAILABLE, exit_code
+from sim.guard.refusal import Layer
+from sim.guard_matrix.by_client import URLS
+from sim.guard_matrix.by_process import ENV_FILES, SPELLINGS
+from sim.guard_matrix.player import name_of
+from sim.guard_matrix.rows import ALL, CONTROLS, attempts
+from sim.guard_matrix.run import Matrix, play_matrix
+
+REPOSITORY = Path(__file__).parents[3]
+MAX_S = 900
+
+pytestmark = pytest.mark.timeout(MAX_S)
+
+FLAG, BASE, SETTINGS, HOST = Layer.FLAG, Layer.BASE_URL, Layer.CLIENT_SETTINGS, Layer.REQUEST_HOST
+SOCKETS, KERNEL, NAMESPACE = Layer.PYTHON_SOCKETS, Layer.KERNEL, Layer.NAMESPACE
+
+EXPECTED: dict[str, tuple[Layer, Layer]] = {
+    **{f"A bot, flag {name}": (FLAG, BASE) for name in SPELLINGS},
+    **{f"A bot, .env {name}": (FLAG, BASE) for name in ENV_FILES},
+    **{f"A worker, flag {name}": (FLAG, SOCKETS) for name in SPELLINGS},
+    "B bot, production's URL": (BASE, HOST),
+    **{f"B {name}": (BASE, HOST) for name in URLS},
+    "B absolute URL of one request": (HOST, SOCKETS),
+    "C bot, exchange redirects": (SETTINGS, HOST),
+    **{
+        f"C {status} of a {method}": (SETTINGS, HOST)
+        for status in (301, 302, 303, 307, 308)
+        for method in ("GET", "POST")
+    },
+    "D bot, proxy": (SETTINGS, SOCKETS),
+    "D HTTP_PROXY": (SETTINGS, SOCKETS),
+    "D http_proxy": (SETTINGS, SOCKETS),
+    "D ALL_PROXY": (SETTINGS, SOCKETS),
+    "E testnet's name leads elsewhere": (SOCKETS, KERNEL),
+    "E localhost leads elsewhere": (SOCKETS, KERNEL),
+    "G urllib": (SOCKETS, KERNEL),
+    "G httpx, unguarded": (SOCKETS, KERNEL),
+    "G aiohttp": (SOCKETS, KERNEL),
+    "H aiohttp, production's stream": (SOCKETS, KERNEL),
+    "K child Python, environment cleared": (KERNEL, NAMESPACE),
+    "L worker, database on mainnet": (SOCKETS, KERNEL),
+    "L child curl": (KERNEL, NAMESPACE),
+    "L uvloop": (KERNEL, NAMESPACE),
+    "L libcurl": (KERNEL, NAMESPACE),
+    "L Rust client": (KERNEL, NAMESPACE),
+    "L libpq": (SOCKETS, KERNEL),
+    "L ctypes": (KERNEL, NAMESPACE),
+    "L raw address": (SOCKETS, KERNEL),
+    "L connect_ex": (SOCKETS, KERNEL),
+    "L UDP to a resolver": (KERNEL, SOCKETS),
+    "L lookup alone": (SOCKETS, KERNEL),
+}
+
+
+@pytest.fixture(scope="module")
+def namespaces() -> None:
+    """Says why nothing can be played where no namespace is to be had."""
+    done = subprocess.run(
+        [sys.executable, "-m", "sim.cli_netns", "--", "true"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == UNAVAILABLE:
+        pytest.skip(done.stderr.strip())
+
+
+@pytest.fixture(scope="module")
+def matrix(namespaces: None) -> Matrix:
+    return play_matrix()
+
+
+def test_every_attempt_is_stopped_by_the_expected_layer_and_by_a_second(matrix: Matrix) -> None:
+    assert {name_of(one.attempt): (one.first, one.second) for one in matrix.verdicts} == EXPECTED
+
+
+def test_guard_has_no_hole_no_idle_layer_and_no_play_that_proves_nothing(matrix: Matrix) -> None:
+    assert [(name_of(one.attempt), one.holes, one.doubts) for one in matrix.verdicts if one.holes or one.doubts] == []
+    assert (matrix.idle, matrix.failed_controls, exit_code(matrix)) == ((), (), 0)
+
+
+def test_every_attempt_reaches_the_edge_when_no_layer_is_there(matrix: Matrix) -> None:
+    assert [name_of(one.attempt) for one in matrix.verdicts if not one.alone[NAMESPACE]] == []
+
+
+def test_kernel_and_namespace_each_stop_every_attempt_alone(matrix: Matrix) -> None:
+    assert [name_of(one.attempt) for one in matrix.verdicts if not (one.alone[KERNEL] and one.alone[NAMESPACE])] == []
+
+
+def test_every_layer_has_a_control_that_is_an_attempt_and_is_played_whatever_rows_are_asked_for() -> None:
+    assert set(CONTROLS) == set(Layer)
+    assert set(CONTROLS.values()) <= {name_of(one) for one in attempts("E")}
+    assert len({name_of(one) for one in ALL}) == len(ALL)
+
+
+PLANTED = {
+    "the kernel lets datagrams out": ("sim/guard_matrix/kernel.py", "    _refuse_datagrams()\n", "", HOLE),
+    "the kernel confines nothing": (
+        "sim/guard_matrix/kernel.py",
+        "connect_tcp_ports=list(ports)",
+        "connect_tcp_ports=None",
+        HOLE,
+    ),
+    "a redirect is passed over in silence": (
+        "sim/guard/client_settings.py",
+        '"event_hooks": {"response": [_refuse]}',
+        '"event_hooks": {}',
+        HOLE,
+    ),
+    "sockets are judged by nobody": ("sim/guard/python_sockets.py", "if why is not None", "if why is ...", NOT_PROVED),
+    "refusals are not recorded": (
+        "sim/guard/refusal.py",
+        "    for path in _RECORD:",
+        "    for path in list[Path]():",
+        HOLE,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_hole_is_found(name: str, namespaces: None, tmp_path: Path) -> None:
+    path, old, new, code = PLANTED[name]
+    for package in ("sim", "worker"):
+        shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (tmp_path / path).read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    (tmp_path / path).write_text(text.replace(old, new), encoding="utf-8")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "sim.cli_guard", "--rows", "L"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=MAX_S,
+        check=False,
+    )
+
+    assert done.returncode == code, done.stdout + done.stderr
