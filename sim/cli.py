@@ -15,6 +15,7 @@ from sim.cli_director import outcomes, replay, selftest
 from sim.cli_exchange import exchange
 from sim.cli_guard import guard
 from sim.cli_netns import netns
+from sim.cli_soak import soak_command
 from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
 from sim.postgres.backup import back_up, tables_with_rows
@@ -66,6 +67,7 @@ main.add_command(guard)
 main.add_command(outcomes)
 main.add_command(replay)
 main.add_command(selftest)
+main.add_command(soak_command)
 
 
 @main.group()

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from sim.errors import SimError
 from sim.pytest_director import lines_of
 
 ROOT = Path(__file__).parents[1]
+_REFUSED = f"{SimError.__module__}.{SimError.__qualname__}: "
 
 
 @dataclass(slots=True)
@@ -36,10 +38,16 @@ class QuietRun:
             self.played += 1
             self.told += lines_of(report)
         if report.failed:
-            crash = getattr(report.longrepr, "reprcrash", None)
-            where = report.nodeid if crash is None else f"{crash.path}:{crash.lineno}"
-            said = str(report.longrepr) if crash is None else crash.message
-            self.failures.append(f"{where}: {said.partition(chr(10))[0]}")
+            self.failures.append(_sentence(report))
+
+
+def _sentence(report: pytest.TestReport) -> str:
+    """The first line of the failure, and where it was; a refusal of the harness is a sentence by itself."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    where = report.nodeid if crash is None else f"{crash.path}:{crash.lineno}"
+    said = (str(report.longrepr) if crash is None else crash.message).partition("\n")[0]
+    refused = said.removeprefix(_REFUSED)
+    return f"{where}: {said}" if refused == said else refused
 
 
 def run_quietly(arguments: Sequence[str]) -> QuietRun:

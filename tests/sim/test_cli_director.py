@@ -124,7 +124,7 @@ def test_token_whose_step_is_gone_or_whose_scenario_is_says_so() -> None:
     nobody = run("sim.cli", "replay", "aaaaaa", MODULE)
 
     assert gone.returncode == nobody.returncode == 1
-    assert "schedule/step_gone" in gone.stdout
+    assert "  failed   schedule/step_gone: " in gone.stdout
     assert "day: delete commands" in gone.stdout
     assert "schedule/unknown_scenario" in nobody.stderr
     assert len(nobody.stderr.split("\n\n")[0].splitlines()) == len(nobody.stderr.strip().splitlines()) == 1
