@@ -55,7 +55,7 @@ def add_options(group: Any) -> None:
     group.addoption(
         "--sim-complete",
         action="store_true",
-        help="explore each race completely, whatever bounds it sets itself; that may take long: -o timeout=0",
+        help="explore each race completely, whatever bounds and limits of time it sets itself; that may take hours",
     )
     group.addoption("--sim-seed", type=int, default=1, metavar="N", help="seed of sampled orders (1)")
     group.addoption(
@@ -130,8 +130,13 @@ def split(metafunc: pytest.Metafunc) -> None:
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Effects: with `--sim-token` only its scenario is left, with `--sim-traces` only races are.
 
+    With `--sim-complete` no race has a limit of time, be it its own or pytest's.
     Raises: `SimError` (`schedule/malformed_token`, `schedule/unknown_scenario`).
     """
+    if config.getoption("--sim-complete"):
+        for item in items:
+            if is_directed(item):
+                item.add_marker(pytest.mark.timeout(0), append=False)
     text = config.getoption("--sim-token")
     if text is None:
         if config.getoption("--sim-traces") is not None:

@@ -20,6 +20,10 @@ def test_race(stack):
         race.start(night.apply_profile, profile)
 """
 
+LIMITED = "import pytest\n" + RACE.replace(
+    "@every_interleaving\n", "@pytest.mark.timeout(0.01, func_only=True)\n@every_interleaving\n"
+)
+
 BOUNDED = RACE.replace("@every_interleaving\n", "@every_interleaving(max_preemptions=1, budget=20)\n")
 
 FEW = """
@@ -91,6 +95,14 @@ def test_race_that_sets_itself_bounds_is_explored_completely_where_that_is_asked
 
     bounded.stdout.fnmatch_lines(["  orders * run, NOT complete"])
     complete.stdout.fnmatch_lines(["  orders * run of 12,870 feasible, complete"])
+
+
+def test_race_that_limits_its_time_has_no_limit_where_it_is_explored_completely(nested: Nested) -> None:
+    limited, complete = (nested.run_apart(LIMITED, *options) for options in ((), ("--sim-complete",)))
+
+    limited.assert_outcomes(failed=1)
+    limited.stdout.fnmatch_lines(["*Timeout*0.01*"])
+    complete.assert_outcomes(passed=1)
 
 
 def test_part_that_no_order_falls_to_is_explored_as_well(nested: Nested) -> None:
