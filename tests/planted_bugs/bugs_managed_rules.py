@@ -19,13 +19,18 @@ _ROWS = "            self.write_rows(connection, done)\n"
 
 _SERVICES = (
     PlantedBug(
-        name="guard lets any environment pass",
+        name="guard and schema let any environment pass",
         claim="environment_other_than_testnet",
         edits=(
             Edit(
                 file="worker/guards/network.py",
                 old="    if not isinstance(environment, str) or environment != TESTNET:\n",
                 new="    if not isinstance(environment, str):\n",
+            ),
+            Edit(
+                file="worker/contracts/payloads.py",
+                old='    environment: Annotated[str, msgspec.Meta(pattern=r"\\Atestnet\\Z")]\n',
+                new="    environment: str\n",
             ),
         ),
         scenarios=(
