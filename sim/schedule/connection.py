@@ -21,6 +21,7 @@ from psycopg.waiting import Ready, Wait
 
 from sim.schedule.gate import Done, Effect, Isolation, Verdict
 from sim.schedule.greenlets import ActorGone, GreenletSeat, current
+from sim.schedule.handlers_of_use import HandlersOfUse
 from sim.schedule.step import Statement, read_statement
 
 _IDLE = TransactionStatus.IDLE
@@ -37,7 +38,7 @@ _ANSWER_BYTES = 65_536
 _KEEPS_LOCKS = (Effect.NONE, Effect.READ)
 
 
-class GateConnection(psycopg.Connection[Any]):
+class GateConnection(HandlersOfUse):
     """A psycopg connection whose steps are an actor's where an actor uses it.
 
     `take_back` is asked at `close`: True keeps the session open for whoever connects next.

@@ -146,5 +146,6 @@ class Sessions:
             connection.autocommit = False
         if connection.isolation_level is not None:
             connection.isolation_level = None
+        connection.forget_handlers()
         self._kept[found[0]].append(connection)
         return True

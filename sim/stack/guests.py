@@ -16,11 +16,12 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Engine
 
 from sim.postgres.leases import Lease, PooledLease
+from sim.schedule.handlers_of_use import HandlersOfUse
 from sim.witness.transactions import listen_to
 from worker.db.session import BoundedConnection, open_engine
 
 
-class GuestConnection(BoundedConnection):
+class GuestConnection(HandlersOfUse, BoundedConnection):
     """A connection that goes back to its keeper when it is closed."""
 
     keeper: "Guests | None" = None
@@ -68,6 +69,7 @@ class Guests:
             return False
         if guest.autocommit:
             guest.autocommit = False
+        guest.forget_handlers()
         return self._free.setdefault(guest.kept_as, guest) is guest
 
     def make_clean(self) -> list[int]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.errors import Diagnostic
 
 from sim.postgres.leases import Lease, LeasePool, PooledLease
 from sim.stack.child import wait_until
@@ -94,6 +95,30 @@ def test_connection_that_was_kept_begins_transactions_as_a_new_one_does(lease: P
 
     with connect(lease, guests) as again:
         assert (again is connection, again.autocommit) == (True, False)
+
+
+def test_what_an_earlier_user_asked_to_be_told_is_told_to_nobody(lease: PooledLease, guests: Guests) -> None:
+    told: list[str] = []
+    notice = "DO $$ BEGIN RAISE NOTICE 'seen'; END $$"
+
+    def use(user: str) -> None:
+        def told_notice(found: Diagnostic) -> None:
+            told.append(f"{user}: {found.message_primary}")
+
+        def told_notification(found: psycopg.Notify) -> None:
+            told.append(f"{user}: {found.payload}")
+
+        with connect(lease, guests) as connection:
+            connection.add_notice_handler(told_notice)
+            connection.add_notify_handler(told_notification)
+            for statement in ("LISTEN here", "NOTIFY here, 'heard'", notice):
+                connection.execute(statement.encode())
+            connection.commit()
+
+    use("first")
+    use("second")
+
+    assert told == ["first: seen", "first: heard", "second: seen", "second: heard"]
 
 
 def test_connection_in_a_transaction_is_closed(lease: PooledLease, guests: Guests) -> None:
