@@ -2,7 +2,8 @@
 
 `python benchmarks/complete.py --json` prints one JSON object; without `--json`, a readable table. Each exploration is
 complete, and its certificate says for how many orders the runs stand. The time of the stack's race is that of its
-exploration, as the scenario prints it, without the start of pytest and of the stack.
+exploration, as the scenario prints it, without the start of pytest and of the stack. Beside it stands the time of one
+play of the same story, without director or race: no exploration can be shorter than that.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +23,20 @@ import msgspec
 
 from benchmarks.measure.races import by_statements
 from benchmarks.measure.server import embedded_server, plain_database
-from benchmarks.measure.side_by_side import significant, spread
+from benchmarks.measure.side_by_side import ratio, significant, spread
 from sim.postgres.running import RunningServer
 from sim.pytest_quiet import run_quietly
 from sim.schedule.certificate import Certificate, certify
 from sim.schedule.kept_outcomes import read_certificates
 from sim.schedule.sql_actor import explore_sql
+from sim.stack.lone_stack import lone_stack
+from worker.contracts.errors import ProposalAlreadyDecided
+from worker.contracts.states import CommandStatus
 
 AIMS = {"approve_reject_s": "under 0.1", "three_by_five_s": "under 0.5", "four_by_five_s": "under 10"}
 SQL_RACES = {"three_by_five_s": 3, "four_by_five_s": 4}
 STATEMENTS = 5
+ONCE = "approve_reject_once_s"
 SCENARIO = "sim/scenarios/races/test_decisions.py::test_approve_and_reject_have_exactly_one_winner"
 _SECONDS = re.compile(r", ([\d.]+) s$")
 
@@ -47,7 +53,7 @@ def main() -> None:
 
 def measure(rounds: int) -> dict[str, Any]:
     """Seconds of each race, and its certificate."""
-    seconds: dict[str, list[float]] = {name: [] for name in AIMS}
+    seconds: dict[str, list[float]] = {name: [] for name in (*AIMS, ONCE)}
     certificates: dict[str, Certificate] = {}
     with embedded_server() as server:
         for _ in range(rounds):
@@ -57,8 +63,11 @@ def measure(rounds: int) -> dict[str, Any]:
     for _ in range(rounds):
         spent, certificates["approve_reject_s"] = scenario()
         seconds["approve_reject_s"].append(spent)
+        seconds[ONCE].append(story_once())
     return {
-        "ratios": {},
+        "ratios": {
+            "approve_reject_vs_once": significant(ratio(seconds["approve_reject_s"], seconds[ONCE]).median),
+        },
         "figures": {
             **{name: significant(statistics.median(found)) for name, found in seconds.items()},
             "orders": {name: one.orders for name, one in certificates.items()},
@@ -90,6 +99,28 @@ def scenario() -> tuple[float, Certificate]:
     return float(spent.group(1)), certificate
 
 
+def story_once() -> float:
+    """Seconds of the same story in a stack that is as new: two pages, an approval, a rejection, the worker, the rules.
+
+    Raises: `RuntimeError` when it does not end as it must.
+    """
+    with lone_stack("once") as stack:
+        started = time.perf_counter()
+        proposal = stack.given.risk_proposed("BTC")
+        day, night = stack.operator("day"), stack.operator("night")
+        approve_page, reject_page = day.open_proposal(proposal), night.open_proposal(proposal)
+        command = day.approve(approve_page, "balanced", hard_confirm="BTC:balanced")
+        with suppress(ProposalAlreadyDecided):
+            night.reject(reject_page, reason="spread too wide")
+            raise RuntimeError("both decisions were taken")
+        stack.worker.run_until_idle(max_commands=2)
+        status, breaches = stack.command(command).status, stack.finish()
+        seconds = time.perf_counter() - started
+    if status is not CommandStatus.SUCCEEDED or breaches:
+        raise RuntimeError(f"the approval is {status}, and {len(breaches)} rules are broken")
+    return seconds
+
+
 def table(result: dict[str, Any]) -> str:
     """The measurement for people."""
     figures = result["figures"]
@@ -99,6 +130,8 @@ def table(result: dict[str, Any]) -> str:
         runs, orders = certificate["runs"], certificate["orders"]
         quartiles = f"{found['low']:.3g} to {found['high']:.3g}"
         lines.append(f"{name:<22}{found['median']:>10.3g}{quartiles:>20}{runs:>8}{orders:>20,}   {aim}")
+    once = figures["spread"][ONCE]
+    lines.append(f"{ONCE:<22}{once['median']:>10.3g}   one play of that story without director or race")
     return "\n".join(lines)
 
 

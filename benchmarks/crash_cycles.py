@@ -6,19 +6,28 @@
 One cycle: rows and files are put back, a worker process is forked and driven to a step, killed there (SIGKILL), its
 session has ended, the wreck is looked at, the lease runs out, a second worker recovers, every rule judges. Every step
 of a dry run and of an approval is a place to die; server, processes and director share one core.
+
+The floor is a process with nothing but psycopg that is forked, connects, writes a row and is killed
+(`measure/bare_kills.py`): `vs_floor` is our time over its.
 """
 
 import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure.side_by_side import as_result, significant, spread
+import psycopg
+
+from benchmarks.measure.bare_kills import bare_kill, make_table
+from benchmarks.measure.server import embedded_server, plain_database
+from benchmarks.measure.side_by_side import as_result, ratio, significant, spread
+from sim.postgres.address import DatabaseAddress
 from sim.schedule.crash_explorer import Crashes, CrashExplorer
 from sim.schedule.crashing import KILLS
 from sim.stack.given import REFERENCE_PROFILE
@@ -28,6 +37,7 @@ from sim.stack.stack import Stack
 from worker.contracts.states import CommandStatus
 
 AIMS = {"per_second": "at least 100"}
+BARE_KILLS = 100
 
 
 def dry_run(stack: Stack) -> None:
@@ -54,24 +64,38 @@ def cycles_of(body: Callable[[Stack], None]) -> Crashes:
         return CrashExplorer(rehearsal, body.__name__).explore()
 
 
+def bare_kills_per_s(address: DatabaseAddress) -> float:
+    """How many processes a second are forked, connected and killed with nothing around it."""
+    with psycopg.connect(address.conninfo(), autocommit=True) as watcher:
+        started = time.perf_counter()
+        for _ in range(BARE_KILLS):
+            bare_kill(address, watcher)
+        return BARE_KILLS / (time.perf_counter() - started)
+
+
 def measure(rounds: int) -> dict[str, dict[str, Any]]:
     """The JSON object of this benchmark."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     try:
-        found = [[cycles_of(body) for body in (dry_run, approval)] for _ in range(rounds)]
+        with embedded_server() as server:
+            bare = plain_database(server, "killed")
+            make_table(bare)
+            found, floor = [], []
+            for _ in range(rounds):
+                found.append([cycles_of(body) for body in (dry_run, approval)])
+                floor.append(bare_kills_per_s(bare))
     finally:
         os.sched_setaffinity(0, cores)
-    rates = {
-        "per_second": spread([sum(one.tried for one in told) / sum(one.seconds for one in told) for told in found])
-    }
+    ours = [sum(one.tried for one in told) / sum(one.seconds for one in told) for told in found]
+    rates = {"per_second": spread(ours), "floor_per_second": spread(floor)}
     for number, story in enumerate(found[0]):
         each = [told[number].tried / told[number].seconds for told in found]
         rates[f"per_second_{story.scenario}"] = spread(each)
     points = {f"kill_points_{one.scenario}": one.tried for one in found[0]}
     steps = {f"steps_{one.scenario}": one.steps for one in found[0]}
     medians = {name: significant(rate.median) for name, rate in rates.items()}
-    result = as_result(ratios={}, aims=AIMS, figures={**medians, **points, **steps})
+    result = as_result(ratios={"vs_floor": ratio(floor, ours)}, aims=AIMS, figures={**medians, **points, **steps})
     result["figures"]["spread"] = {name: rate.to_plain() for name, rate in rates.items()}
     return result
 
