@@ -1,6 +1,8 @@
 """Cases 20 to 39: an account's orders, trades and balances, told by the client and held by the exchange."""
 
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 from sim.exchange.commission import CommissionRates, rates_of
 from sim.exchange.world import World
@@ -13,18 +15,20 @@ BOUGHT = ("BUY", "0.5", "99.50")
 """A limit order that rests below the market: 49.75 USDT."""
 
 
-def resting(order_id: int = 1, client_order_id: str = "", **changed: object) -> OrderSeen:
-    """That order as it must be seen."""
-    seen = {
-        "side": "BUY",
-        "type": "LIMIT",
-        "status": "NEW",
-        "price": Decimal("99.50"),
-        "quantity": Decimal("0.5"),
-        "executed": Decimal(0),
-        "quote_executed": Decimal(0),
-    }
-    return OrderSeen(order_id=order_id, client_order_id=client_order_id, **{**seen, **changed})  # type: ignore[arg-type]
+def resting(client_order_id: str, **changed: Any) -> OrderSeen:
+    """That order, the first of its account, as it must be seen."""
+    new = OrderSeen(
+        order_id=1,
+        client_order_id=client_order_id,
+        side="BUY",
+        type="LIMIT",
+        status="NEW",
+        price=Decimal("99.50"),
+        quantity=Decimal("0.5"),
+        executed=Decimal(0),
+        quote_executed=Decimal(0),
+    )
+    return replace(new, **changed)
 
 
 def fill(stage: Stage, order_id: int, quantity: str) -> None:
@@ -40,7 +44,7 @@ def charge_takers(world: World) -> None:
 @case("20", "place a limit order", calls="place_limit", operations="order_place")
 def _(stage: Stage) -> None:
     placed = stage.client.place_limit(*BOUGHT)
-    assert placed == resting(client_order_id=placed.client_order_id)
+    assert placed == resting(placed.client_order_id)
     assert stage.orders() == [placed]
     assert stage.balance("USDT") == (Decimal("999950.25"), Decimal("49.75"))
 
@@ -63,17 +67,19 @@ def _(stage: Stage) -> None:
     fill(stage, placed.order_id, "0.2")
     found = stage.client.query(placed.order_id)
     part = {"status": "PARTIALLY_FILLED", "executed": Decimal("0.2"), "quote_executed": Decimal("19.9")}
-    assert found == resting(client_order_id=placed.client_order_id, **part) == stage.held(placed.order_id)
+    assert found == resting(placed.client_order_id, **part) == stage.held(placed.order_id)
 
 
-@case("24", "see the rest filled", calls="query place_limit open_orders", operations="order_place order_query open_orders")
+@case(
+    "24", "see the rest filled", calls="query place_limit open_orders", operations="order_place order_query open_orders"
+)
 def _(stage: Stage) -> None:
     placed = stage.client.place_limit(*BOUGHT)
     fill(stage, placed.order_id, "0.2")
     fill(stage, placed.order_id, "0.3")
     found = stage.client.query(placed.order_id)
     whole = {"status": "FILLED", "executed": Decimal("0.5"), "quote_executed": Decimal("49.75")}
-    assert found == resting(client_order_id=placed.client_order_id, **whole) == stage.held(placed.order_id)
+    assert found == resting(placed.client_order_id, **whole) == stage.held(placed.order_id)
     assert stage.client.open_orders() == []
 
 
@@ -92,11 +98,13 @@ def _(stage: Stage) -> None:
 def _(stage: Stage) -> None:
     placed = stage.client.place_limit(*BOUGHT)
     canceled = stage.client.cancel(placed.order_id)
-    assert canceled == resting(client_order_id=placed.client_order_id, status="CANCELED") == stage.held(1)
+    assert canceled == resting(placed.client_order_id, status="CANCELED") == stage.held(1)
     assert stage.balance("USDT") == (Decimal(1_000_000), Decimal(0))
 
 
-@case("27", "cancel all orders of a symbol", calls="cancel_all place_limit", operations="order_place open_orders_cancel")
+@case(
+    "27", "cancel all orders of a symbol", calls="cancel_all place_limit", operations="order_place open_orders_cancel"
+)
 def _(stage: Stage) -> None:
     placed = [stage.client.place_limit(*BOUGHT), stage.client.place_limit("SELL", "0.25", "101")]
     assert sorted(stage.client.cancel_all()) == [each.order_id for each in placed]
@@ -108,7 +116,7 @@ def _(stage: Stage) -> None:
     placed = stage.client.place_limit(*BOUGHT)
     replacing = stage.client.replace(placed.order_id, "BUY", "0.6", "99.40")
     assert (replacing.price, replacing.quantity, replacing.status) == (Decimal("99.40"), Decimal("0.6"), "NEW")
-    assert stage.orders() == [resting(client_order_id=placed.client_order_id, status="CANCELED"), replacing]
+    assert stage.orders() == [resting(placed.client_order_id, status="CANCELED"), replacing]
 
 
 @case("29", "all orders", calls="all_orders place_limit cancel", operations="order_place order_cancel all_orders")
@@ -182,6 +190,20 @@ def _(stage: Stage) -> None:
 @case("36", "filters of an account", calls="my_filters", operations="my_filters")
 def _(stage: Stage) -> None:
     assert stage.client.my_filters() == 200
+
+
+@case(
+    "37",
+    "a listen key is made, kept and closed",
+    calls="make_listen_key keep_listen_key close_listen_key",
+    operations="listen_key_create listen_key_keep listen_key_close",
+)
+def _(stage: Stage) -> None:
+    key = stage.client.make_listen_key()
+    assert stage.world(lambda world: world.listen_keys.account_of(key)) == ACCOUNT
+    stage.client.keep_listen_key(key)
+    stage.client.close_listen_key(key)
+    assert stage.world(lambda world: world.listen_keys.account_of(key)) is None
 
 
 @case(

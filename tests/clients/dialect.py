@@ -138,3 +138,12 @@ class Dialect:
     def my_filters(self) -> int:
         """The largest number of open orders that the exchange allows the account."""
         raise NotOfferedError
+
+    def make_listen_key(self) -> str:
+        raise NotOfferedError
+
+    def keep_listen_key(self, key: str) -> None:
+        raise NotOfferedError
+
+    def close_listen_key(self, key: str) -> None:
+        raise NotOfferedError

@@ -190,6 +190,15 @@ class Ccxt(CcxtApi):
         found = self.call("private_get_account_commission", {"symbol": SYMBOL})["standardCommission"]
         return number(found["maker"]), number(found["taker"])
 
+    def make_listen_key(self) -> str:
+        return str(self.call("public_post_userdatastream")["listenKey"])
+
+    def keep_listen_key(self, key: str) -> None:
+        assert self.call("public_put_userdatastream", {"listenKey": key}) == {}
+
+    def close_listen_key(self, key: str) -> None:
+        assert self.call("public_delete_userdatastream", {"listenKey": key}) == {}
+
 
 def day_seen(given: Any) -> DaySeen:
     return DaySeen(

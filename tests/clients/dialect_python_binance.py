@@ -31,6 +31,9 @@ _REST: Final = {
     "my_trades": "get_my_trades",
     "account": "get_account",
     "order_counts": "get_current_order_count",
+    "listen_key_create": "stream_get_listen_key",
+    "listen_key_keep": "stream_keepalive",
+    "listen_key_close": "stream_close",
 }
 _API: Final = {
     "ping": "ws_ping",
@@ -78,6 +81,15 @@ class PythonBinance(RawApi):
             answer = self.process.call(f"client.{name}")
             return {"symbols": [each for each in answer["symbols"] if each["symbol"] == parameters["symbol"]]}
         return self.process.call(f"client.{name}", **parameters)
+
+    def make_listen_key(self) -> str:
+        return str(self.process.call(f"client.{self.names['listen_key_create']}"))
+
+    def keep_listen_key(self, key: str) -> None:
+        assert self.process.call(f"client.{self.names['listen_key_keep']}", key) == {}
+
+    def close_listen_key(self, key: str) -> None:
+        assert self.process.call(f"client.{self.names['listen_key_close']}", key) == {}
 
     def code_of(self, error: ClientRaisedError) -> int | None:
         found: int | None = error.fields.get("code")

@@ -123,7 +123,7 @@ class SdkApi(Sdk):
         self.process.call("api.create_connection", keep="connection")
 
     def result(self, answer: Answer) -> Answer:
-        """It raises nothing for a refusal: it returns an answer whose data is `{"error": …}`. Raises ClientRaisedError."""
+        """A refusal is returned as `{"error": …}` and raised here. Raises ClientRaisedError."""
         if "error" in answer:
             raise ClientRaisedError(type=RETURNED, kinds=[], text=str(answer["error"]), arguments=[answer["error"]])
         return answer["result"]

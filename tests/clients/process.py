@@ -146,4 +146,6 @@ class ClientProcess:
 def _environment(given: Mapping[str, str]) -> dict[str, str]:
     """Without proxies, and without what belongs to our own Python."""
     left_out = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
-    return {name: value for name, value in given.items() if name not in left_out and not name.lower().endswith("_proxy")}
+    return {
+        name: value for name, value in given.items() if name not in left_out and not name.lower().endswith("_proxy")
+    }

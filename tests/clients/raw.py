@@ -91,7 +91,9 @@ class RawApi(Dialect):
 
     def aggregate_trades(self) -> list[TradeSeen]:
         return [
-            TradeSeen(trade_id=int(each["a"]), price=number(each["p"]), quantity=number(each["q"]), buyer_made=each["m"])
+            TradeSeen(
+                trade_id=int(each["a"]), price=number(each["p"]), quantity=number(each["q"]), buyer_made=each["m"]
+            )
             for each in self.request("aggregate_trades", symbol=SYMBOL)
         ]
 

@@ -19,6 +19,7 @@ NEVER: Final = 999_999
 """No order has that id."""
 BAN_S: Final = 600
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """`orders`: how many there are after the refusal. `call` is what a client must offer besides orders."""
@@ -126,9 +127,7 @@ _early, _early_twin = _with_clock_moved(-HOUR)
 REFUSALS: Final[Mapping[str, Refusal]] = {
     each.number: each
     for each in (
-        Refusal(
-            number="40", words="wrong signature", status=400, code=-1022, provoke=_with_wrong_secret, accept=_anew
-        ),
+        Refusal(number="40", words="wrong signature", status=400, code=-1022, provoke=_with_wrong_secret, accept=_anew),
         Refusal(number="41", words="timestamp too old", status=400, code=-1021, provoke=_late, accept=_late_twin),
         Refusal(number="42", words="timestamp ahead", status=400, code=-1021, provoke=_early, accept=_early_twin),
         Refusal(

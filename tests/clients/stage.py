@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from sim.exchange.clock import Clock
-from sim.exchange.events import Event, Subscribed
+from sim.exchange.events import BalancesChanged, Event, OrderChanged, Subscribed
 from sim.exchange.keys import ApiKey
 from sim.exchange.operations import operations
 from sim.exchange.order import Order
@@ -16,8 +16,9 @@ from sim.exchange.request_log import LogEntry
 from sim.exchange.skins.threads import ServedWorld, served
 from sim.exchange.world import World
 from tests.clients.dialect import SYMBOL, Dialect
+from tests.clients.events_seen import ReportSeen
 from tests.clients.process import DEADLINE_S
-from tests.clients.seen import FillSeen, OrderSeen
+from tests.clients.seen import Balances, FillSeen, OrderSeen
 from tests.sim.exchange.trader import NOW_US, RICH, SECRET, api_key, levels
 
 Result = TypeVar("Result")
@@ -55,6 +56,8 @@ class Stage:
     # How many requests came before the client was ready, and what it has subscribed to since the world began.
     before: int = 0
     streams: list[str] = field(default_factory=list)
+    # What the exchange told of the account: execution reports, and balances by asset.
+    told: list[ReportSeen | Balances] = field(default_factory=list)
     _subscribed: threading.Condition = field(default_factory=threading.Condition)
 
     def open(self, *, secret: str = SECRET, key: str = KEY) -> None:
@@ -89,7 +92,7 @@ class Stage:
 
     def asked(self) -> set[str]:
         """The operations that it asked for, by their names in the table."""
-        return {operations()[each.method, each.path].name for each in self.log()}
+        return {operation_of(each) for each in self.log()}
 
     def await_stream(self, name: str) -> None:
         """Waits until the client hears that stream. Raises TimeoutError."""
@@ -98,8 +101,13 @@ class Stage:
                 raise TimeoutError(f"expected a subscription to {name} within {DEADLINE_S} s, found {self.streams}")
 
     def hear(self, event: Event) -> None:
-        """Keeps what connections subscribe to."""
-        if isinstance(event, Subscribed):
+        """Keeps what connections subscribe to, and what happens to the account, as it is at that moment."""
+        if isinstance(event, OrderChanged):
+            self.told.append(ReportSeen.held(event))
+        elif isinstance(event, BalancesChanged):
+            held = event.account.balances
+            self.told.append({asset: (held[asset].free, held[asset].locked) for asset in event.assets})
+        elif isinstance(event, Subscribed):
             with self._subscribed:
                 self.streams.append(event.stream)
                 self._subscribed.notify_all()
@@ -119,6 +127,11 @@ def staged(client: Dialect, *, stands: bool) -> Iterator[Stage]:
         yield stage
         assert stage.world(_breaches) == []
         assert stage.world(lambda world: world.refused_hosts) == []
+
+
+def operation_of(entry: LogEntry) -> str:
+    """Its name in the table; what only a connection can ask has no other than its method."""
+    return entry.path if entry.method == "WS" else operations()[entry.method, entry.path].name
 
 
 def _breaches(world: World) -> Any:

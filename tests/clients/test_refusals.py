@@ -30,7 +30,7 @@ RAISED: Final = {
     "52": ("RequestTimeout", True, "ServerError"),
     "53": ("AuthenticationError", True, "UnauthorizedError"),
 }
-# Where a surface differs from its client: ccxt knows 429 and 418 by HTTP alone, and the SDK tells only the status of a 504.
+# Where a surface differs: ccxt reads 429 and 418 by HTTP status alone, and the SDK tells only the status of a 504.
 DIFFERING: Final = {
     ("50", "ccxt_pro_api"): ("RateLimitExceeded", -1003),
     ("51", "ccxt_pro_api"): ("RateLimitExceeded", -1003),
