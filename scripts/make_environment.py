@@ -1,4 +1,6 @@
-"""Makes `.venv` hold exactly what `requirements.lock` pins, and this project itself; `.venv-clients` the tests' clients.
+"""Makes `.venv` hold exactly what `requirements.lock` pins, and this project itself.
+
+With `--clients` it makes `.venv-clients`, too, for other people's clients of the exchange, which the tests run.
 
 Started by `scripts/setup`, with nothing but the standard library. A stamp, written last, says for which lock,
 project tables, folder and Python the environment was made; without the right stamp it is made afresh, so a
