@@ -21,9 +21,9 @@ def installed() -> dict[str, importlib.metadata.Distribution]:
 
 
 def licence_of(package: importlib.metadata.Distribution) -> str:
-    told = package.metadata
-    classifiers = [each for each in told.get_all("Classifier") or [] if each.startswith("License")]
-    return " ".join([told.get("License-Expression") or "", (told.get("License") or "")[:200], *classifiers])
+    told = package.metadata.json
+    classifiers = [each for each in told.get("classifier", []) if each.startswith("License")]
+    return " ".join([str(told.get("license_expression", "")), str(told.get("license", ""))[:200], *classifiers])
 
 
 def test_environment_of_the_clients_is_what_its_lock_pins() -> None:

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from functools import partial
+from typing import Final
 
 import pytest
 
@@ -15,7 +16,14 @@ from tests.clients.user_ears import USER_EARS, CcxtUserEar
 SUBSCRIBE = "userDataStream.subscribe.signature"
 UNSUBSCRIBE = "userDataStream.unsubscribe"
 # How each subscribes: what is asked of the exchange.
-SUBSCRIBED = {"python_binance_sockets": {SUBSCRIBE}, "sdk_api": {SUBSCRIBE}, "sdk_streams": set()}
+SUBSCRIBED: Final[dict[str, set[str]]] = {
+    "ccxt_pro": {SUBSCRIBE},
+    "python_binance_sockets": {SUBSCRIBE},
+    "sdk_api": {SUBSCRIBE},
+    "sdk_streams": set(),
+}
+# Who can end it by a request.
+UNSUBSCRIBED: Final = ("python_binance_sockets", "sdk_api")
 LIFE = [
     ("NEW", "NEW", "0"),
     ("TRADE", "PARTIALLY_FILLED", "0.2"),
@@ -68,7 +76,7 @@ def test_70_ccxt_pro_hears_each_report_of_an_order(process: ClientProcess) -> No
 
         assert reports([*heard]) == [(execution, status, Decimal(done)) for execution, status, done in LIFE]
         assert heard == [each for each in stage.told if isinstance(each, ReportSeen)]
-        assert stage.asked() == {SUBSCRIBE, "order_place", "order_cancel"}
+        assert stage.asked() == {*SUBSCRIBED[ear.surface], "order_place", "order_cancel"}
 
 
 def test_71_ccxt_pro_hears_balances(process: ClientProcess) -> None:
@@ -93,7 +101,7 @@ def test_72_ccxt_pro_hears_a_trade_and_its_commission(process: ClientProcess) ->
         assert [heard] == stage.fills()
 
 
-@pytest.mark.parametrize("surface", ["python_binance_sockets", "sdk_api"], ids=lambda surface: f"73-{surface}")
+@pytest.mark.parametrize("surface", UNSUBSCRIBED, ids=lambda surface: f"73-{surface}")
 def test_who_has_unsubscribed_is_told_nothing_more(process: ClientProcess, surface: str) -> None:
     ear_type = USER_EARS[surface]
     with staged(ear_type.client(process), stands=False) as stage:
