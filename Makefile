@@ -1,7 +1,7 @@
 # Everything a command needs is made by scripts/setup first; a second run finds it ready and needs no network.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup scenarios test format container shuffle bench mutants clean
+.PHONY: help setup setup-with-clients scenarios test format container shuffle bench mutants clean
 
 # Every process of the suite starts a Python: without bytecode each start takes two to three times as long.
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
@@ -30,10 +30,14 @@ help:
 setup:
 	@scripts/setup
 
+# Other people's clients of the exchange, which tests/clients runs, in an environment of their own.
+setup-with-clients:
+	@scripts/setup --clients
+
 scenarios: setup
 	$(BIN)pytest -n auto sim/scenarios $(ARGS)
 
-test: setup
+test: setup-with-clients
 	$(BIN)ruff format --check .
 	$(BIN)ruff check .
 	$(BIN)mypy $(TYPED)
@@ -49,7 +53,7 @@ format: setup
 container: setup
 	$(BIN)pytest -n auto sim/scenarios --postgres=container $(ARGS)
 
-shuffle: setup
+shuffle: setup-with-clients
 	scripts/shuffle $(TIMES) $(ARGS)
 
 bench:
@@ -63,5 +67,5 @@ mutants:
 	$(BIN)python -m tests.mutants.run $(ARGS) $(PACKAGES)
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-clients .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
 	find worker sim tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,5 +1,7 @@
 """Makes `.venv` hold exactly what `requirements.lock` pins, and this project itself.
 
+With `--clients` it makes `.venv-clients`, too, for other people's clients of the exchange, which the tests run.
+
 Started by `scripts/setup`, with nothing but the standard library. A stamp, written last, says for which lock,
 project tables, folder and Python the environment was made; without the right stamp it is made afresh, so a
 run that was cut short never leaves a half-made one in use.
@@ -27,6 +29,12 @@ EXTRA_LOCKS = {
     "benchmarks": ROOT / "benchmarks" / "requirements.lock",
     "mutants": ROOT / "tests" / "mutants" / "requirements.lock",
 }
+# Other people's clients of the exchange, which the tests run as processes: they pin versions that are not ours.
+CLIENTS = ROOT / ".venv-clients"
+CLIENTS_STAMP = CLIENTS / "made-for.json"
+CLIENTS_LOCK = ROOT / "tests" / "clients" / "requirements.lock"
+# Compiling all of them takes longer than the tests that use them; importing these compiles what is used.
+CLIENT_MODULES = ("ccxt.pro", "binance", "binance_sdk_spot.spot")
 QUIET = ["-qq", "--disable-pip-version-check", "--no-input"]
 
 
@@ -42,13 +50,15 @@ def wanted_stamp() -> dict[str, str]:
     return {"lock_sha256": digest_of(LOCK), "tables_sha256": tables, "folder": str(ROOT)}
 
 
-def is_ready(wanted_python: str) -> bool:
-    """Whether `.venv` was finished for these inputs, this folder and, if one is named, that Python.
+def wanted_clients_stamp() -> dict[str, str]:
+    """What the clients' environment must have been made for."""
+    return {"lock_sha256": digest_of(CLIENTS_LOCK), "folder": str(ROOT)}
 
-    Run by the environment's own Python: one whose base was removed cannot answer and so is not ready.
-    """
+
+def is_made_for(stamp_file: Path, wanted: dict[str, str], wanted_python: str) -> bool:
+    """Whether an environment was finished for these inputs, this folder and, if one is named, that Python."""
     try:
-        stamp = json.loads(STAMP.read_text(encoding="utf-8"))
+        stamp = json.loads(stamp_file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     if wanted_python:
@@ -56,7 +66,24 @@ def is_ready(wanted_python: str) -> bool:
         named = subprocess.run(probe, capture_output=True, text=True, timeout=60, check=False).stdout.strip()
         if named != stamp.get("python"):
             return False
-    return all(stamp.get(key) == wanted for key, wanted in wanted_stamp().items())
+    return all(stamp.get(key) == value for key, value in wanted.items())
+
+
+def is_ready(wanted_python: str) -> bool:
+    """Run by the environment's own Python: one whose base was removed cannot answer and so is not ready."""
+    return is_made_for(STAMP, wanted_stamp(), wanted_python)
+
+
+def has_clients(wanted_python: str) -> bool:
+    return python_in(CLIENTS).exists() and is_made_for(CLIENTS_STAMP, wanted_clients_stamp(), wanted_python)
+
+
+def python_in(environment: Path) -> Path:
+    return environment / "bin" / "python"
+
+
+def base_python() -> str:
+    return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 
 
 def stamp_of(extra: str) -> Path:
@@ -80,26 +107,29 @@ def run(command: list[str], *, or_else: str) -> None:
         raise SystemExit(f"set-up: {or_else}")
 
 
-def remove_old() -> None:
-    if ENVIRONMENT.is_symlink() or ENVIRONMENT.is_file():
-        ENVIRONMENT.unlink()
-    elif ENVIRONMENT.exists():
-        say("removing the old or half-made .venv")
-        shutil.rmtree(ENVIRONMENT)
+def remove_old(environment: Path) -> None:
+    if environment.is_symlink() or environment.is_file():
+        environment.unlink()
+    elif environment.exists():
+        say(f"removing the old or half-made {environment.name}")
+        shutil.rmtree(environment)
 
 
-def make_venv(way: str) -> list[str]:
-    """The pip command that installs into the new, empty `.venv`."""
-    no_venv = f"{sys.executable} could not make .venv, see above; PYTHON=/path/to/python3.x picks another one"
-    pip = [str(PYTHON), "-m", "pip"]
+def make_venv(way: str, environment: Path) -> list[str]:
+    """The pip command that installs into the new, empty `environment`."""
+    remove_old(environment)
+    say(f"making {environment.name}")
+    python = str(python_in(environment))
+    no_venv = f"{sys.executable} could not make {environment.name}, see above; PYTHON=/path/to/python3.x picks another"
+    pip = [python, "-m", "pip"]
     match way:
         case "virtualenv":
-            run([sys.executable, "-m", "virtualenv", "--quiet", str(ENVIRONMENT)], or_else=no_venv)
+            run([sys.executable, "-m", "virtualenv", "--quiet", str(environment)], or_else=no_venv)
         case "pip":
-            run([sys.executable, "-m", "venv", "--without-pip", str(ENVIRONMENT)], or_else=no_venv)
-            pip = [sys.executable, "-m", "pip", "--python", str(PYTHON)]
+            run([sys.executable, "-m", "venv", "--without-pip", str(environment)], or_else=no_venv)
+            pip = [sys.executable, "-m", "pip", "--python", python]
         case _:
-            run([sys.executable, "-m", "venv", str(ENVIRONMENT)], or_else=no_venv)
+            run([sys.executable, "-m", "venv", str(environment)], or_else=no_venv)
     return pip
 
 
@@ -129,19 +159,20 @@ def write_whole(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
+def write_stamp(path: Path, stamp: dict[str, object]) -> None:
+    write_whole(path, json.dumps(stamp, indent=2, sort_keys=True) + "\n")
+
+
 def make(way: str) -> None:
     say(f"Python {sys.version.split()[0]} at {sys.executable}")
-    remove_old()
-    say("making .venv")
-    pip = make_venv(way)
+    pip = make_venv(way, ENVIRONMENT)
     install_lock(pip, LOCK)
     say("installing this project, editable")
     # The compatible editable mode is one line in a .pth file; the others put an import hook into every start.
     editable = ["--no-deps", "--config-settings", "editable_mode=compat", "--editable", str(ROOT)]
     run([*pip, "install", *QUIET, *editable], or_else="could not install this project, see above")
     finish(pip)
-    base = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-    write_whole(STAMP, json.dumps({**wanted_stamp(), "python": base, "pip": pip}, indent=2, sort_keys=True) + "\n")
+    write_stamp(STAMP, {**wanted_stamp(), "python": base_python(), "pip": pip})
 
 
 def add_extra(extra: str) -> None:
@@ -151,16 +182,28 @@ def add_extra(extra: str) -> None:
     write_whole(stamp_of(extra), digest_of(EXTRA_LOCKS[extra]))
 
 
-def make_what_is_missing(way: str, *, extras: list[str]) -> None:
+def make_clients(way: str) -> None:
+    pip = make_venv(way, CLIENTS)
+    install_lock(pip, CLIENTS_LOCK)
+    run([*pip, "check", *QUIET], or_else=f"{CLIENTS_LOCK.relative_to(ROOT)} contradicts itself, see above")
+    for module in CLIENT_MODULES:
+        run([str(python_in(CLIENTS)), "-c", f"import {module}"], or_else=f"could not import {module}, see above")
+    write_stamp(CLIENTS_STAMP, {**wanted_clients_stamp(), "python": base_python()})
+
+
+def make_what_is_missing(way: str, *, extras: list[str], clients: bool) -> None:
     """Effects: `.venv`. Two commands started at once on a fresh clone: the second waits and finds the work done."""
     began = time.monotonic()
+    wanted_python = os.environ.get("PYTHON", "")
     with LOCK.open("rb") as one_at_a_time:
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
-        if not (PYTHON.exists() and is_ready(os.environ.get("PYTHON", ""))):
+        if not (PYTHON.exists() and is_ready(wanted_python)):
             make(way)
         for extra in extras:
             if not has_extra(extra):
                 add_extra(extra)
+        if clients and not has_clients(wanted_python):
+            make_clients(way)
     say(f"done in {time.monotonic() - began:.0f} s; the next run skips this")
 
 
@@ -177,12 +220,14 @@ def main() -> int:
             default=[],
             help="also what only this command needs",
         )
+    parser.add_argument("--clients", action="store_true", help="also other people's clients, which the tests run")
     arguments = parser.parse_args()
     if arguments.is_ready is not None:
         ready = is_ready(arguments.is_ready) and all(map(has_extra, arguments.extras))
+        ready = ready and (not arguments.clients or has_clients(arguments.is_ready))
         return 0 if ready else 1
     try:
-        make_what_is_missing(arguments.way, extras=arguments.extras)
+        make_what_is_missing(arguments.way, extras=arguments.extras, clients=arguments.clients)
     except OSError as error:
         raise SystemExit(f"set-up: could not make {ENVIRONMENT}: {error}") from error
     return 0

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 
 import click
 
+from sim.cli_battery import battery
 from sim.errors import SimError
 
 
@@ -23,17 +24,26 @@ def _balances(given: tuple[str, ...]) -> dict[str, Decimal] | None:
     return found or None
 
 
-@click.command()
+@click.group(invoke_without_command=True)
+@click.pass_context
 @click.option("--port", default=0, show_default="one that is free", help="port of the API")
 @click.option("--control-port", default=0, show_default="one that is free", help="port of the control plane")
 @click.option("--seed", default=1, show_default=True, help="which prices")
 @click.option("--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="what the account begins with")
-def exchange(port: int, control_port: int, seed: int, balances: tuple[str, ...]) -> None:
+def exchange(context: click.Context, port: int, control_port: int, seed: int, balances: tuple[str, ...]) -> None:
     """Serves a double of the Binance Spot testnet on 127.0.0.1 until it is interrupted.
 
     Prints one line of JSON: where the API and the control plane are, the control plane's token, and the key and secret
     of an account that may trade. They are made for this run and open nothing but this double.
     """
+    if context.invoked_subcommand is None:
+        _serve(port, control_port, seed, _balances(balances))
+
+
+exchange.add_command(battery)
+
+
+def _serve(port: int, control_port: int, seed: int, balances: dict[str, Decimal] | None) -> None:
     from sim.exchange.keys import ApiKey  # the server's libraries are slow to import
     from sim.exchange.skins.control_server import running_control
     from sim.exchange.skins.server import running_server
@@ -41,7 +51,7 @@ def exchange(port: int, control_port: int, seed: int, balances: tuple[str, ...])
 
     world = World(seed=seed)
     key = ApiKey(api_key=secrets.token_hex(32), account="trader", secret=secrets.token_hex(32))
-    world.open_account("trader", key=key, balances=_balances(balances))
+    world.open_account("trader", key=key, balances=balances)
 
     async def serve() -> None:
         stop = asyncio.Event()

@@ -78,6 +78,16 @@ class ListenKeyEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribed:
+    """A connection hears that stream from now on. `account` is whose events they are; empty for a market's."""
+
+    stream: str
+    account: str
+    address: str
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorldWiped:
     """The monthly reset: orders and trades are gone, balances are as they were at the start, keys go on."""
 
@@ -91,7 +101,17 @@ class ServerShutsDown:
     time_us: int
 
 
-Event = OrderChanged | BalancesChanged | Deposited | Traded | BookMoved | ListenKeyEnded | WorldWiped | ServerShutsDown
+Event = (
+    OrderChanged
+    | BalancesChanged
+    | Deposited
+    | Traded
+    | BookMoved
+    | ListenKeyEnded
+    | Subscribed
+    | WorldWiped
+    | ServerShutsDown
+)
 Subscriber = Callable[[Event], None]
 
 

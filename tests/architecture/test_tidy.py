@@ -8,6 +8,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -130,15 +131,24 @@ def test_every_house_rule_has_a_planted_breach() -> None:
     assert {rule for rule, *_ in PLANTED} == set(RULES)
 
 
-def locked() -> dict[str, Version]:
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+CLIENTS_LOCK = "tests/clients/requirements.lock"
+
+
+def locked(lock: str = "requirements.lock") -> dict[str, Version]:
+    lines = (ROOT / lock).read_text(encoding="utf-8").splitlines()
     pairs = (re.split(r"==| ; ", line)[:2] for line in lines)
     return {name: Version(version) for name, version in pairs}
 
 
+def project_table() -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return table
+
+
 def direct_requirements() -> list[Requirement]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"].values()
+    """What one environment holds; the clients have another."""
+    project = project_table()
+    extras = [lines for extra, lines in project["optional-dependencies"].items() if extra != "clients"]
     return [Requirement(line) for line in (*project["dependencies"], *(line for extra in extras for line in extra))]
 
 
@@ -154,6 +164,13 @@ def unmet(requirements: list[Requirement], versions: dict[str, Version]) -> list
 
 def test_lock_file_pins_what_the_project_allows() -> None:
     assert unmet(direct_requirements(), locked()) == []
+
+
+def test_lock_file_of_the_clients_pins_what_the_project_allows() -> None:
+    clients = [Requirement(line) for line in project_table()["optional-dependencies"]["clients"]]
+
+    assert unmet(clients, locked(CLIENTS_LOCK)) == []
+    assert unmet(clients, {**locked(CLIENTS_LOCK), "ccxt": Version("1")}) == ["ccxt>=4.5.90"]
 
 
 def test_a_lock_file_that_lags_behind_the_project_is_found() -> None:

@@ -27,7 +27,8 @@ from sim.exchange.streams.connections import is_stream_path, open_session
 from sim.exchange.wire import Answer, Request, WireFaultKind
 from sim.exchange.world import World
 
-SHUTDOWN_S: Final = 1.0
+# How long a request that is being answered may still take when the server ends, and then a connection to be told so.
+SHUTDOWN_S: Final = 0.1
 # Room for the longest target that the core reads, and then some, so that the core refuses it and not the parser.
 _MAX_LINE_BYTES: Final = 2 * MAX_QUERY_BYTES
 
@@ -183,5 +184,7 @@ async def listening(handler: Any, port: int) -> AsyncIterator[RunningServer]:
         yield RunningServer(port=listener.sockets[0].getsockname()[1])
     finally:
         listener.close()
+        # Connections that wait for their next request end at once; `shutdown` alone would wait for them.
+        handler.pre_shutdown()
         await handler.shutdown(SHUTDOWN_S)
         await listener.wait_closed()

@@ -165,6 +165,7 @@ class ApiSession(Session):
             raise ApiError("subscription_ids_used_up")
         number, self._next_id = self._next_id, self._next_id + 1
         self._subscriptions[number] = account
+        self._tell_subscribed(USER_DATA, account)
         return {"subscriptionId": number}
 
     def _unsubscribe(self, call: Call) -> Any:

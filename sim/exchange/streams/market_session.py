@@ -108,7 +108,9 @@ class MarketSession(Session):
     def _subscribe(self, names: Sequence[str]) -> None:
         for name in names:
             if name not in self._feeds:
-                self._feeds[name] = self._feed(name)
+                feed = self._feeds[name] = self._feed(name)
+                if feed is not None:
+                    self._tell_subscribed(name, self.world.listen_keys.account_of(name) or "")
         if len(self._feeds) > connection_rules()["max_streams"]:
             self.close("too_many_streams")
 

@@ -18,7 +18,7 @@ import msgspec
 
 from sim.exchange.amounts import exact
 from sim.exchange.clock import MS, SECOND
-from sim.exchange.events import Event, ServerShutsDown, WorldWiped
+from sim.exchange.events import Event, ServerShutsDown, Subscribed, WorldWiped
 from sim.exchange.stream_faults import EVENT_KINDS, PING_KINDS, PING_STREAM, StreamFault, StreamFaultKind
 from sim.exchange.streams.frames import Abort, Close, Frame, Ping, Text
 from sim.exchange.tables import table
@@ -115,6 +115,11 @@ class Session:
         rule = table("streams.toml")["close"][why]
         self._finish(Close(rule["code"], rule["reason"]))
 
+    def _tell_subscribed(self, stream: str, account: str) -> None:
+        """Tells those who watch the world that this connection hears the stream."""
+        now_us = self.world.now_us()
+        self.world.events.emit(Subscribed(stream=stream, account=account, address=self.address, time_us=now_us))
+
     def _receive(self, text: str) -> None:
         raise NotImplementedError
 
@@ -171,7 +176,8 @@ class Session:
             self.wake()
 
     def _hear(self, event: Event) -> None:
-        if self.is_over:
+        # Who else listens is nobody's news.
+        if self.is_over or isinstance(event, Subscribed):
             return
         if isinstance(event, WorldWiped):
             self.close("wiped")

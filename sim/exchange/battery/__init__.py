@@ -1,0 +1,1 @@
+"""One battery of numbered cases, played against the double and, by hand, against the testnet: do both answer alike?"""
