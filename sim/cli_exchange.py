@@ -23,17 +23,20 @@ def _balances(given: tuple[str, ...]) -> dict[str, Decimal] | None:
     return found or None
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--port", default=0, show_default="one that is free", help="port of the API")
 @click.option("--control-port", default=0, show_default="one that is free", help="port of the control plane")
 @click.option("--seed", default=1, show_default=True, help="which prices")
 @click.option("--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="what the account begins with")
-def exchange(port: int, control_port: int, seed: int, balances: tuple[str, ...]) -> None:
+@click.pass_context
+def exchange(context: click.Context, port: int, control_port: int, seed: int, balances: tuple[str, ...]) -> None:
     """Serves a double of the Binance Spot testnet on 127.0.0.1 until it is interrupted.
 
     Prints one line of JSON: where the API and the control plane are, the control plane's token, and the key and secret
     of an account that may trade. They are made for this run and open nothing but this double.
     """
+    if context.invoked_subcommand is not None:
+        return
     from sim.exchange.keys import ApiKey  # the server's libraries are slow to import
     from sim.exchange.skins.control_server import running_control
     from sim.exchange.skins.server import running_server
@@ -62,3 +65,26 @@ def exchange(port: int, control_port: int, seed: int, balances: tuple[str, ...])
         asyncio.run(serve())
     except OSError as error:
         raise SimError("exchange/no_port", f"cannot listen on 127.0.0.1: {error}; give another port") from error
+
+
+@exchange.command("scorecard")
+@click.option("--json", "as_json", is_flag=True, help="one JSON array, an object for each row")
+@click.option("--only", multiple=True, metavar="NAME", help="operation, method, stream or event; may be given again")
+def scorecard_command(as_json: bool, only: tuple[str, ...]) -> None:
+    """Compares what the double answers with what the exchange publishes, and prints one row for each operation.
+
+    Shapes, error texts and filters are taken live, from worlds made for it; nothing is listened on. The types are read
+    by the models of the official SDK where that is installed. Exit code 1 where a row is not exact.
+    """
+    from sim.exchange.scorecard import sdk
+    from sim.exchange.scorecard.card import scorecard
+    from sim.exchange.scorecard.report import as_document, as_plain
+
+    rows = scorecard(rows=lambda name: not only or name in only)
+    if not rows:
+        raise click.BadParameter(f"expected names such as order_place, order.place or executionReport, found {only}")
+    click.echo(json.dumps(as_plain(rows), indent=1) if as_json else as_document(rows), nl=as_json)
+    if not sdk.is_installed():
+        click.echo(f"the types were NOT CHECKED: install {sdk.PACKAGE}", err=True)
+    if not all(row.is_exact for row in rows):
+        raise click.exceptions.Exit(1)

@@ -1,11 +1,11 @@
-"""The requests that bring the answers which the documentation shows, by operation and by the table's name of the case."""
+"""The requests that bring the answers which the documentation shows, by operation and by case."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from sim.exchange.rules import ExchangeRules, changed_rules
-from sim.exchange.scorecard.stage import LIMIT, MARKET, OTHER, STOP, SYMBOL, Given, Prepare, Stage
+from sim.exchange.rules import ExchangeRules, parsed_rules, recorded_rules
+from sim.exchange.scorecard.stage import HTTP, LIMIT, MARKET, STOP, SYMBOL, Asked, Given, Prepare, Stage
 
 ONE: Final[Given] = {"symbol": SYMBOL}
 SEVERAL: Final[Given] = {"symbols": f'["{SYMBOL}","BNBUSDT"]'}
@@ -18,7 +18,6 @@ STOP_LIMIT: Final[Given] = {
     "icebergQty": "0.5",
 }
 TRAILING: Final[Given] = {**STOP_LIMIT, **LABELS, "trailingDelta": "100"}
-PREVENTED: Final[Given] = {**LIMIT, "price": "99.995", "quantity": "1"}
 
 
 def _nothing(stage: Stage) -> Given:
@@ -27,6 +26,10 @@ def _nothing(stage: Stage) -> Given:
 
 def _open_order(stage: Stage) -> Given:
     return {"orderId": "2"}
+
+
+def _listen_key(stage: Stage) -> Given:
+    return {"listenKey": HTTP.ask(stage, Asked(operation="listen_key_create")).payload["listenKey"]}
 
 
 def _placed(order: Given) -> Prepare:
@@ -61,8 +64,6 @@ def _few_orders() -> ExchangeRules:
 
 def limited_rules(kind: str, limit: int) -> ExchangeRules:
     """The recorded rules with another limit of that kind."""
-    from sim.exchange.rules import parsed_rules, recorded_rules
-
     payload = dict(recorded_rules().payload)
     payload["rateLimits"] = [
         {**each, "limit": limit} if each["rateLimitType"] == kind else each for each in payload["rateLimits"]
@@ -72,8 +73,6 @@ def limited_rules(kind: str, limit: int) -> ExchangeRules:
 
 def _all_filters() -> ExchangeRules:
     """Rules that have an exchange filter, too."""
-    from sim.exchange.rules import parsed_rules, recorded_rules
-
     payload = dict(recorded_rules().payload)
     payload["exchangeFilters"] = [{"filterType": "EXCHANGE_MAX_NUM_ORDERS", "maxNumOrders": 1000}]
     return parsed_rules(payload)
@@ -110,8 +109,8 @@ def _place(order: Given, response: str, prepare: Prepare = _nothing) -> Case:
     return Case(given={**order, "newOrderRespType": response}, prepare=prepare)
 
 
-_CROSSING: Final[Given] = {**LIMIT, "type": "LIMIT_MAKER", "price": "100.50"}
-del_time = {name: value for name, value in _CROSSING.items() if name != "timeInForce"}
+MAKER: Final[Given] = {"symbol": SYMBOL, "side": "BUY", "type": "LIMIT_MAKER", "quantity": "1", "price": "90.00"}
+CROSSING: Final[Given] = {**MAKER, "price": "100.50"}
 
 
 def _replace(
@@ -154,7 +153,10 @@ CASES: Final[Mapping[str, Mapping[str, Case]]] = {
             {**LIMIT, "price": "100.00", "selfTradePreventionMode": "EXPIRE_TAKER"}, "RESULT", self_trade
         ),
     },
-    "order_test": {"plain": Case(given=LIMIT), "commission rates": Case(given={**LIMIT, "computeCommissionRates": "true"})},
+    "order_test": {
+        "plain": Case(given=LIMIT),
+        "commission rates": Case(given={**LIMIT, "computeCommissionRates": "true"}),
+    },
     "order_query": {
         "plain": Case(given=ONE, prepare=_open_order),
         "a trailing stop": Case(given=ONE, prepare=_placed(TRAILING)),
@@ -173,13 +175,16 @@ CASES: Final[Mapping[str, Mapping[str, Case]]] = {
     "order_counts": {"plain": Case()},
     "commission": {"plain": Case(given=ONE)},
     "my_filters": {"plain": Case(given=ONE, rules=_all_filters)},
+    "listen_key_create": {"plain": Case()},
+    "listen_key_keep": {"plain": Case(prepare=_listen_key)},
+    "listen_key_close": {"plain": Case(prepare=_listen_key)},
     "order_cancel_replace": {
         "both succeed": _replace("STOP_ON_FAILURE", NEW),
         "cancel fails, STOP_ON_FAILURE": _replace("STOP_ON_FAILURE", NEW, cancel=GONE),
-        "new order fails": _replace("STOP_ON_FAILURE", del_time),
+        "new order fails": _replace("STOP_ON_FAILURE", CROSSING),
         "cancel fails, ACK": _replace("ALLOW_FAILURE", {**NEW, "newOrderRespType": "ACK"}, cancel=GONE),
         "cancel fails, FULL": _replace("ALLOW_FAILURE", NEW, cancel=GONE),
-        "both fail": _replace("ALLOW_FAILURE", del_time, cancel=GONE),
+        "both fail": _replace("ALLOW_FAILURE", CROSSING, cancel=GONE),
         "too many orders, STOP_ON_FAILURE": _replace("STOP_ON_FAILURE", NEW, exceeded=True),
         "too many orders, ALLOW_FAILURE": _replace("ALLOW_FAILURE", NEW, exceeded=True),
         "too many orders and no cancel, STOP_ON_FAILURE": _replace("STOP_ON_FAILURE", NEW, cancel=GONE, exceeded=True),

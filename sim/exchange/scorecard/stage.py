@@ -80,6 +80,10 @@ class Reply:
 class Way(Protocol):
     """How the double is asked."""
 
+    @property
+    def by_message(self) -> bool:
+        """Whether by the WebSocket API."""
+
     def ask(self, stage: "Stage", asked: Asked) -> Reply:
         """The answer to one request."""
 
@@ -144,6 +148,8 @@ def _stamped(stage: Stage, asked: Asked, operation: Operation) -> dict[str, str]
 class _Http:
     """Requests of the REST API, handed to the core."""
 
+    by_message = False
+
     def ask(self, stage: Stage, asked: Asked) -> Reply:
         """The answer; a body that is no JSON, such as a page, is its text."""
         operation = operation_named(asked.operation)
@@ -167,6 +173,8 @@ class _Http:
 
 class _Messages:
     """Requests of the WebSocket API, on one connection."""
+
+    by_message = True
 
     def ask(self, stage: Stage, asked: Asked) -> Reply:
         """The answer; its `whole` is the envelope."""
@@ -206,7 +214,7 @@ def method_of(operation: str) -> str:
     return found[0] if found else operation
 
 
-HTTP: Final = _Http()
-MESSAGES: Final = _Messages()
+HTTP: Final[Way] = _Http()
+MESSAGES: Final[Way] = _Messages()
 Prepare = Callable[[Stage], Given]
 """Brings a stage into the state that a case needs; what it returns is sent, too."""
