@@ -72,3 +72,26 @@ def _serve(port: int, control_port: int, seed: int, balances: dict[str, Decimal]
         asyncio.run(serve())
     except OSError as error:
         raise SimError("exchange/no_port", f"cannot listen on 127.0.0.1: {error}; give another port") from error
+
+
+@exchange.command("scorecard")
+@click.option("--json", "as_json", is_flag=True, help="one JSON array, an object for each row")
+@click.option("--only", multiple=True, metavar="NAME", help="operation, method, stream or event; may be given again")
+def scorecard_command(as_json: bool, only: tuple[str, ...]) -> None:
+    """Compares what the double answers with what the exchange publishes, and prints one row for each operation.
+
+    Shapes, error texts and filters are taken live, from worlds made for it; nothing is listened on. The types are read
+    by the models of the official SDK where that is installed. Exit code 1 where a row is not exact.
+    """
+    from sim.exchange.scorecard import sdk
+    from sim.exchange.scorecard.card import scorecard
+    from sim.exchange.scorecard.report import as_document, as_plain
+
+    rows = scorecard(rows=lambda name: not only or name in only)
+    if not rows:
+        raise click.BadParameter(f"expected names such as order_place, order.place or executionReport, found {only}")
+    click.echo(json.dumps(as_plain(rows), indent=1) if as_json else as_document(rows), nl=as_json)
+    if not sdk.is_installed():
+        click.echo(f"the types were NOT CHECKED: install {sdk.PACKAGE}", err=True)
+    if not all(row.is_exact for row in rows):
+        raise click.exceptions.Exit(1)

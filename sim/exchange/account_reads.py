@@ -1,6 +1,6 @@
 """Handlers that tell an account about itself: balances, orders, trades, rates, filters and counts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sim.exchange import order_payloads
@@ -28,7 +28,7 @@ def account(call: Call) -> Any:
     found = call.account
     standard = found.rates.standard
     omit = call.given("omitZeroBalances")
-    return {
+    payload = {
         **{f"{role}Commission": int(standard[role] * _BASIS_POINTS) for role in ROLES},
         "commissionRates": _rates(standard),
         "canTrade": found.can_trade,
@@ -47,6 +47,16 @@ def account(call: Call) -> Any:
         "permissions": sorted(found.permissions),
         "uid": found.uid,
     }
+    if call.request.is_message:
+        return {key: payload[key] for key in _message_order(payload)}
+    return payload
+
+
+def _message_order(payload: Mapping[str, Any]) -> list[str]:
+    """The keys of an account as the WebSocket API orders them: the rates come after what the account may do."""
+    keys = [key for key in payload if key != "commissionRates"]
+    keys.insert(keys.index("canDeposit") + 1, "commissionRates")
+    return keys
 
 
 def order(call: Call) -> Any:
@@ -66,7 +76,7 @@ def open_orders(call: Call) -> Any:
         found = list(call.account.open_orders.get(call.market.symbol, {}).values())
     else:
         found = list(call.account.all_open())
-    return [order_payloads.queried(each, call.time) for each in found if each.time_us <= call.youngest_us]
+    return _orders_told(call, [each for each in found if each.time_us <= call.youngest_us])
 
 
 def all_orders(call: Call) -> Any:
@@ -83,7 +93,12 @@ def all_orders(call: Call) -> Any:
         and each.time_us <= call.youngest_us
     ]
     chosen = newest_or_oldest(found, call.limit, from_start=first_id is not None or begin is not None)
-    return [order_payloads.queried(each, call.time) for each in chosen]
+    return _orders_told(call, chosen)
+
+
+def _orders_told(call: Call, orders: Sequence[Order]) -> list[dict[str, Any]]:
+    told = order_payloads.queried if call.request.is_message else order_payloads.listed
+    return [told(each, call.time) for each in orders]
 
 
 def my_trades(call: Call) -> Any:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from sim.exchange import order_payloads
 from sim.exchange.admission import admitted
 from sim.exchange.call import Call
 from sim.exchange.order import OrderRequest
@@ -41,7 +42,8 @@ def cancel_replace(call: Call) -> Any:
     else:
         new = _attempted(lambda: _place(call, request))
     call.tells_order_counts = True
-    return _answer(cancelled, new, exceeded)
+    # Where failures are allowed, the status tells what became of the two halves, whatever the reason.
+    return _answer(cancelled, new, exceeded if call.given("cancelReplaceMode") == "STOP_ON_FAILURE" else None)
 
 
 def _exceeded(call: Call) -> ApiError | None:
@@ -67,7 +69,7 @@ def _cancel(call: Call) -> dict[str, Any]:
 
 
 def _place(call: Call, request: OrderRequest) -> dict[str, Any]:
-    return placed_payload(call, request, submit(call, request))
+    return order_payloads.replacing(placed_payload(call, request, submit(call, request)))
 
 
 def _answer(cancelled: _Half, new: _Half, exceeded: ApiError | None) -> dict[str, Any]:

@@ -11,6 +11,9 @@ Time = Callable[[int], int]
 """Microseconds to what is answered."""
 
 NO_LIST = -1
+_MODE = "selfTradePreventionMode"
+# Two keys that lists of the REST API tell the other way round.
+_LISTED_FOR = {"workingTime": "origQuoteOrderQty", "origQuoteOrderQty": "workingTime"}
 
 
 def acknowledged(order: Order, time: Time) -> Payload:
@@ -30,8 +33,11 @@ def resulted(order: Order, time: Time) -> Payload:
         **acknowledged(order, time),
         **_amounts(order),
         **_kind(order),
-        **_stop_fields(order, time),
+        **_stop_price(order),
+        **_trailing(order, time),
         "workingTime": time(order.working_us),
+        **_iceberg(order),
+        **_strategy(order),
         "selfTradePreventionMode": order.stp_mode,
         **_ending(order),
     }
@@ -64,9 +70,24 @@ def cancelled(order: Order, client_order_id: str, time: Time) -> Payload:
         "transactTime": time(order.update_us),
         **_amounts(order),
         **_kind(order),
-        **_stop_fields(order, time),
+        **_stop_price(order),
+        **_trailing(order, time),
+        **_iceberg(order),
+        **_strategy(order),
         "selfTradePreventionMode": order.stp_mode,
         **_ending(order),
+    }
+
+
+def replacing(payload: Payload) -> Payload:
+    """The answer to the new order of a cancel-replace: the same, but its fills stand before the mode."""
+    if "fills" not in payload:
+        return payload
+    return {
+        name: each
+        for key, value in payload.items()
+        if key != "fills"
+        for name, each in ((("fills", payload["fills"]), (key, value)) if key == _MODE else ((key, value),))
     }
 
 
@@ -83,16 +104,23 @@ def queried(order: Order, time: Time) -> Payload:
         "cummulativeQuoteQty": text(order.quote_executed),
         **_kind(order),
         "stopPrice": text(order.stop_price),
+        **_trailing(order, time),
         "icebergQty": text(order.iceberg_quantity) if order.iceberg_quantity is not None else "0.00000000",
-        **_labels(order, time),
         "time": time(order.time_us),
         "updateTime": time(order.update_us),
         "isWorking": order.is_working,
         "workingTime": time(order.working_us),
         "origQuoteOrderQty": text(order.quote_quantity),
+        **_strategy(order),
         "selfTradePreventionMode": order.stp_mode,
         **_ending(order),
     }
+
+
+def listed(order: Order, time: Time) -> Payload:
+    """An order as lists of the REST API tell it: the quote quantity stands before the working time."""
+    payload = queried(order, time)
+    return {_LISTED_FOR.get(key, key): payload[_LISTED_FOR.get(key, key)] for key in payload}
 
 
 def own_trade(fill: Fill, time: Time) -> Payload:
@@ -133,22 +161,25 @@ def _kind(order: Order) -> Payload:
     }
 
 
-def _stop_fields(order: Order, time: Time) -> Payload:
-    """Fields that are there only for orders that have them."""
-    payload: Payload = {}
-    if order.is_stop:
-        payload["stopPrice"] = text(order.stop_price)
-    if order.iceberg_quantity is not None:
-        payload["icebergQty"] = text(order.iceberg_quantity)
-    payload.update(_labels(order, time))
-    return payload
+# The fields of these four are there only for orders that have them.
 
 
-def _labels(order: Order, time: Time) -> Payload:
+def _stop_price(order: Order) -> Payload:
+    return {"stopPrice": text(order.stop_price)} if order.is_stop else {}
+
+
+def _trailing(order: Order, time: Time) -> Payload:
+    if order.trailing_delta is None:
+        return {}
+    return {"trailingDelta": order.trailing_delta, "trailingTime": time(order.trailing_us)}
+
+
+def _iceberg(order: Order) -> Payload:
+    return {} if order.iceberg_quantity is None else {"icebergQty": text(order.iceberg_quantity)}
+
+
+def _strategy(order: Order) -> Payload:
     payload: Payload = {}
-    if order.trailing_delta is not None:
-        payload["trailingDelta"] = order.trailing_delta
-        payload["trailingTime"] = time(order.trailing_us)
     if order.strategy_id is not None:
         payload["strategyId"] = order.strategy_id
     if order.strategy_type is not None:

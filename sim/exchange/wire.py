@@ -38,6 +38,11 @@ class Request:
         return cls(method=method, path=path, query=query, headers=small, body=body, address=address)
 
     @property
+    def is_message(self) -> bool:
+        """Whether it came by the WebSocket API, whose answers order some keys otherwise."""
+        return self.signed_text is not None
+
+    @property
     def body_text(self) -> str:
         """The body, byte by byte: what is not ASCII shows as such and is nowhere accepted."""
         return self.body.decode("latin-1")

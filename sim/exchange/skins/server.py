@@ -58,11 +58,11 @@ class _Protocol(RequestHandler):
             raise ConnectionError("part of an answer was sent already; the connection must break")
         if status < 500:
             page = f"<html>\r\n<head><title>{status} Bad Request</title></head>\r\n</html>\r\n"
-            response = web.Response(status=status, text=page, content_type="text/html", headers={"Server": "nginx"})
+            response = _own_answer(status, page, "text/html")
         else:
             self.log_exception("Error handling request", exc_info=exc)
-            unknown = b'{"code":-1000,"msg":"An unknown error occurred while processing the request."}'
-            response = web.Response(status=status, body=unknown, content_type="application/json")
+            unknown = '{"code":-1000,"msg":"An unknown error occurred while processing the request."}'
+            response = _own_answer(status, unknown, "application/json")
         response.force_close()
         return response
 
@@ -86,7 +86,7 @@ class ExchangeServer:
         is_stream = is_stream_path(request.raw_path.partition("?")[0])
         if not (is_stream_host(host) if is_stream else is_answered(host)):
             self.world.refused_hosts.append(host)
-            return web.Response(status=421, text="this host is not served here\n")
+            return _own_answer(421, "this host is not served here\n", "text/plain")
         if is_stream:
             return await self._connect(request)
         body = b""
@@ -109,7 +109,7 @@ class ExchangeServer:
         """Serves a WebSocket connection until its end."""
         received = _received(request, b"")
         if not web.WebSocketResponse().can_prepare(request):
-            return web.Response(status=400, text="expected a WebSocket handshake\n")
+            return _own_answer(400, "expected a WebSocket handshake\n", "text/plain")
         try:
             session = open_session(self.world, request.raw_path, address=received.address)
         except ApiError as error:
@@ -146,6 +146,12 @@ class ExchangeServer:
             return response
         transport.close()
         return web.Response()
+
+
+def _own_answer(status: int, text: str, content_type: str) -> WholeAnswer:
+    """An answer of the server and not of the exchange, in HTTP/1.1 whatever version the request claims."""
+    headers = [("Content-Type", content_type), ("Server", "nginx")]
+    return WholeAnswer(Answer(status=status, headers=headers, body=text.encode()))
 
 
 def _received(request: web.BaseRequest, body: bytes) -> Request:

@@ -202,7 +202,8 @@ def _error_of(answer: Answer, now_us: int) -> dict[str, Any]:
     except msgspec.DecodeError:
         return ApiError("unknown").payload
     wait_s = next((value for name, value in answer.headers if name == "Retry-After"), None)
-    if wait_s is not None:
+    # The two halves of a cancel-replace stay what they are.
+    if wait_s is not None and "data" not in error:
         now_ms = now_us // MS
         error["data"] = {"serverTime": now_ms, "retryAfter": now_ms + int(wait_s) * 1000}
     return error

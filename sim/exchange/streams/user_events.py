@@ -70,6 +70,7 @@ def execution_report(event: OrderChanged, time: Time, now_us: int) -> Payload:
         "N": fill.commission_asset if fill else None,
         "T": time(event.time_us),
         "t": fill.trade_id if fill else -1,
+        **_prevented_match(order),
         "I": event.execution_id,
         "w": order.is_open and order.is_working,
         "m": fill.is_maker if fill else False,
@@ -91,6 +92,10 @@ def execution_report(event: OrderChanged, time: Time, now_us: int) -> Payload:
     return payload
 
 
+def _prevented_match(order: Order) -> Payload:
+    return {} if order.prevented_match_id is None else {"v": order.prevented_match_id}
+
+
 def _conditional(order: Order, time: Time) -> Payload:
     """Fields that are there only for orders that have them."""
     payload: Payload = {}
@@ -103,7 +108,6 @@ def _conditional(order: Order, time: Time) -> Payload:
     if order.strategy_type is not None:
         payload["J"] = order.strategy_type
     if order.prevented_match_id is not None:
-        payload["v"] = order.prevented_match_id
         payload["A"] = text(order.prevented_quantity)
     if order.expiry_reason is not None:
         payload["eR"] = order.expiry_reason
