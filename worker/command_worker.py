@@ -26,7 +26,7 @@ from worker.contracts.errors import TransientError
 from worker.db.revision import REVISION, database_revision
 from worker.db.session import Failure, classify, connect_autocommit, open_engine, unavailable, url_of
 from worker.handlers.registry import HANDLERS
-from worker.settings import StartRefused, LeftTestnet, WorkerSettings, read_settings, worker_id_of
+from worker.settings import LeftTestnet, StartRefused, WorkerSettings, read_settings, worker_id_of
 from worker.writers.pid_file import write_pid_file
 
 LOG = logging.getLogger("worker.command_worker")

@@ -101,7 +101,7 @@ def _handle(
     lock: HomeLock | None,
     now: datetime,
 ) -> Outcome:
-    # Judged where it is about to run: what the home said when the worker started, or the click was made, may have changed.
+    # Judged where it is about to run: the home may say something else than at the click, or at the worker's start.
     problems = env_file_problems(context.home, FLAG_VALUE)
     # A change that is on disk already is told as what it is.
     if problems and not handler.is_applied(context.home, command):

@@ -1,4 +1,4 @@
-"""A home whose `.env` changes under a running worker: nothing more is claimed, and what was claimed is not carried out."""
+"""A home whose `.env` changes under a running worker: nothing more is claimed, and what was claimed does not run."""
 
 import os
 from uuid import UUID
