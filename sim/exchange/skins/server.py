@@ -84,7 +84,7 @@ class ExchangeServer:
         host = request.headers.get("Host", "")
         is_stream = is_stream_path(request.raw_path.partition("?")[0])
         if not (is_stream_host(host) if is_stream else is_answered(host)):
-            self.world.refused_hosts.append(host)
+            self.world.refuse_host(host)
             return web.Response(status=421, text="this host is not served here\n")
         if is_stream:
             return await self._connect(request)
