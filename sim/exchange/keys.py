@@ -52,9 +52,7 @@ class ApiKey:
     def __post_init__(self) -> None:
         foreign = sorted(self.permissions - TESTNET_PERMISSIONS)
         if foreign:
-            why = (
-                f"expected a key that can trade on the testnet and no more, found one with {shown(', '.join(foreign))}"
-            )
+            why = f"expected a key that can trade on the testnet alone, found one with {shown(', '.join(foreign))}"
             refusal(Layer.EXCHANGE_DOUBLE, why)
             raise SimError("exchange/live_key", f"{why}; give one without")
         if self.kind is KeyKind.HMAC:

@@ -63,6 +63,7 @@ class _JudgedSocket(ssl.SSLSocket):
         try:
             super().do_handshake(block)
         except ssl.SSLCertVerificationError as error:
+            self.close()  # whoever called does so for network errors alone
             why = f"expected a certificate of {shown(self.server_hostname)}, found one refused: {error.verify_message}"
             raise refusal(Layer.CLIENT_SETTINGS, why) from error
 

@@ -10,25 +10,13 @@ import psycopg
 
 from sim.guard.refusal import Layer, refusal
 from sim.postgres.address import DatabaseAddress
-from sim.stack.given import CAST, REFERENCE_PROFILE, reference_payload
+from sim.stack.given import CAST, NEW_CONNECTION, REFERENCE_PROFILE, TESTNET_CONNECTION, reference_payload
 from worker.contracts.canonical_json import checksum, dumps_canonical
 from worker.guards.freshness import expiry_text
 
 ADMIN: Final = CAST["day"][0]
 CONSTRAINT: Final = "commands_environment_check"
 
-CONNECTIONS_TABLE: Final = """
-CREATE TABLE exchange_connections (
-    connection_id uuid PRIMARY KEY, tenant text NOT NULL, exchange text NOT NULL, environment text NOT NULL,
-    testnet boolean NOT NULL, base_url text NOT NULL, permissions text[] NOT NULL)
-"""
-"""The connections that a GUI keeps for its users; nothing of ours reads them."""
-
-TESTNET_URL: Final = "https://testnet.binance.vision"
-_CONNECTION = """
-INSERT INTO exchange_connections VALUES
-    (%(connection_id)s, %(tenant)s, %(exchange)s, %(environment)s, %(testnet)s, %(base_url)s, %(permissions)s)
-"""
 _PUT = """
 INSERT INTO commands
     (command_id, command_type, subject, environment, payload, idempotency_key, requested_by, expires_at)
@@ -60,17 +48,8 @@ def put(
 def connect_exchange(connection: "psycopg.Connection[Any]", changed: Mapping[str, Any] | None) -> UUID:
     """The id of an exchange connection on testnet but for these columns; None: of one that is gone."""
     connection_id = uuid4()
-    usual = {
-        "connection_id": connection_id,
-        "tenant": "ours",
-        "exchange": "binance",
-        "environment": "testnet",
-        "testnet": True,
-        "base_url": TESTNET_URL,
-        "permissions": ["USER_DATA", "TRADE"],
-    }
     if changed is not None:
-        connection.execute(_CONNECTION, {**usual, **changed})
+        connection.execute(NEW_CONNECTION, {"connection_id": connection_id, **TESTNET_CONNECTION, **changed})
     return connection_id
 
 

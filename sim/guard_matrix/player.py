@@ -1,7 +1,7 @@
 """Inside the namespace: plays every attempt, each with its layers in force, one knocked out, one alone, and none.
 
-`python -m sim.guard_matrix.player FOLDER [ROWS]` plays with the databases that stand in `databases.json` there. Each
-play is a forked process with a home of its own; all are told in `plays.jsonl` there.
+`python -m sim.guard_matrix.player FOLDER ROWS NAMED` plays with the databases that stand in `databases.json` there.
+Each play is a forked process with a home of its own; all are told in `plays.jsonl` there.
 """
 
 import json
@@ -94,8 +94,8 @@ def name_of(attempt: Attempt) -> str:
     return f"{attempt.row} {attempt.name}"
 
 
-def main(folder: Path, rows: str) -> None:
-    """Effects: `plays.jsonl` in `folder`."""
+def main(folder: Path, rows: str, named: str) -> None:
+    """Effects: `plays.jsonl` in `folder`, of the attempts that are asked for."""
     load_all(HANDLERS)  # before the forks: each play would else import them
     certificates = write_certificates(folder)
     guarded, careless = (
@@ -107,7 +107,7 @@ def main(folder: Path, rows: str) -> None:
         (folder / PLAYS).open("w", encoding="utf-8") as plays,
     ):
         theatre = Theatre(folder=folder, servers=servers, guarded=guarded, careless=careless)
-        for attempt in attempts(rows):
+        for attempt in attempts(rows, named):
             for layers in layer_sets(attempt):
                 print(json.dumps(asdict(_play(attempt, layers, theatre))), file=plays, flush=True)
 
@@ -181,4 +181,4 @@ def _lines(path: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "")
+    main(Path(sys.argv[1]), *sys.argv[2:])

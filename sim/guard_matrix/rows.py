@@ -39,7 +39,11 @@ CONTROLS: Final[Mapping[Layer, str]] = {
 """Row and name of an attempt that the layer must stop by itself, in every run."""
 
 
-def attempts(rows: str) -> tuple[Attempt, ...]:
-    """The attempts whose row is among the letters `rows`, and the controls; all of them for none."""
+def attempts(rows: str = "", named: str = "") -> tuple[Attempt, ...]:
+    """The attempts whose row is among the letters `rows` (none: any) and whose name holds `named`, and the controls."""
     controls = set(CONTROLS.values())
-    return tuple(one for one in ALL if not rows or one.row in rows or f"{one.row} {one.name}" in controls)
+    return tuple(
+        one
+        for one in ALL
+        if f"{one.row} {one.name}" in controls or ((not rows or one.row in rows) and named in one.name)
+    )

@@ -16,14 +16,14 @@ from psycopg import sql
 
 from sim.errors import SimError
 from sim.guard.refusal import Layer
-from sim.guard_matrix.bus_rows import ADMIN, CONNECTIONS_TABLE, CONSTRAINT
+from sim.guard_matrix.bus_rows import ADMIN, CONSTRAINT
 from sim.guard_matrix.judgement import Verdict, failed_controls, idle_layers, judge, reached
 from sim.guard_matrix.player import DATABASES, PLAYS, Play
 from sim.guard_matrix.rows import CONTROLS, attempts
 from sim.postgres.address import DatabaseAddress
 from sim.postgres.clones import clone
 from sim.postgres.server import Kind, open_run, stack_template, start_server
-from sim.stack.given import REFERENCE_PROFILE, seat_cast, write_profile
+from sim.stack.given import CONNECTIONS_TABLE, REFERENCE_PROFILE, seat_cast, write_profile
 
 ROOT: Final = Path(__file__).parents[2]
 MAX_RUN_S: Final = 1800
@@ -38,16 +38,16 @@ class Unavailable(SimError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
-    """What a run found. `idle` layers never mattered; it is only told of a run of all rows."""
+    """What a run found. `idle` layers never mattered; None where not all rows were played."""
 
     verdicts: tuple[Verdict, ...]
-    idle: tuple[Layer, ...]
+    idle: tuple[Layer, ...] | None
     failed_controls: tuple[str, ...]
     plays: int
 
 
-def play_matrix(rows: str = "") -> Matrix:
-    """The matrix of the attempts in `rows`, all of them for none. The controls are always among them.
+def play_matrix(rows: str = "", named: str = "") -> Matrix:
+    """The matrix of `attempts(rows, named)`; the controls are always among them.
 
     Raises: `Unavailable` (`guard/unavailable`); `SimError` (`guard/player_failed`).
     """
@@ -58,7 +58,7 @@ def play_matrix(rows: str = "") -> Matrix:
         report = folder / "report.jsonl"
         within = [sys.executable, "-m", "sim.cli_netns", "--report", str(report), "--"]
         done = subprocess.run(
-            [*within, sys.executable, "-m", "sim.guard_matrix.player", str(folder), rows],
+            [*within, sys.executable, "-m", "sim.guard_matrix.player", str(folder), rows, named],
             cwd=ROOT,
             env={name: os.environ[name] for name in _KEPT if name in os.environ},
             stdin=subprocess.DEVNULL,
@@ -74,10 +74,10 @@ def play_matrix(rows: str = "") -> Matrix:
             raise SimError("guard/player_failed", f"expected the player to end well, found {done.returncode}:\n{last}")
         played = [_play(line) for line in (folder / PLAYS).read_text(encoding="utf-8").splitlines()]
         seen = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
-    verdicts = judge(attempts(rows), played, reached(played, seen))
+    verdicts = judge(attempts(rows, named), played, reached(played, seen))
     return Matrix(
         verdicts=verdicts,
-        idle=() if rows else idle_layers(verdicts),
+        idle=None if rows or named else idle_layers(verdicts),
         failed_controls=failed_controls(verdicts, CONTROLS),
         plays=len(played),
     )
