@@ -69,8 +69,7 @@ PROXIES = ("HTTP_PROXY", "https_proxy", "ALL_PROXY", "WSS_PROXY")
 def refused_and_untouched(stack: Stack, named: str, environment: dict[str, str | None]) -> None:
     """A bot started so exits 2, names `named`, has no heartbeat, and the home is as it was."""
     with stack.witness.no_mutation():
-        stack.bot.start(environment=environment)
-        ended = stack.bot.ended()
+        ended = stack.bot.try_beside(environment=environment)
     assert ended.exit_code == REFUSED, ended.stderr
     assert named in ended.stderr
     assert stack.measure()["bot_statuses"] == "0"

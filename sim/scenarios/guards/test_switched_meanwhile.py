@@ -7,6 +7,7 @@ is refused and nothing is written, wherever the clock has gone meanwhile; what w
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from worker.contracts.states import CommandStatus
 
 REFUSED = 2
 CONNECTION = "7d9f0c0e-3e53-4a1f-8f43-5c6a2f1e9b11"
-SWITCHED_PAYLOADS = {
+SWITCHED_PAYLOADS: dict[str, tuple[dict[str, Any], Reason]] = {
     "environment": ({"environment": "mainnet"}, Reason.ENVIRONMENT_NOT_TESTNET),
     "environment in capitals": ({"environment": "TESTNET"}, Reason.ENVIRONMENT_NOT_TESTNET),
     "dry run": ({"dry_run": False}, Reason.DRY_RUN_REQUIRED),

@@ -203,10 +203,20 @@ def test_watch_tells_what_an_attempt_changed_of_the_home_and_not_its_logs(tmp_pa
 
     (home / ".env").write_text((home / ".env").read_text())
     (home / "live_portfolio.json").write_text("{ }")
+    assert watch.mutated() == ["live_portfolio.json: content", ".env: touched-and-restored"]
+
+
+def test_watch_tells_of_a_file_that_came_and_went(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    watch = HomeWatch(home)
     (home / "runtime_config.json").touch()
     (home / "runtime_config.json").unlink()
-    assert [line for line in watch.mutated() if not line.startswith(".:")] == [
-        "live_portfolio.json: content",
-        ".env: touched-and-restored",
-    ]
-    assert len(watch.mutated()) == 3, "the file that came and went shows in its folder"
+    assert [line.partition(":")[0] for line in watch.mutated()] == ["."]
+
+
+def test_watch_begins_anew_where_it_is_told_to(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    watch = HomeWatch(home)
+    (home / ".env").write_text("BINANCE_TESTNET=false\n")
+    watch.begin()
+    assert watch.mutated() == []
