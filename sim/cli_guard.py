@@ -9,7 +9,7 @@ from sim.guard_matrix.run import Matrix, Unavailable, play_matrix
 from sim.guard_matrix.table import table
 
 HOLE: Final = 3
-"""An attempt that is not stopped with some one layer knocked out."""
+"""An attempt that is not stopped with some one layer knocked out, or that changed the bot's home."""
 IDLE_LAYER: Final = 4
 """A layer that never mattered."""
 NOT_PROVED: Final = 5
@@ -20,18 +20,23 @@ UNAVAILABLE: Final = 125
 
 @click.command("guard")
 @click.option("--rows", default="", metavar="LETTERS", help="play these rows of the matrix only, and the controls")
-def guard(rows: str) -> None:
+@click.option(
+    "--named", default="", metavar="TEXT", help="play attempts with this in their name only, and the controls"
+)
+def guard(rows: str, named: str) -> None:
     """Play every attempt to reach mainnet, and show which layer of the guard stops it.
 
-    Each attempt is made for real, by the bot's and the worker's own code, by other libraries and by other languages, in
-    a network namespace which nothing leaves: with all layers in force, with each knocked out, with each alone, and with
-    none. Each layer's deliberate violation is always among them.
+    Each attempt is made for real, by the bot's, the worker's and a service's own code, by other libraries and by other
+    languages, in a network namespace which nothing leaves: with all layers in force, with each knocked out, with each
+    alone, and with none. Each layer's deliberate violation is always among them. docs/mainnet_guard.md tells how to
+    read the table.
 
-    Exit code: 3 where an attempt is not stopped with some one layer knocked out; 4 where a layer never mattered; 5
-    where a deliberate violation was not stopped, or a play proves nothing; 125 where no namespace is to be had.
+    Exit code: 3 where an attempt is not stopped with some one layer knocked out, or changes the home; 4 where a layer
+    never mattered; 5 where a deliberate violation was not stopped, or a play proves nothing; 125 where no namespace is
+    to be had.
     """
     try:
-        matrix = play_matrix(rows.upper())
+        matrix = play_matrix(rows.upper(), named)
     except Unavailable as error:
         click.echo(f"sim guard: NOTHING WAS PLAYED: {error.message}", err=True)
         sys.exit(UNAVAILABLE)
@@ -43,7 +48,8 @@ def summary(matrix: Matrix) -> list[str]:
     """What the table comes to, in a few sentences."""
     holes = sum(1 for one in matrix.verdicts if one.holes)
     doubts = sum(1 for one in matrix.verdicts if one.doubts)
-    idle = f"layers that never mattered: {', '.join(matrix.idle) or 'none'}"
+    names = "not judged, for rows were left out" if matrix.idle is None else ", ".join(matrix.idle) or "none"
+    idle = f"layers that never mattered: {names}"
     return [
         f"{len(matrix.verdicts)} attempts in {matrix.plays} plays: {holes} with a hole, {doubts} that prove nothing",
         idle,

@@ -18,6 +18,7 @@ from sim.stack.given import (
 )
 from sim.stack.given_managed import BASELINE
 from sim.stack.home import ENV_FILE
+from sim.stack.loopback_exchange import LoopbackExchange, exchange_on_loopback
 from sim.stack.managed_payloads import managed_payload
 from sim.stack.managed_views import AnyProposal, AssetView, MoveView, ProposalView
 from sim.stack.migrations import Migrations
@@ -43,6 +44,7 @@ __all__ = [
     "CommandView",
     "CreatedCommand",
     "Ended",
+    "LoopbackExchange",
     "Measured",
     "Migrations",
     "MoveView",
@@ -62,6 +64,7 @@ __all__ = [
     "every_cut",
     "every_interleaving",
     "every_power_cut",
+    "exchange_on_loopback",
     "hours",
     "imported_by_worker",
     "inside_transaction",

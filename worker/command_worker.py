@@ -1,7 +1,7 @@
 """`python -m worker.command_worker`: the process that takes commands off the bus and runs them.
 
 Exit codes: 0 done, also when a command was refused or none was there; 1 transient (database or disk), the command
-stays for recovery; 2 refused to start, nothing claimed; 3 a defect, the command is left to its lease.
+stays for recovery; 2 refused to start, or to go on, nothing claimed; 3 a defect, the command is left to its lease.
 Source: contract §4 (CLI).
 """
 
@@ -26,7 +26,7 @@ from worker.contracts.errors import TransientError
 from worker.db.revision import REVISION, database_revision
 from worker.db.session import Failure, classify, connect_autocommit, open_engine, unavailable, url_of
 from worker.handlers.registry import HANDLERS
-from worker.settings import StartRefused, WorkerSettings, read_settings, worker_id_of
+from worker.settings import LeftTestnet, StartRefused, WorkerSettings, read_settings, worker_id_of
 from worker.writers.pid_file import write_pid_file
 
 LOG = logging.getLogger("worker.command_worker")
@@ -80,6 +80,9 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
         return EXIT_REFUSED
     try:
         return _run(settings, arguments)
+    except LeftTestnet as left:
+        LOG.error("refused to go on: %s", left)
+        return EXIT_REFUSED
     except StartRefused as refused:
         LOG.error("refused to start: %s", refused)
         return EXIT_REFUSED

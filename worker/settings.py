@@ -15,7 +15,7 @@ from pathlib import Path
 from worker.contracts.canonical_json import kind_of, number_or_kind, parse
 from worker.contracts.commands import understood_versions
 from worker.contracts.errors import Refusal, TransientError
-from worker.guards.network import env_file_problem, testnet_flag_problem
+from worker.guards.network import FLAG_VALUE, env_file_problem, testnet_flag_problem
 from worker.readers.document import exists, read_bytes
 from worker.readers.home import Home
 
@@ -44,6 +44,10 @@ class StartRefused(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
+
+
+class LeftTestnet(StartRefused):
+    """A running worker must not go on: the home's `.env` no longer says testnet. Exit code 2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +92,7 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         problems.append(f"WORKER_ID must be at most {MAX_WORKER_ID_CHARS} printable characters; shorten it")
     home = _home(environ, problems)
     if home is not None:
-        problems += _env_file_problems(home, flag)
+        problems += env_file_problems(home, flag)
         versions = Path(environ.get("COMMAND_BUS_VERSIONS_PATH") or home.command_bus_versions)
         problems += _versions_problems(versions)
     poll_s = _seconds(environ, "WORKER_POLL_S", POLL_S, shortest=_SHORTEST_POLL_S, problems=problems)
@@ -108,6 +112,16 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         poll_s=poll_s,
         lock_wait_s=lock_wait_s,
     )
+
+
+def require_testnet_still(home: Home) -> None:
+    """Nothing while the home's `.env`, if there is one, says testnet, as it did when the worker started.
+
+    Raises: `LeftTestnet`. Source: contract §9.
+    """
+    problems = env_file_problems(home, FLAG_VALUE)
+    if problems:
+        raise LeftTestnet(problems)
 
 
 def worker_id_of(environ: Mapping[str, str]) -> str:
@@ -171,8 +185,8 @@ def _home(environ: Mapping[str, str], problems: list[str]) -> Home | None:
     return Home(Path(root).absolute())
 
 
-def _env_file_problems(home: Home, flag: str | None) -> list[str]:
-    """Nothing when `.env` is absent, or says the same as the environment."""
+def env_file_problems(home: Home, flag: str | None) -> list[str]:
+    """Why the home's `.env` is not that of a testnet whose environment says `flag`; nothing where it is absent."""
     try:
         content = read_bytes(home.env_file)
         if content is None:

@@ -9,6 +9,7 @@ import binascii
 import hmac
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 from urllib.parse import unquote_plus
 
 from cryptography.exceptions import InvalidSignature
@@ -19,6 +20,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from sim.errors import SimError
+from sim.guard.refusal import Layer, refusal, shown
+
+TESTNET_PERMISSIONS: Final = frozenset({"USER_DATA", "TRADE", "USER_STREAM"})
+"""What a key of the testnet can do. One that can withdraw, transfer or borrow is a live one."""
 
 
 class KeyKind(StrEnum):
@@ -38,13 +43,18 @@ class ApiKey:
     kind: KeyKind = KeyKind.HMAC
     secret: str = field(default="", repr=False)
     public_key: str = field(default="", repr=False)
-    permissions: frozenset[str] = frozenset({"USER_DATA", "TRADE", "USER_STREAM"})
+    permissions: frozenset[str] = TESTNET_PERMISSIONS
     enabled: bool = True
     # The addresses that may use it; empty means all.
     addresses: frozenset[str] = frozenset()
     _loaded: RSAPublicKey | Ed25519PublicKey | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        foreign = sorted(self.permissions - TESTNET_PERMISSIONS)
+        if foreign:
+            why = f"expected a key that can trade on the testnet alone, found one with {shown(', '.join(foreign))}"
+            refusal(Layer.EXCHANGE_DOUBLE, why)
+            raise SimError("exchange/live_key", f"{why}; give one without")
         if self.kind is KeyKind.HMAC:
             return
         loaded = load_pem_public_key(self.public_key.encode())

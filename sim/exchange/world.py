@@ -37,6 +37,7 @@ from sim.exchange.script import scripted
 from sim.exchange.stream_faults import StreamFaultPlan
 from sim.exchange.tables import table
 from sim.exchange.tape import MAX_TIME_US
+from sim.guard.refusal import Layer, refusal, shown
 
 _LETTERS: Final = string.ascii_letters + string.digits
 # A clock that jumps further than this many steps of a path finds the price there without the trades on the way.
@@ -177,6 +178,11 @@ class World:
         if found is None:
             raise SimError("exchange/no_symbol", f"there is no symbol {symbol}; the rules name those there are")
         return found
+
+    def refuse_host(self, host: str) -> None:
+        """Effects: a host that the double does not answer for is kept, and recorded as the guard's refusal."""
+        self.refused_hosts.append(host)
+        refusal(Layer.EXCHANGE_DOUBLE, f"expected a request for testnet or loopback, found one for {shown(host)}")
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Calls `subscriber` with every event from now on; the function returned ends that. A wipe ends nothing."""

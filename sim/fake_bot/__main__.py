@@ -19,12 +19,13 @@ from sim.fake_bot.errors import BotBroken
 from sim.fake_bot.exchange import require_exchange
 from sim.fake_bot.heartbeats import Heartbeats
 from sim.fake_bot.journal import open_journal
-from sim.fake_bot.loop import Bot
+from sim.fake_bot.loop import Bot, CycleReport
 from sim.fake_bot.managed_files import ManagedFiles
 from sim.fake_bot.management import Management
 from sim.fake_bot.pacing import run_as_told, run_at_interval, stop_signal
 from sim.fake_bot.prices import PriceWalk
-from sim.fake_bot.settings import read_settings
+from sim.fake_bot.settings import Settings, read_settings
+from sim.guard.refusal import Layer, refusal
 
 STANDARD_INPUT = 0
 
@@ -53,9 +54,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    settings = read_settings(os.environ)
-    if settings.exchange_url is not None:
-        require_exchange(settings.exchange_url)
+    _require_paper(arguments)
+    settings = _guarded_settings()
     database = Database(settings.database)
     with (
         stop_signal() as stop,
@@ -72,20 +72,43 @@ def _run(arguments: argparse.Namespace) -> int:
         )
         if arguments.paced:
             run_as_told(
-                lambda: _report(bot),
+                lambda: _report(_cycle(bot)),
                 stop,
                 commands=STANDARD_INPUT,
                 max_idle_s=arguments.max_idle_s,
                 max_cycles=arguments.cycles,
             )
         else:
-            run_at_interval(bot.run_cycle, stop, interval_s=arguments.interval_s, max_cycles=arguments.cycles)
+            run_at_interval(lambda: _cycle(bot), stop, interval_s=arguments.interval_s, max_cycles=arguments.cycles)
     return 0
 
 
-def _report(bot: Bot) -> None:
-    """Run one cycle and print its report as one line of JSON."""
-    print(json.dumps(dataclasses.asdict(bot.run_cycle())), flush=True)
+def _require_paper(arguments: argparse.Namespace) -> None:
+    """Nothing with `--paper`. Raises: `GuardRefused` (`guard/paper`), recorded."""
+    if not arguments.paper:
+        raise refusal(Layer.PAPER, "expected --paper, found it missing; there is no other mode")
+
+
+def _guarded_settings() -> Settings:
+    """The settings as they are now, once the guard has said yes to them and to the exchange that they name.
+
+    Raises: as `read_settings` and `require_exchange`.
+    """
+    settings = read_settings(os.environ)
+    if settings.exchange_url is not None:
+        require_exchange(settings.exchange_url)
+    return settings
+
+
+def _cycle(bot: Bot) -> CycleReport:
+    """One cycle, before which the guard is asked again: what a home says may have changed since the bot was started."""
+    _guarded_settings()
+    return bot.run_cycle()
+
+
+def _report(cycle: CycleReport) -> None:
+    """Print the report as one line of JSON."""
+    print(json.dumps(dataclasses.asdict(cycle)), flush=True)
 
 
 def _ended(problem: object, *, exit_code: int) -> int:
@@ -100,9 +123,9 @@ def _parser() -> argparse.ArgumentParser:
         description="A paper bot: keeps live_portfolio.json, its journal, state/market_snapshot.json, its heartbeats. "
         "Settings: GUI_DB_HOST, GUI_DB_PORT, GUI_DB_NAME, GUI_DB_USER, GUI_DB_PASSWORD, BOT_HOME and "
         "BINANCE_TESTNET=true in the environment, and the same BINANCE_TESTNET=true in BOT_HOME/.env. EXCHANGE_URL, "
-        "if set, is a testnet or loopback URL that must answer before the bot starts.",
+        "if set, is a testnet or loopback URL that must answer before the bot starts, and before each cycle.",
     )
-    parser.add_argument("--paper", action="store_true", required=True, help="trade on paper; there is no other mode")
+    parser.add_argument("--paper", action="store_true", help="trade on paper; required, there is no other mode")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the price walk (default 1)")
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument(

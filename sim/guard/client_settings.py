@@ -1,10 +1,13 @@
-"""Layer `client_settings`: an HTTP client that follows no redirect, and takes no proxy from its environment.
+"""Layer `client_settings`: an HTTP client that verifies its server, follows no redirect, and takes nothing from its
+environment: no proxy, no further authority.
 
-Source: contract §9; exchange facts §4 matrices C and D.
+Source: contract §9; exchange facts §4 matrices C, D and F.
 """
 
 import os
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -26,12 +29,43 @@ def proxies(environment: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for name in sorted(environment) if name.lower() in PROXY_VARIABLES and environment[name])
 
 
-def settings() -> dict[str, Any]:
-    """Keyword arguments of `httpx.Client`. Raises: `GuardRefused` (`guard/client_settings`) where a proxy is set."""
+def settings(authorities: Path | None = None) -> dict[str, Any]:
+    """Keyword arguments of `httpx.Client`. `authorities` is a PEM file to trust instead of the public ones.
+
+    Raises: `GuardRefused` (`guard/client_settings`) where a proxy is set.
+    """
     found = proxies(os.environ)
     if found:
         raise refusal(Layer.CLIENT_SETTINGS, f"expected no proxy, found {', '.join(found)} set; unset them")
-    return {"follow_redirects": False, "trust_env": False, "verify": True, "event_hooks": {"response": [_refuse]}}
+    return {
+        "follow_redirects": False,
+        "trust_env": False,
+        "verify": verifying(authorities),
+        "event_hooks": {"response": [_refuse]},
+    }
+
+
+def verifying(authorities: Path | None) -> ssl.SSLContext:
+    """TLS that demands a certificate of the host it meant, from an authority it was told, and records any other."""
+    if authorities is None:
+        context = httpx.create_ssl_context(verify=True, trust_env=False)
+    else:
+        context = ssl.create_default_context(cafile=str(authorities))
+    context.sslsocket_class = _JudgedSocket
+    return context
+
+
+class _JudgedSocket(ssl.SSLSocket):
+    """Puts a certificate that was refused on record; without this it would be one network error among many."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Raises: `GuardRefused` (`guard/client_settings`), recorded, for a certificate that proves nothing."""
+        try:
+            super().do_handshake(block)
+        except ssl.SSLCertVerificationError as error:
+            self.close()  # whoever called does so for network errors alone
+            why = f"expected a certificate of {shown(self.server_hostname)}, found one refused: {error.verify_message}"
+            raise refusal(Layer.CLIENT_SETTINGS, why) from error
 
 
 def _refuse(response: httpx.Response) -> None:

@@ -1,5 +1,7 @@
 """The one way to a client of the exchange: with every layer that a client can have."""
 
+from pathlib import Path
+
 import httpx
 
 from sim.guard import base_url, client_settings, request_host
@@ -7,11 +9,13 @@ from sim.guard import base_url, client_settings, request_host
 TIMEOUT_S = 10.0
 
 
-def open_client(url: object) -> httpx.Client:
-    """A client of the exchange at `url`. Raises: `GuardRefused`, recorded; see the layers."""
-    return httpx.Client(
-        base_url=base_url.require(url),
-        transport=request_host.GuardedTransport(),
-        timeout=TIMEOUT_S,
-        **client_settings.settings(),
-    )
+def open_client(url: object, *, authorities: Path | None = None) -> httpx.Client:
+    """A client of the exchange at `url`. `authorities` is a PEM file that it trusts instead of the public ones.
+
+    Raises: `GuardRefused`, recorded; see the layers.
+    """
+    allowed = base_url.require(url)
+    settings = client_settings.settings(authorities)
+    # A client that is given a transport hands it none of its settings.
+    transport = request_host.GuardedTransport(verify=settings["verify"], trust_env=settings["trust_env"])
+    return httpx.Client(base_url=allowed, transport=transport, timeout=TIMEOUT_S, **settings)

@@ -18,12 +18,18 @@ MAX_SHOWN: Final = 120
 
 
 class Layer(StrEnum):
-    """The layers between a client and mainnet, in the order in which an attempt meets them."""
+    """The layers between a client, or a command, and mainnet, in the order in which an attempt meets them."""
 
     FLAG = "flag"
+    PAPER = "paper"
+    SERVICE = "service"
+    DATABASE = "database"
+    HANDLER = "handler"
+    SCHEMA = "schema"
     BASE_URL = "base_url"
     CLIENT_SETTINGS = "client_settings"
     REQUEST_HOST = "request_host"
+    EXCHANGE_DOUBLE = "exchange_double"
     PYTHON_SOCKETS = "python_sockets"
     KERNEL = "kernel"
     NAMESPACE = "namespace"

@@ -52,20 +52,20 @@ def base_url(url: str, _: Stage) -> None:
 
 def absolute_url(stage: Stage) -> None:
     """A request whose own URL replaces the base."""
-    with open_client(f"http://127.0.0.1:{stage.port}") as client:
+    with open_client(f"http://127.0.0.1:{stage.redirecting}") as client:
         client.get("https://api.binance.com/api/v3/ping")
 
 
 def redirect(status: int, method: str, stage: Stage) -> None:
     """A request with a key to a loopback server that answers with a redirect to mainnet."""
-    with open_client(f"http://127.0.0.1:{stage.port}") as client:
+    with open_client(f"http://127.0.0.1:{stage.redirecting}") as client:
         client.request(method, f"/{status}", headers={"X-MBX-APIKEY": "k" * 64})
 
 
 def proxy(variable: str, stage: Stage) -> None:
     """A request to loopback in an environment that names a proxy."""
     os.environ[variable] = PROXY
-    with open_client(f"http://127.0.0.1:{stage.port}") as client:
+    with open_client(f"http://127.0.0.1:{stage.redirecting}") as client:
         client.get(PING)
 
 

@@ -6,12 +6,18 @@ from functools import partial
 from pathlib import Path
 
 from sim.fake_bot.__main__ import main as bot_main
-from sim.guard_matrix.attempt import OF_THE_BOT, OF_THE_WORKER, Attempt, Stage
+from sim.guard_matrix.attempt import OF_THE_BOT, OF_THE_WORKER, Attempt, Ended, Stage
 from worker.command_worker import main as worker_main
-from worker.contracts.canonical_json import dumps_canonical
-from worker.contracts.commands import understood_versions
 
 MAINNET = "https://api.binance.com"
+NOWHERE: Mapping[str, str] = {
+    "GUI_DB_HOST": "127.0.0.1",
+    "GUI_DB_PORT": "443",
+    "GUI_DB_NAME": "tradingbot_gui",
+    "GUI_DB_USER": "bot",
+    "GUI_DB_PASSWORD": "none",
+}
+"""A database that is not there."""
 FLAG = "BINANCE_TESTNET"
 SPELLINGS: Mapping[str, str | None] = {
     "unset": None,
@@ -52,59 +58,56 @@ ENV_FILES: Mapping[str, str | None] = {
 }
 
 
-class Ended(Exception):
-    """The process ended with an exit code that is not 0."""
-
-
 def bot(
     stage: Stage, *, flag: str | None = "true", env_file: str | None = f"{FLAG}=true\n", url: str = MAINNET
 ) -> None:
     """A start of the bot that is told `url`. Raises: `Ended`."""
-    home = _home(stage, env_file)
-    _environment(home, flag, database="127.0.0.1")
-    os.environ["EXCHANGE_URL"] = url
-    _ended(bot_main(["--paper", "--cycles", "1"]))
+    home = home_of(stage, env_file)
+    environment(home, flag, NOWHERE, url=url)
+    stage.begin()
+    ended(bot_main(["--paper", "--cycles", "1"]))
 
 
 def bot_redirected(stage: Stage) -> None:
     """A start of the bot whose loopback exchange answers with a redirect to mainnet."""
-    bot(stage, url=f"http://127.0.0.1:{stage.port}/307")
+    bot(stage, url=f"http://127.0.0.1:{stage.redirecting}/307")
 
 
 def bot_with_proxy(stage: Stage) -> None:
     """A start of the bot with a proxy in its environment."""
     os.environ["HTTP_PROXY"] = "http://198.51.100.7:3128"
-    bot(stage, url=f"http://127.0.0.1:{stage.port}")
+    bot(stage, url=f"http://127.0.0.1:{stage.redirecting}")
 
 
-def worker(stage: Stage, *, flag: str | None) -> None:
-    """A start of the worker whose database is mainnet's address. Raises: `Ended`."""
-    home = _home(stage, None)
-    versions = home / "gui" / "command_bus_versions.json"
-    versions.parent.mkdir(exist_ok=True)
-    versions.write_bytes(dumps_canonical(dict(understood_versions())))
-    _environment(home, flag, database="api.binance.com")
-    _ended(worker_main(["--once"]))
+def worker(stage: Stage, *, flag: str | None, pid_file: str = "") -> None:
+    """A start of the worker whose database is mainnet's address, in a home with such a pid file. Raises: `Ended`."""
+    home = home_of(stage, None)
+    if pid_file:
+        (home / "logs" / "command_worker.pid").write_text(pid_file, encoding="ascii")
+    environment(home, flag, {**NOWHERE, "GUI_DB_HOST": "api.binance.com"})
+    stage.begin()
+    ended(worker_main(["--once"]))
 
 
-def _home(stage: Stage, env_file: str | None) -> Path:
-    home = Path(stage.home)
-    (home / ".env").unlink(missing_ok=True)
+def home_of(stage: Stage, env_file: str | None = f"{FLAG}=true\n") -> Path:
+    """The bot's home with such an `.env`, or none."""
+    (stage.home / ".env").unlink()
     if env_file is not None:
-        (home / ".env").write_text(env_file, encoding="utf-8", newline="")
-    return home
+        (stage.home / ".env").write_text(env_file, encoding="utf-8", newline="")
+    return stage.home
 
 
-def _environment(home: Path, flag: str | None, *, database: str) -> None:
-    """Effects: the environment of this process, whose database is port 443 of the host `database`."""
-    os.environ |= {"BOT_HOME": str(home), "GUI_DB_HOST": database, "GUI_DB_PORT": "443"}
-    os.environ |= {"GUI_DB_NAME": "tradingbot_gui", "GUI_DB_USER": "bot", "GUI_DB_PASSWORD": "none"}
-    os.environ.pop(FLAG, None)
-    if flag is not None:
-        os.environ[FLAG] = flag
+def environment(home: Path, flag: str | None, database: Mapping[str, str], *, url: str | None = None) -> None:
+    """Effects: the environment of this process: its home, its database, and where it finds the exchange."""
+    os.environ |= {"BOT_HOME": str(home), **database}
+    for name, value in {FLAG: flag, "EXCHANGE_URL": url}.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
 
 
-def _ended(code: int) -> None:
+def ended(code: int) -> None:
+    """Nothing for exit code 0. Raises: `Ended`."""
     if code != 0:
         raise Ended(f"exit code {code}")
 

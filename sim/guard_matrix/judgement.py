@@ -1,6 +1,7 @@
 """What the plays prove: which layer stopped each attempt, which would have, and where the guard has a hole.
 
-It judges; it plays nothing. The namespace's report says what reached the outermost layer, the plays all else.
+It judges; it plays nothing. The namespace's report says what reached the outermost layer; of what stays on this machine
+the servers, and the worker's row, say that it has come about.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,12 +32,12 @@ class Verdict:
 
 
 def reached(plays: Sequence[Play], report: Iterable[Mapping[str, Any]]) -> Reached:
-    """By number of play: whether something of it reached the namespace's edge.
+    """By number of play: whether something of it reached the namespace's edge, or has come about on this machine.
 
     An attempt belongs to the play whose process, or a child of it, made it; one whose process was gone by then to the
     play that ran at the time.
     """
-    found = dict.fromkeys(range(len(plays)), False)
+    found = {number: bool(play.arrived) for number, play in enumerate(plays)}
     by_pid = {play.pid: number for number, play in enumerate(plays)}
     for line in report:
         actor = line["actor"] or ""
@@ -77,7 +78,8 @@ def _verdict(attempt: Attempt, seen: Mapping[frozenset[str], tuple[Play, bool]])
         doubt = (f"{len(missing)} of its plays are missing",)
         return Verdict(attempt=attempt, alone={}, first=None, second=None, holes=(), doubts=doubt)
     alone = {layer: not seen[frozenset({layer})][1] for layer in attempt.layers}
-    alone[Layer.NAMESPACE] = seen[frozenset()][1]
+    if not attempt.stays:
+        alone[Layer.NAMESPACE] = seen[frozenset()][1]
     layers = frozenset(attempt.layers)
     first = _stopper(alone, *seen[layers])
     second = None if first is None else _stopper(alone, *seen[layers - {first}])
@@ -89,7 +91,10 @@ def _verdict(attempt: Attempt, seen: Mapping[frozenset[str], tuple[Play, bool]])
     ]
     if first is None:
         holes.append("nothing stops it")
-    doubts = [] if alone[Layer.NAMESPACE] else ["without any layer it reaches nothing: it is no attempt"]
+    guarded = {"": seen[layers], **{f"with {one} knocked out ": seen[layers - {one}] for one in attempt.layers}}
+    holes += [f"{when}it changed {what}" for when, (play, _) in guarded.items() for what in play.mutated or ()]
+    doubts = [] if seen[frozenset()][1] else ["without any layer it reaches nothing: it is no attempt"]
+    doubts += [f"{when}it did not live to tell" for when, (play, _) in guarded.items() if play.mutated is None]
     doubts += [
         f"{layer} stopped it and kept no record"
         for layer in attempt.layers
@@ -99,9 +104,12 @@ def _verdict(attempt: Attempt, seen: Mapping[frozenset[str], tuple[Play, bool]])
 
 
 def _stopper(alone: Mapping[Layer, bool], play: Play, has_reached: bool) -> Layer | None:
-    """The layer that stopped the play: the first that recorded it and can stop it, else the kernel, which is silent."""
+    """The layer that stopped the play: the first that recorded it and can stop it, else the kernel, which is silent.
+
+    What has come about on this machine, where the namespace sees nothing, was stopped by none.
+    """
     if has_reached:
-        return Layer.NAMESPACE
+        return Layer.NAMESPACE if Layer.NAMESPACE in alone else None
     able = [layer for layer in Layer if layer in play.in_force and alone[layer]]
     recorded = [layer for layer in map(Layer, play.recorded) if layer in able]
     silent = [layer for layer in able if layer is Layer.KERNEL and play.ended]

@@ -1,47 +1,54 @@
 """Puts exactly the layers asked for in force in this process, and makes the others say yes to everything."""
 
 import os
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
 import httpx
 
+import sim.fake_bot.__main__
 import sim.fake_bot.settings
 import worker.settings
 from sim.guard import base_url, client_settings, python_sockets, request_host
 from sim.guard.refusal import Layer, refusal
-from sim.guard_matrix import kernel
-from worker.guards.network import testnet_flag_problem
+from sim.guard_matrix import kernel, knock_out_bus
 
 
-def put_in_force(layers: AbstractSet[Layer], *, port: int) -> None:
-    """Effects: for the rest of this process. `port` is the one TCP port that the kernel leaves open."""
+def put_in_force(layers: AbstractSet[Layer], *, ports: Sequence[int]) -> None:
+    """Effects: for the rest of this process. `ports` are the TCP ports that the kernel leaves open.
+
+    The database and the double are not of this process: whoever plays gives it the guarded ones, or the careless.
+    """
     if Layer.FLAG in layers:
         _record_the_worker()
     else:
-        setattr(sim.fake_bot.settings, "_require_testnet", lambda *_: None)  # noqa: B010 - knocked out on purpose
+        setattr(sim.fake_bot.settings, "_require_testnet", _yes)  # noqa: B010 - knocked out on purpose
         setattr(worker.settings, "testnet_flag_problem", _yes)  # noqa: B010
-        setattr(worker.settings, "env_file_problem", lambda *_: None)  # noqa: B010
+        setattr(worker.settings, "env_file_problems", lambda *_: [])  # noqa: B010
+    if Layer.PAPER not in layers:
+        setattr(sim.fake_bot.__main__, "_require_paper", _yes)  # noqa: B010
+    knock_out_bus.put_in_force(layers)
     if Layer.BASE_URL not in layers:
         base_url.problem = _yes
     if Layer.CLIENT_SETTINGS not in layers:
         client_settings.settings = _careless
     if Layer.REQUEST_HOST not in layers:
-        setattr(request_host, "GuardedTransport", lambda: None)  # noqa: B010 - httpx then makes its own
+        setattr(request_host, "GuardedTransport", _yes)  # noqa: B010 - httpx then makes its own
     if Layer.PYTHON_SOCKETS in layers:
         python_sockets.put_in_force()
     if Layer.KERNEL in layers:
-        kernel.put_in_force([port])
+        kernel.put_in_force(ports)
 
 
-def _yes(url: object) -> str | None:
+def _yes(*judged: object, **named: object) -> None:
     """No problem, whatever it is."""
-    del url
-    return None
+    del judged, named
 
 
-def _careless() -> dict[str, Any]:
+def _careless(authorities: object = None) -> dict[str, Any]:
     """What a client has whose author thought of nothing: it takes the proxy that it finds, whatever its transport."""
+    del authorities
     proxy = next((os.environ[name] for name in client_settings.proxies(os.environ)), None)
     trust = httpx.create_ssl_context(verify=False)
     return {"follow_redirects": True, "trust_env": True, "verify": trust, "proxy": proxy}
@@ -49,12 +56,17 @@ def _careless() -> dict[str, Any]:
 
 def _record_the_worker() -> None:
     """The worker keeps its refusals in its log; here they are kept where those of the other layers are."""
-    judge = testnet_flag_problem
+    _recorded("testnet_flag_problem", lambda found: [] if found is None else [found])
+    _recorded("env_file_problems", lambda found: found)
 
-    def recorded(value: str | None) -> str | None:
-        why = judge(value)
-        if why is not None:
-            refusal(Layer.FLAG, why)
-        return why
 
-    setattr(worker.settings, "testnet_flag_problem", recorded)  # noqa: B010
+def _recorded(name: str, problems_in: Callable[[Any], Sequence[str]]) -> None:
+    judge = getattr(worker.settings, name)
+
+    def recorded(*judged: object) -> object:
+        found = judge(*judged)
+        for problem in problems_in(found):
+            refusal(Layer.FLAG, problem)
+        return found
+
+    setattr(worker.settings, name, recorded)

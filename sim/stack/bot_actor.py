@@ -5,7 +5,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,29 +32,52 @@ class BotActor:
     _stdin: int = field(default=-1, repr=False)
     _read: int = field(default=0, repr=False)
 
-    def start(self, *, seed: int = 1, trade_every: int = 3, cold: bool = False) -> Child:
+    def start(
+        self,
+        *,
+        seed: int = 1,
+        trade_every: int = 3,
+        cold: bool = False,
+        environment: Mapping[str, str | None] | None = None,
+    ) -> Child:
         """The bot's process, waiting for `cycle`. Same seed, same cycles: the same portfolio to the byte.
 
-        `cold` starts a new Python instead of forking a warm one.
+        `cold` starts a new Python instead of forking a warm one. `environment` overrides settings; None unsets one.
         """
         if self.child is not None and self.child.is_running():
             raise SimError("stage/bot_running", f"the bot already runs as pid {self.child.pid}; stop it first")
         self._hang_up()
-        # The bot calls a service in a process of its own, where no click of ours is watched.
-        environment = {**self.environment, "SIM_SERVICES": os.pathsep.join(FORBIDDEN)}
+        full = self._told(environment or {})
         read_fd, self._stdin = os.pipe()
         try:
             argv = ["--paper", "--paced", "--seed", str(seed), "--trade-every", str(trade_every)]
             if cold:
                 command = [sys.executable, "-m", MODULE, *argv]
-                self.child = self.launcher.cold(command, actor=ACTOR, environment=environment, stdin=read_fd)
+                self.child = self.launcher.cold(command, actor=ACTOR, environment=full, stdin=read_fd)
             else:
-                self.child = self.launcher.warm(MODULE, argv, actor=ACTOR, environment=environment, stdin=read_fd)
+                self.child = self.launcher.warm(MODULE, argv, actor=ACTOR, environment=full, stdin=read_fd)
         finally:
             os.close(read_fd)
         self._read = 0
         self.timeline.record(actor=ACTOR, kind="bot.started", subject=str(self.child.pid), seed=seed)
         return self.child
+
+    def ended(self) -> Ended:
+        """How a bot ended that was not told to: one that was refused, or broke."""
+        if self.child is None:
+            raise SimError("stage/bot_not_running", "no bot was started; start it first")
+        return self._gone(self.child.wait())
+
+    def try_beside(
+        self, argv: Sequence[str] = ("--paper",), *, environment: Mapping[str, str | None] | None = None
+    ) -> Ended:
+        """How a further bot ended that was started for one cycle with this command line, whether one runs or not."""
+        full = self._told(environment or {})
+        child = self.launcher.warm(MODULE, [*argv, "--cycles", "1"], actor=ACTOR, environment=full)
+        self.timeline.record(actor=ACTOR, kind="bot.started", subject=str(child.pid))
+        ended = child.wait()
+        self.timeline.record(actor=ACTOR, kind="bot.stopped", subject=str(ended.pid), exit_code=ended.exit_code)
+        return ended
 
     def cycle(self) -> dict[str, Any]:
         """The report of one cycle: `cycle`, `portfolio_sha256`, `wrote_portfolio`.
@@ -93,6 +116,11 @@ class BotActor:
         if self.child is not None and self.child.is_running():
             self.stop()
         self._hang_up()
+
+    def _told(self, changed: Mapping[str, str | None]) -> dict[str, str]:
+        # The bot calls a service in a process of its own, where no click of ours is watched.
+        told = {**self.environment, "SIM_SERVICES": os.pathsep.join(FORBIDDEN), **changed}
+        return {name: value for name, value in told.items() if value is not None}
 
     def _running(self) -> Child:
         if self.child is None or not self.child.is_running():

@@ -78,6 +78,14 @@ class BusActor:
             connection.execute("UPDATE commands SET payload = %s::json WHERE command_id = %s", (text, command_id))
         self.timeline.record(actor=ACTOR, kind="bus.tampered", subject=str(command_id), fields=sorted(fields))
 
+    def switch(self, command_id: UUID, **fields: Any) -> None:
+        """Effects: fields of a pending command's payload are replaced, and its checksum is that of what it says now."""
+        with self.connect(self.address.conninfo(), application_name="sim-psql") as connection:
+            payload = parse(_payload_of(connection, command_id))
+            text = dumps_canonical(sealed({**payload, **fields})).decode()
+            connection.execute("UPDATE commands SET payload = %s::json WHERE command_id = %s", (text, command_id))
+        self.timeline.record(actor=ACTOR, kind="bus.tampered", subject=str(command_id), fields=sorted(fields))
+
     def respell(self, command_id: UUID) -> None:
         """Effects: the payload says the same in other words: other key order, spaces, and `0.200` for `0.2`."""
         with self.connect(self.address.conninfo(), application_name="sim-psql") as connection:

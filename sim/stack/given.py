@@ -39,6 +39,26 @@ REFERENCE_RISK: Mapping[str, str] = MappingProxyType(
     }
 )
 
+CONNECTIONS_TABLE = """
+CREATE TABLE IF NOT EXISTS exchange_connections (
+    connection_id uuid PRIMARY KEY, tenant text NOT NULL, exchange text NOT NULL, environment text NOT NULL,
+    testnet boolean NOT NULL, base_url text NOT NULL, permissions text[] NOT NULL)
+"""
+NEW_CONNECTION = """
+INSERT INTO exchange_connections (connection_id, tenant, exchange, environment, testnet, base_url, permissions)
+VALUES (%(connection_id)s, %(tenant)s, %(exchange)s, %(environment)s, %(testnet)s, %(base_url)s, %(permissions)s)
+"""
+TESTNET_CONNECTION: Mapping[str, Any] = MappingProxyType(
+    {
+        "tenant": "ours",
+        "exchange": "binance",
+        "environment": "testnet",
+        "testnet": True,
+        "base_url": "https://testnet.binance.vision",
+        "permissions": ["USER_DATA", "TRADE"],
+    }
+)
+
 CAST: Mapping[str, tuple[int, str]] = MappingProxyType(
     {"day": (23, "admin"), "night": (24, "admin"), "viewer": (25, "viewer")}
 )
@@ -115,11 +135,14 @@ class Given:
         self.timeline.record(actor="given", kind="given.role", subject=name, role=role)
 
     def env_file(self, text: str | None) -> None:
-        """Effects: the home's `.env` holds `text` from the beginning of the story; None removes it."""
+        """Effects: the home's `.env` holds `text`, by nobody's hand and at no moment anything else; None removes it."""
         path = self.home / ".env"
-        path.unlink()
-        if text is not None:
-            path.write_bytes(text.encode())
+        if text is None:
+            path.unlink()
+        else:
+            new = path.with_name(".env.new")
+            new.write_bytes(text.encode())
+            new.replace(path)
         self.settle()
         self.timeline.record(actor="given", kind="given.env_file", subject=".env")
 
@@ -130,6 +153,38 @@ class Given:
             if revision is not None:
                 connection.execute("INSERT INTO alembic_version (version_num) VALUES (%s)", (revision,))
         self.timeline.record(actor="given", kind="given.schema_revision", subject=str(revision))
+
+    def exchange_connection(self, **changed: Any) -> UUID:
+        """The id of a row in `exchange_connections`, on testnet but for these columns, as a GUI would keep it.
+
+        Nothing of ours reads that table; it is made where it is not there.
+        """
+        connection_id = uuid4()
+        with self._writing() as connection:
+            connection.execute(CONNECTIONS_TABLE)
+            connection.execute(NEW_CONNECTION, {"connection_id": connection_id, **TESTNET_CONNECTION, **changed})
+        self.timeline.record(
+            actor="given", kind="given.exchange_connection", subject=str(connection_id), columns=sorted(changed)
+        )
+        return connection_id
+
+    def exchange_connection_is_now(self, connection_id: UUID, **changed: Any) -> None:
+        """Effects: columns of the connection's row hold other values."""
+        changes = sql.SQL(", ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in changed.items()
+        )
+        statement = sql.SQL("UPDATE exchange_connections SET {} WHERE connection_id = {}")
+        with self._writing() as connection:
+            connection.execute(statement.format(changes, sql.Literal(connection_id)))
+        self.timeline.record(
+            actor="given", kind="given.exchange_connection", subject=str(connection_id), columns=sorted(changed)
+        )
+
+    def exchange_connection_deleted(self, connection_id: UUID) -> None:
+        """Effects: the connection's row is gone."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM exchange_connections WHERE connection_id = %s", (connection_id,))
+        self.timeline.record(actor="given", kind="given.exchange_connection", subject=str(connection_id), columns=[])
 
     def constraint_dropped(self, table: str, name: str) -> None:
         """Effects: the database lacks one of its constraints, as if somebody had taken it away by hand."""

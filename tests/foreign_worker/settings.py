@@ -76,7 +76,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         problems.append("WORKER_ID must be at most 128 printable characters")
     home = Path(environ.get("BOT_HOME") or os.devnull).absolute()
     if home.is_dir():
-        problems += _env_file_problems(home / ".env")
+        problems += env_file_problems(home / ".env")
         versions = environ.get("COMMAND_BUS_VERSIONS_PATH") or home / "gui" / "command_bus_versions.json"
         problems += _versions_problems(Path(versions))
     elif environ.get("BOT_HOME"):
@@ -130,7 +130,7 @@ def is_transient(error: psycopg.Error) -> bool:
     return error.sqlstate[:2] in _TRANSIENT_CLASSES or error.sqlstate in _TRANSIENT_STATES
 
 
-def _env_file_problems(path: Path) -> list[str]:
+def env_file_problems(path: Path) -> list[str]:
     """Nothing when there is no `.env`, or when it says exactly once, in the one accepted spelling, what is required.
 
     Parsers of such files disagree about quotes, comments, export and line ends, so a line that could mean the flag in

@@ -37,6 +37,7 @@ from tests.foreign_worker.settings import (
     NotStarted,
     Settings,
     connect,
+    env_file_problems,
     is_transient,
     read_settings,
 )
@@ -60,8 +61,11 @@ class Worker:
     def run_next(self) -> bool:
         """True when a command was run, False when there was none to run.
 
-        Raises: `Transient`.
+        Raises: `Transient`; `NotStarted` once the home's `.env` no longer says testnet.
         """
+        problems = env_file_problems(self._home / ".env")
+        if problems:
+            raise NotStarted(problems)
         self._set_aside.clear()
         for _ in range(MAX_ROUNDS):
             bus.expire_overdue(self._connection, self._id)
@@ -143,6 +147,9 @@ class Worker:
 
     def _handled(self, command: Command, fields: Mapping[str, Any], now: datetime) -> bus.Ending:
         handler = HANDLERS[command.command_type]
+        problems = env_file_problems(self._home / ".env")
+        if problems and not (handler.changes_files and is_applied(self._home, command)):
+            return failed(Refused("guard/environment_not_testnet", "; ".join(problems)), handler)
         job = Job(connection=self._connection, home=self._home, command=command, fields=fields, now=now)
         try:
             return handler.run(job)

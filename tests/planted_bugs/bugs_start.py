@@ -64,7 +64,7 @@ _FLAGS = (
     _door(
         ".env not read",
         "contract §4: an .env that says anything else is refused",
-        "        problems += _env_file_problems(home, flag)\n",
+        "        problems += env_file_problems(home, flag)\n",
         "",
         f"{_ENV_FILE}[false]",
         file=_SETTINGS,

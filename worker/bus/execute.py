@@ -8,12 +8,14 @@ from typing import Any
 from worker.bus.context import MAX_ATTEMPTS, BusContext
 from worker.bus.envelope import open_envelope
 from worker.contracts.commands import CommandSpec, spec_for
-from worker.contracts.errors import LeaseLost, Reason, Refusal, TransientError
+from worker.contracts.errors import EnvironmentNotAllowed, LeaseLost, Reason, Refusal, TransientError
 from worker.contracts.states import CommandStatus
 from worker.db import bus_store
 from worker.db.bus_store import ClaimedCommand
 from worker.db.session import transaction
+from worker.guards.network import FLAG_VALUE
 from worker.handlers.outcome import Assignment, Handler, Outcome, refused
+from worker.settings import env_file_problems
 from worker.writers.home_lock import HomeLock
 
 LOG = logging.getLogger(__name__)
@@ -99,6 +101,11 @@ def _handle(
     lock: HomeLock | None,
     now: datetime,
 ) -> Outcome:
+    # Judged where it is about to run: the home may say something else than at the click, or at the worker's start.
+    problems = env_file_problems(context.home, FLAG_VALUE)
+    # A change that is on disk already is told as what it is.
+    if problems and not handler.is_applied(context.home, command):
+        return handler.failure(EnvironmentNotAllowed(None, message="; ".join(problems)), command)
     return handler.run(
         Assignment(
             connection=context.connection,

@@ -14,6 +14,7 @@ from worker.db import bus_store
 from worker.db.session import driver, execute
 from worker.readers.document import UnreadableFile, exists
 from worker.readers.home import Home
+from worker.settings import require_testnet_still
 
 LOG = logging.getLogger(__name__)
 
@@ -23,8 +24,9 @@ CHANNEL = "command_bus"
 def step(context: BusContext, *, should_stop: Callable[[], bool] = never) -> bool:
     """True when a command was run, False when there was none to run, or a stop was asked for before one was claimed.
 
-    Raises: `TransientError`.
+    Raises: `TransientError`; `LeftTestnet` before anything is claimed or swept, once the home's `.env` has changed.
     """
+    require_testnet_still(context.home)
     taken = take_next(context, should_stop=should_stop)
     if taken is None:
         return False

@@ -45,7 +45,7 @@ def responder(world: World) -> Responder:
 
     def respond(request: httpx.Request) -> httpx.Response:
         if not is_answered(request.url.host):
-            world.refused_hosts.append(request.url.host)
+            world.refuse_host(request.url.host)
             raise ForeignHostError(f"the exchange double answers for testnet, not {request.url.host}", request=request)
         path, _, query = request.url.raw_path.decode("latin-1").partition("?")
         pending = begin(

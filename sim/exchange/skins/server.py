@@ -85,8 +85,9 @@ class ExchangeServer:
         host = request.headers.get("Host", "")
         is_stream = is_stream_path(request.raw_path.partition("?")[0])
         if not (is_stream_host(host) if is_stream else is_answered(host)):
-            self.world.refused_hosts.append(host)
-            return _own_answer(421, "this host is not served here\n", "text/plain")
+            self.world.refuse_host(host)
+            return _own_answer(421, "this host is not served here
+", "text/plain")
         if is_stream:
             return await self._connect(request)
         body = b""

@@ -17,6 +17,10 @@ CONNECTION = "7d9f0c0e-3e53-4a1f-8f43-5c6a2f1e9b11"
 REFUSED: dict[str, tuple[dict[str, Any], Reason]] = {
     "environment mainnet": ({"environment": "mainnet"}, Reason.ENVIRONMENT_NOT_TESTNET),
     "environment live": ({"environment": "live"}, Reason.ENVIRONMENT_NOT_TESTNET),
+    "environment prod": ({"environment": "prod"}, Reason.ENVIRONMENT_NOT_TESTNET),
+    "environment MAINNET": ({"environment": "MAINNET"}, Reason.ENVIRONMENT_NOT_TESTNET),
+    "environment mainnet in spaces": ({"environment": " mainnet "}, Reason.ENVIRONMENT_NOT_TESTNET),
+    "environment nested": ({"environment": {"environment": "testnet"}}, Reason.ENVIRONMENT_NOT_TESTNET),
     "environment TESTNET": ({"environment": "TESTNET"}, Reason.ENVIRONMENT_NOT_TESTNET),
     "environment with a space": ({"environment": " testnet"}, Reason.ENVIRONMENT_NOT_TESTNET),
     "environment null": ({"environment": None}, Reason.ENVIRONMENT_NOT_TESTNET),
@@ -63,6 +67,19 @@ def test_testnet_payload_runs(stack: Stack) -> None:
     assert stack.command(command).status is CommandStatus.SUCCEEDED
 
 
+@pytest.mark.parametrize(("first", "last"), [("testnet", "mainnet"), ("mainnet", "testnet"), ("testnet", "testnet")])
+def test_payload_that_names_its_environment_twice_is_refused(stack: Stack, first: str, last: str) -> None:
+    # Parsers disagree about which of two equal keys counts, so none does.
+    stack.expects(Reason.PAYLOAD_MALFORMED)
+    text = f'{{"environment": "{first}", "dry_run": true, "exchange_connection_id": null, "environment": "{last}"}}'
+    command = stack.bus.put_unchecked(CommandType.APPLY_PROFILE_TESTNET, "profile", text)
+
+    with stack.witness.no_mutation():
+        stack.worker.run_once()
+
+    assert stack.command(command).reason == Reason.PAYLOAD_MALFORMED
+
+
 def test_baseline_for_mainnet_is_refused_and_writes_no_file(stack: Stack) -> None:
     stack.expects(Reason.ENVIRONMENT_NOT_TESTNET)
     command = stack.bus.put_unchecked(
@@ -95,7 +112,9 @@ def test_database_refuses_a_mainnet_row(stack: Stack) -> None:
     assert stack.command(command).status is CommandStatus.SUCCEEDED
 
 
-@pytest.mark.parametrize("environment", ["mainnet", "", "Testnet", None], ids=str)
+@pytest.mark.parametrize(
+    "environment", ["mainnet", "live", "prod", "MAINNET", " mainnet ", "", "Testnet", None, ["testnet"]], ids=str
+)
 def test_service_asked_for_another_environment_writes_nothing(stack: Stack, environment: Any) -> None:
     profile = stack.given.reference_profile()
     before = stack.measure()

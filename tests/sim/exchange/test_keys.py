@@ -1,13 +1,27 @@
 """API keys: which are let in, to what, and what the others are told."""
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from sim.errors import SimError
-from sim.exchange.keys import ApiKey
+from sim.exchange.keys import TESTNET_PERMISSIONS, ApiKey
 from sim.exchange.world import World
+from sim.guard import refusal
 from tests.sim.exchange.trader import SECRET, Trader
 
 REJECTED = (401, -2015, "Invalid API-key, IP, or permissions for action.")
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Iterator[Path]:
+    """Where refusals of this process are kept during a test."""
+    path = tmp_path / "record.jsonl"
+    refusal.keep_record_in(path)
+    yield path
+    refusal._RECORD.clear()
 
 
 @pytest.mark.parametrize("key", ["", "short", "k" * 63, "k" * 65, "!" * 64])
@@ -95,3 +109,19 @@ def test_listen_key_of_another_account_does_not_exist(alice: Trader, bob: Trader
     assert bob.send("DELETE", "/api/v3/userDataStream", f"listenKey={made}").json["code"] == -1125
     assert alice.send("DELETE", "/api/v3/userDataStream", f"listenKey={made}").json == {}
     assert alice.send("DELETE", "/api/v3/userDataStream", f"listenKey={made}").json["code"] == -1125
+
+
+@pytest.mark.parametrize("permission", ["WITHDRAWALS", "MARGIN", "FUTURES", "INTERNAL_TRANSFER", "trade"])
+def test_key_that_could_do_more_than_trade_on_the_testnet_is_not_taken(permission: str, record: Path) -> None:
+    permissions = frozenset({"USER_DATA", "TRADE", permission})
+    with pytest.raises(SimError) as refused:
+        ApiKey(api_key="w" * 64, account="alice", secret=SECRET, permissions=permissions)
+
+    assert refused.value.code == "exchange/live_key"
+    assert [json.loads(line)["layer"] for line in record.read_text().splitlines()] == ["exchange_double"]
+
+
+@pytest.mark.parametrize("permissions", [frozenset({"USER_DATA"}), TESTNET_PERMISSIONS], ids=["some", "all"])
+def test_key_that_trades_on_the_testnet_alone_is_taken(permissions: frozenset[str], record: Path) -> None:
+    ApiKey(api_key="w" * 64, account="alice", secret=SECRET, permissions=permissions)
+    assert not record.exists()

@@ -15,7 +15,7 @@ def test_bot_starts_when_the_double_answers(warm_bot: WarmBot, environment: dict
         ended = warm_bot.run({**environment, "EXCHANGE_URL": double.api.url}, "--cycles", "1")
         asked = double.call(lambda world: [entry.path for entry in world.requests.since()])
     assert (ended.exit_code, ended.errors) == (0, "")
-    assert asked == ["/api/v3/ping"]
+    assert asked == ["/api/v3/ping"] * 2, "once before the start, and once before the cycle"
     assert (home / paths.PORTFOLIO).exists()
 
 

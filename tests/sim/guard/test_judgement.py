@@ -1,15 +1,18 @@
 """How plays are judged: every kind of hole, idle layer and worthless play is found, and a sound guard is not blamed."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from sim.cli_guard import HOLE, IDLE_LAYER, NOT_PROVED, exit_code
+from sim.cli_guard import HOLE, IDLE_LAYER, NOT_PROVED, exit_code, summary
 from sim.guard.refusal import Layer
 from sim.guard_matrix.attempt import IMPOSED, Attempt
 from sim.guard_matrix.judgement import Verdict, failed_controls, idle_layers, judge, reached
 from sim.guard_matrix.player import Play, layer_sets
 from sim.guard_matrix.run import Matrix
+from sim.guard_matrix.untouched import HomeWatch
+from sim.stack.home import make_home
 
 ATTEMPT = Attempt(row="L", name="raw", layers=IMPOSED, make=lambda _: None)
 SOCKETS, KERNEL = IMPOSED
@@ -51,7 +54,7 @@ def verdict(cases: Mapping[frozenset[Layer], Case]) -> Verdict:
     return found
 
 
-def found(one: Verdict, idle: tuple[Layer, ...] = (), failed: tuple[str, ...] = ()) -> int:
+def found(one: Verdict, idle: tuple[Layer, ...] | None = (), failed: tuple[str, ...] = ()) -> int:
     return exit_code(Matrix(verdicts=(one,), idle=idle, failed_controls=failed, plays=4))
 
 
@@ -122,3 +125,98 @@ def test_what_reached_the_edge_belongs_to_the_process_that_did_it_or_to_the_time
         {"actor": None, "at_ns": 31},
     ]
     assert reached(plays, report) == {0: True, 1: False, 2: True}
+
+
+STAYS = Attempt(row="I", name="stays", layers=(Layer.HANDLER, Layer.SCHEMA), make=lambda _: None, stays=True)
+
+
+def played(
+    attempt: Attempt, arrived_without: tuple[frozenset[Layer], ...], mutated: tuple[str, ...] | None = ()
+) -> list[Play]:
+    """Plays of an attempt that comes about where these layers alone are in force, and is recorded by the first else."""
+    return [
+        Play(
+            attempt=f"{attempt.row} {attempt.name}",
+            in_force=tuple(sorted(layers)),
+            pid=number,
+            began_ns=0,
+            ended_ns=1,
+            recorded=() if layers in arrived_without else tuple(sorted(layers))[:1],
+            ended="" if layers in arrived_without else "refused",
+            arrived=("the worker carried it out",) if layers in arrived_without else (),
+            mutated=mutated,
+        )
+        for number, layers in enumerate(layer_sets(attempt))
+    ]
+
+
+def test_what_comes_about_on_this_machine_is_told_by_who_saw_it_and_not_by_the_namespace() -> None:
+    plays = played(STAYS, (frozenset(),))
+    (one,) = judge([STAYS], plays, reached(plays, []))
+    assert (one.first, one.second, one.holes, one.doubts) == (Layer.HANDLER, Layer.SCHEMA, (), ())
+    assert Layer.NAMESPACE not in one.alone
+
+
+def test_what_comes_about_with_one_layer_knocked_out_is_a_hole_that_no_namespace_fills() -> None:
+    plays = played(STAYS, (frozenset(), frozenset({Layer.SCHEMA})))
+    (one,) = judge([STAYS], plays, reached(plays, []))
+    assert one.holes == ("with handler knocked out nothing stops it",)
+
+
+def test_what_never_comes_about_is_no_attempt() -> None:
+    plays = played(STAYS, ())
+    (one,) = judge([STAYS], plays, reached(plays, []))
+    assert one.doubts == ("without any layer it reaches nothing: it is no attempt",)
+
+
+def test_attempt_that_was_stopped_and_changed_the_home_is_a_hole() -> None:
+    plays = played(STAYS, (frozenset(),), mutated=(".env: content",))
+    (one,) = judge([STAYS], plays, reached(plays, []))
+    assert one.holes == (
+        "it changed .env: content",
+        "with handler knocked out it changed .env: content",
+        "with schema knocked out it changed .env: content",
+    )
+    assert found(one) == HOLE
+
+
+def test_play_that_did_not_live_to_tell_proves_nothing() -> None:
+    plays = played(STAYS, (frozenset(),), mutated=None)
+    (one,) = judge([STAYS], plays, reached(plays, []))
+    assert one.doubts[0] == "it did not live to tell"
+    assert found(one) == NOT_PROVED
+
+
+def test_layers_are_not_called_idle_where_rows_were_left_out() -> None:
+    matrix = Matrix(verdicts=(verdict(STOPPED_BY_BOTH),), idle=None, failed_controls=(), plays=4)
+    assert exit_code(matrix) == 0
+    assert "layers that never mattered: not judged, for rows were left out" in summary(matrix)
+
+
+def test_watch_tells_what_an_attempt_changed_of_the_home_and_not_its_logs(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    (home / "live_portfolio.json").write_text("{}")
+    watch = HomeWatch(home)
+    (home / "logs" / "bot.log").write_text("refused")
+    (home / "state" / ".lock").touch()
+    assert watch.mutated() == []
+
+    (home / ".env").write_text((home / ".env").read_text())
+    (home / "live_portfolio.json").write_text("{ }")
+    assert watch.mutated() == ["live_portfolio.json: content", ".env: touched-and-restored"]
+
+
+def test_watch_tells_of_a_file_that_came_and_went(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    watch = HomeWatch(home)
+    (home / "runtime_config.json").touch()
+    (home / "runtime_config.json").unlink()
+    assert [line.partition(":")[0] for line in watch.mutated()] == ["."]
+
+
+def test_watch_begins_anew_where_it_is_told_to(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    watch = HomeWatch(home)
+    (home / ".env").write_text("BINANCE_TESTNET=false\n")
+    watch.begin()
+    assert watch.mutated() == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sim.guard import client_settings, python_sockets, refusal
+from sim.guard import client_settings, python_sockets, refusal, request_host
 from sim.guard.exchange_client import open_client
 from sim.guard.refusal import GuardRefused, Layer
 
@@ -80,3 +80,28 @@ def test_address_is_refused_unless_it_is_loopback(event: str) -> None:
         assert python_sockets.problem(event, (four, ("127.0.0.1", 443))) is None
         assert python_sockets.problem(event, (six, ("::1", 443, 0, 0))) is None
         assert python_sockets.problem(event, (local, "/run/postgresql/.s.PGSQL.5432")) is None
+
+
+@pytest.mark.parametrize("header", ["api.binance.com", "testnet.binance.vision", "127.0.0.1:9", ""])
+def test_host_header_of_another_host_is_refused(header: str) -> None:
+    assert request_host.problem(httpx.URL("http://127.0.0.1:8080/api"), header) is not None
+
+
+@pytest.mark.parametrize(
+    ("url", "header"),
+    [
+        ("http://127.0.0.1:8080/api", "127.0.0.1:8080"),
+        ("http://[::1]:8080", "[::1]:8080"),
+        ("https://testnet.binance.vision", "Testnet.Binance.Vision"),
+        ("https://testnet.binance.vision", None),
+    ],
+)
+def test_host_header_of_the_urls_own_host_is_accepted(url: str, header: str | None) -> None:
+    assert request_host.problem(httpx.URL(url), header) is None
+
+
+def test_client_that_asks_for_another_host_by_header_is_refused(record: Path) -> None:
+    with open_client("http://127.0.0.1:8080") as client, pytest.raises(GuardRefused) as refused:
+        client.get("/", headers={"Host": "api.binance.com"})
+    assert refused.value.message == "expected a request for '127.0.0.1', found the Host header 'api.binance.com'"
+    assert [json.loads(line)["layer"] for line in record.read_text().splitlines()] == ["request_host"]

@@ -10,6 +10,8 @@ import pytest
 from sim.cli_guard import HOLE, NOT_PROVED, UNAVAILABLE, exit_code
 from sim.guard.refusal import Layer
 from sim.guard_matrix.by_client import URLS
+from sim.guard_matrix.by_command import CONNECTIONS, ENVIRONMENTS, OF_A_SERVICE
+from sim.guard_matrix.by_loopback import IMPOSTORS
 from sim.guard_matrix.by_process import ENV_FILES, SPELLINGS
 from sim.guard_matrix.player import name_of
 from sim.guard_matrix.rows import ALL, CONTROLS, attempts
@@ -22,30 +24,64 @@ pytestmark = pytest.mark.timeout(MAX_S)
 
 FLAG, BASE, SETTINGS, HOST = Layer.FLAG, Layer.BASE_URL, Layer.CLIENT_SETTINGS, Layer.REQUEST_HOST
 SOCKETS, KERNEL, NAMESPACE = Layer.PYTHON_SOCKETS, Layer.KERNEL, Layer.NAMESPACE
+SERVICE, DATABASE, HANDLER, SCHEMA = Layer.SERVICE, Layer.DATABASE, Layer.HANDLER, Layer.SCHEMA
 
 EXPECTED: dict[str, tuple[Layer, Layer]] = {
     **{f"A bot, flag {name}": (FLAG, BASE) for name in SPELLINGS},
     **{f"A bot, .env {name}": (FLAG, BASE) for name in ENV_FILES},
     **{f"A worker, flag {name}": (FLAG, SOCKETS) for name in SPELLINGS},
+    "A running bot, .env and URL switched": (FLAG, BASE),
+    "A running bot, flag and URL switched": (FLAG, BASE),
     "B bot, production's URL": (BASE, HOST),
+    "B running bot, URL switched": (BASE, HOST),
     **{f"B {name}": (BASE, HOST) for name in URLS},
     "B absolute URL of one request": (HOST, SOCKETS),
     "C bot, exchange redirects": (SETTINGS, HOST),
+    "C running bot, exchange begins to redirect": (SETTINGS, HOST),
     **{
         f"C {status} of a {method}": (SETTINGS, HOST)
         for status in (301, 302, 303, 307, 308)
         for method in ("GET", "POST")
     },
     "D bot, proxy": (SETTINGS, SOCKETS),
+    "D running bot, proxy set": (SETTINGS, SOCKETS),
     "D HTTP_PROXY": (SETTINGS, SOCKETS),
     "D http_proxy": (SETTINGS, SOCKETS),
     "D ALL_PROXY": (SETTINGS, SOCKETS),
     "E testnet's name leads elsewhere": (SOCKETS, KERNEL),
     "E localhost leads elsewhere": (SOCKETS, KERNEL),
+    "E mainnet's name leads to the double": (BASE, HOST),
+    "E urllib, mainnet's name leads to the double": (SOCKETS, Layer.EXCHANGE_DOUBLE),
+    "E double asked for mainnet by header": (HOST, Layer.EXCHANGE_DOUBLE),
+    **{f"F certificate: {name}": (SETTINGS, HOST) for name in IMPOSTORS},
+    "F authority named by the environment": (SETTINGS, HOST),
     "G urllib": (SOCKETS, KERNEL),
     "G httpx, unguarded": (SOCKETS, KERNEL),
     "G aiohttp": (SOCKETS, KERNEL),
     "H aiohttp, production's stream": (SOCKETS, KERNEL),
+    **{
+        f"I service asked for environment {name}": (SERVICE, DATABASE)
+        for name in ("mainnet", "live", "prod", "MAINNET", "spaces around")
+    },
+    **{f"I service asked for environment {name}": (SERVICE, HANDLER) for name in ("null", "list")},
+    "I service given a connection": (SERVICE, HANDLER),
+    **{f"I payload, environment {name}": (HANDLER, SCHEMA) for name in ENVIRONMENTS},
+    "I payload, environment twice, mainnet last": (SCHEMA, HANDLER),
+    "I payload, no dry run": (HANDLER, SCHEMA),
+    **{f"I payload, connection {name}": (HANDLER, SCHEMA) for name in CONNECTIONS},
+    "I row for mainnet": (DATABASE, HANDLER),
+    "J connection turned live since the click": (HANDLER, SCHEMA),
+    "J payload switched since the click": (HANDLER, SCHEMA),
+    "J connection put in since the click": (HANDLER, SCHEMA),
+    "J row switched since the click": (DATABASE, HANDLER),
+    "J worker, environment switched since the click": (FLAG, HANDLER),
+    "J worker, .env switched since the click": (FLAG, HANDLER),
+    "K bot without --paper": (Layer.PAPER, BASE),
+    "K child bot, flag cleared": (FLAG, BASE),
+    "K child bot, flag changed": (FLAG, BASE),
+    "K second bot, told mainnet": (BASE, HOST),
+    "K worker, flag false, pid file of nobody": (FLAG, SOCKETS),
+    "K worker, flag false, pid file of somebody": (FLAG, SOCKETS),
     "K child Python, environment cleared": (KERNEL, NAMESPACE),
     "L worker, database on mainnet": (SOCKETS, KERNEL),
     "L child curl": (KERNEL, NAMESPACE),
@@ -90,11 +126,27 @@ def test_guard_has_no_hole_no_idle_layer_and_no_play_that_proves_nothing(matrix:
 
 
 def test_every_attempt_reaches_the_edge_when_no_layer_is_there(matrix: Matrix) -> None:
-    assert [name_of(one.attempt) for one in matrix.verdicts if not one.alone[NAMESPACE]] == []
+    leaving = [one for one in matrix.verdicts if not one.attempt.stays]
+    assert [name_of(one.attempt) for one in leaving if not one.alone[NAMESPACE]] == []
 
 
 def test_kernel_and_namespace_each_stop_every_attempt_alone(matrix: Matrix) -> None:
-    assert [name_of(one.attempt) for one in matrix.verdicts if not (one.alone[KERNEL] and one.alone[NAMESPACE])] == []
+    leaving = [one for one in matrix.verdicts if not one.attempt.stays]
+    assert [name_of(one.attempt) for one in leaving if not (one.alone[KERNEL] and one.alone[NAMESPACE])] == []
+
+
+def test_every_layer_is_the_first_or_the_second_of_some_attempt(matrix: Matrix) -> None:
+    assert {layer for one in matrix.verdicts for layer in (one.first, one.second)} == set(Layer)
+
+
+def test_every_environment_that_a_caller_can_name_is_asked_of_a_service() -> None:
+    assert set(ENVIRONMENTS) - set(OF_A_SERVICE) == {"missing", "nested", "TESTNET"}
+
+
+def test_every_layer_stops_its_deliberate_violation_by_itself_in_a_run_of_any_rows(namespaces: None) -> None:
+    controls = play_matrix("X")
+    assert {name_of(one.attempt) for one in controls.verdicts} == set(CONTROLS.values())
+    assert (controls.idle, controls.failed_controls, exit_code(controls)) == (None, (), 0)
 
 
 def test_every_layer_has_a_control_that_is_an_attempt_and_is_played_whatever_rows_are_asked_for() -> None:
@@ -104,24 +156,68 @@ def test_every_layer_has_a_control_that_is_an_attempt_and_is_played_whatever_row
 
 
 PLANTED = {
-    "the kernel lets datagrams out": ("sim/guard_matrix/kernel.py", "    _refuse_datagrams()\n", "", HOLE),
+    "the kernel lets datagrams out": ("UDP", "sim/guard_matrix/kernel.py", "    _refuse_datagrams()\n", "", HOLE),
     "the kernel confines nothing": (
+        "curl",
         "sim/guard_matrix/kernel.py",
         "connect_tcp_ports=list(ports)",
         "connect_tcp_ports=None",
         HOLE,
     ),
     "a redirect is passed over in silence": (
+        "redirects",
         "sim/guard/client_settings.py",
         '"event_hooks": {"response": [_refuse]}',
         '"event_hooks": {}',
         HOLE,
     ),
-    "sockets are judged by nobody": ("sim/guard/python_sockets.py", "if why is not None", "if why is ...", NOT_PROVED),
+    "a session that verified nobody is used": (
+        "expired",
+        "sim/guard/request_host.py",
+        "context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname",
+        "context is None",
+        HOLE,
+    ),
+    "sockets are judged by nobody": (
+        "libpq",
+        "sim/guard/python_sockets.py",
+        "if why is not None",
+        "if why is ...",
+        NOT_PROVED,
+    ),
     "refusals are not recorded": (
+        "libpq",
         "sim/guard/refusal.py",
         "    for path in _RECORD:",
         "    for path in list[Path]():",
+        HOLE,
+    ),
+    "the double answers for every host": (
+        "double",
+        "sim/exchange/hosts.py",
+        "    return normal_host(host) in answered_hosts()",
+        "    return bool(normal_host(host))",
+        HOLE,
+    ),
+    "a running bot is not asked again": (
+        "running bot",
+        "sim/fake_bot/__main__.py",
+        "    _guarded_settings()\n    return bot.run_cycle()",
+        "    return bot.run_cycle()",
+        HOLE,
+    ),
+    "a running bot is asked when it has written": (
+        "running bot",
+        "sim/fake_bot/__main__.py",
+        "    _guarded_settings()\n    return bot.run_cycle()",
+        "    report = bot.run_cycle()\n    _guarded_settings()\n    return report",
+        HOLE,
+    ),
+    "a worker does not look again when it carries out": (
+        ".env switched since",
+        "worker/bus/execute.py",
+        "    problems = env_file_problems(context.home, FLAG_VALUE)\n",
+        "    problems: list[str] = []\n",
         HOLE,
     ),
 }
@@ -129,7 +225,7 @@ PLANTED = {
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted_hole_is_found(name: str, namespaces: None, tmp_path: Path) -> None:
-    path, old, new, code = PLANTED[name]
+    named, path, old, new, code = PLANTED[name]
     for package in ("sim", "worker"):
         shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     text = (tmp_path / path).read_text(encoding="utf-8")
@@ -137,7 +233,7 @@ def test_planted_hole_is_found(name: str, namespaces: None, tmp_path: Path) -> N
     (tmp_path / path).write_text(text.replace(old, new), encoding="utf-8")
 
     done = subprocess.run(
-        [sys.executable, "-m", "sim.cli_guard", "--rows", "L"],
+        [sys.executable, "-m", "sim.cli_guard", "--named", named],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -1,0 +1,155 @@
+"""A client of the exchange against a real server behind TLS: one right certificate, and every way to be wrong."""
+
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sim.guard import client_settings, refusal, request_host
+from sim.guard.exchange_client import open_client
+from sim.guard.refusal import GuardRefused, Layer
+from sim.guard_matrix.by_loopback import IMPOSTORS
+from sim.guard_matrix.certificates import AUTHORITY_FILE, RIGHT, write_certificates
+from sim.guard_matrix.servers import LoopbackServer, noting
+
+PING = "/api/v3/ping"
+WHY = {
+    "wrong authority": "unable to get local issuer certificate",
+    "expired": "certificate has expired",
+    "not yet valid": "certificate is not yet valid",
+    "another host": "IP address mismatch",
+    "common name alone": "IP address mismatch",
+    "signed by itself": "self-signed certificate",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("certificates")
+
+
+@pytest.fixture(scope="module")
+def certificates(folder: Path) -> dict[str, Path]:
+    return write_certificates(folder)
+
+
+@pytest.fixture
+def authority(folder: Path, certificates: dict[str, Path]) -> Path:
+    return folder / AUTHORITY_FILE
+
+
+@pytest.fixture
+def arrivals(tmp_path: Path) -> Path:
+    path = tmp_path / "arrivals.txt"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Iterator[Path]:
+    """Where refusals of this process are kept during a test."""
+    path = tmp_path / "record.jsonl"
+    refusal.keep_record_in(path)
+    yield path
+    refusal._RECORD.clear()
+
+
+@contextmanager
+def serving(certificate: Path, arrivals: Path) -> Iterator[str]:
+    """The URL of a server with that certificate, until the block ends."""
+    server = LoopbackServer(noting(arrivals, certificate.stem), certificate)
+    thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def layers_in(record: Path) -> list[str]:
+    return [json.loads(line)["layer"] for line in record.read_text().splitlines()]
+
+
+def test_server_that_proves_who_it_is_is_asked(certificates: dict[str, Path], authority: Path, arrivals: Path) -> None:
+    with serving(certificates[RIGHT], arrivals) as url, open_client(url, authorities=authority) as client:
+        by_address = client.get(PING).status_code
+        by_name = client.get(url.replace("127.0.0.1", "localhost") + PING).status_code
+
+    assert (by_address, by_name, len(arrivals.read_text().splitlines())) == (200, 200, 2)
+
+
+@pytest.mark.parametrize("name", IMPOSTORS)
+def test_server_with_a_wrong_certificate_is_sent_nothing_and_recorded(
+    name: str, certificates: dict[str, Path], authority: Path, arrivals: Path, record: Path
+) -> None:
+    with (
+        serving(certificates[name], arrivals) as url,
+        open_client(url, authorities=authority) as client,
+        pytest.raises(GuardRefused) as refused,
+    ):
+        client.get(PING, headers={"X-MBX-APIKEY": "k" * 64})
+
+    assert (refused.value.layer, layers_in(record)) == (Layer.CLIENT_SETTINGS, ["client_settings"])
+    assert WHY[name] in refused.value.message
+    assert arrivals.read_text() == ""
+
+
+def test_authority_that_only_the_environment_names_is_nobodys(
+    certificates: dict[str, Path], authority: Path, arrivals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    monkeypatch.setenv("SSL_CERT_DIR", str(authority.parent))
+    with (
+        serving(certificates[RIGHT], arrivals) as url,
+        open_client(url) as client,
+        pytest.raises(GuardRefused) as refused,
+    ):
+        client.get(PING)
+
+    assert refused.value.layer is Layer.CLIENT_SETTINGS
+    assert arrivals.read_text() == ""
+
+
+@pytest.mark.parametrize("name", [RIGHT, *IMPOSTORS])
+def test_transport_sends_nothing_over_a_session_that_verified_nobody(
+    name: str, certificates: dict[str, Path], arrivals: Path, record: Path
+) -> None:
+    trusting = request_host.GuardedTransport(verify=httpx.create_ssl_context(verify=False))
+    with (
+        serving(certificates[name], arrivals) as url,
+        httpx.Client(transport=trusting) as client,
+        pytest.raises(GuardRefused) as refused,
+    ):
+        client.get(url + PING)
+
+    assert (refused.value.layer, layers_in(record)) == (Layer.REQUEST_HOST, ["request_host"])
+    assert arrivals.read_text() == ""
+
+
+def test_transport_sends_nothing_over_a_session_with_another_host_than_the_urls(
+    certificates: dict[str, Path], authority: Path, arrivals: Path
+) -> None:
+    transport = request_host.GuardedTransport(verify=client_settings.verifying(authority))
+    with (
+        serving(certificates["another host"], arrivals) as url,
+        httpx.Client(transport=transport) as client,
+        pytest.raises(GuardRefused) as refused,
+    ):
+        client.get(url + PING, extensions={"sni_hostname": "api.binance.com"})
+
+    assert refused.value.message == "expected a session with '127.0.0.1', found one with 'api.binance.com'"
+    assert arrivals.read_text() == ""
+
+
+def test_verifying_context_demands_a_certificate_of_the_host() -> None:
+    context = client_settings.verifying(None)
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+    assert context.get_ca_certs() != []
