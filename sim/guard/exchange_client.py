@@ -7,11 +7,14 @@ from sim.guard import base_url, client_settings, request_host
 TIMEOUT_S = 10.0
 
 
-def open_client(url: object) -> httpx.Client:
-    """A client of the exchange at `url`. Raises: `GuardRefused`, recorded; see the layers."""
+def open_client(url: object, *, timeout_s: float = TIMEOUT_S) -> httpx.Client:
+    """A client of the exchange at `url`; no wait is longer than `timeout_s`.
+
+    Raises: `GuardRefused`, recorded; see the layers.
+    """
     return httpx.Client(
         base_url=base_url.require(url),
         transport=request_host.GuardedTransport(),
-        timeout=TIMEOUT_S,
+        timeout=timeout_s,
         **client_settings.settings(),
     )

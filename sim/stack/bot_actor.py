@@ -13,6 +13,7 @@ from typing import Any
 from sim.errors import SimError
 from sim.stack.child import Child, Ended
 from sim.stack.click_witness import FORBIDDEN
+from sim.stack.exchange_actor import ExchangeActor
 from sim.stack.launcher import Launcher
 from sim.timeline import Timeline
 
@@ -28,28 +29,47 @@ class BotActor:
     launcher: Launcher
     timeline: Timeline
     environment: Mapping[str, str]
+    exchange: ExchangeActor | None = None
     child: Child | None = None
     _stdin: int = field(default=-1, repr=False)
     _read: int = field(default=0, repr=False)
 
-    def start(self, *, seed: int = 1, trade_every: int = 3, cold: bool = False) -> Child:
+    def start(
+        self,
+        *,
+        seed: int = 1,
+        trade_every: int = 3,
+        cold: bool = False,
+        on_exchange: bool = False,
+        limit_every: int = 2,
+        environment: Mapping[str, str] | None = None,
+    ) -> Child:
         """The bot's process, waiting for `cycle`. Same seed, same cycles: the same portfolio to the byte.
 
-        `cold` starts a new Python instead of forking a warm one.
+        `cold` starts a new Python instead of forking a warm one. `on_exchange` lets it trade on the story's exchange,
+        where of its orders every `limit_every`-th is a LIMIT. `environment` is told besides.
         """
         if self.child is not None and self.child.is_running():
             raise SimError("stage/bot_running", f"the bot already runs as pid {self.child.pid}; stop it first")
         self._hang_up()
         # The bot calls a service in a process of its own, where no click of ours is watched.
-        environment = {**self.environment, "SIM_SERVICES": os.pathsep.join(FORBIDDEN)}
+        full = {**self.environment, "SIM_SERVICES": os.pathsep.join(FORBIDDEN), **(environment or {})}
+        zygote = None
+        if on_exchange:
+            if self.exchange is None:
+                raise SimError("stage/no_exchange", "this bot has no exchange to trade on; start it without one")
+            full, zygote = {**full, **self.exchange.environment(), **(environment or {})}, self.exchange.zygote()
         read_fd, self._stdin = os.pipe()
         try:
             argv = ["--paper", "--paced", "--seed", str(seed), "--trade-every", str(trade_every)]
+            argv += ["--limit-every", str(limit_every)] if on_exchange else []
             if cold:
                 command = [sys.executable, "-m", MODULE, *argv]
-                self.child = self.launcher.cold(command, actor=ACTOR, environment=environment, stdin=read_fd)
+                self.child = self.launcher.cold(command, actor=ACTOR, environment=full, stdin=read_fd)
             else:
-                self.child = self.launcher.warm(MODULE, argv, actor=ACTOR, environment=environment, stdin=read_fd)
+                self.child = self.launcher.warm(
+                    MODULE, argv, actor=ACTOR, environment=full, stdin=read_fd, zygote=zygote
+                )
         finally:
             os.close(read_fd)
         self._read = 0
@@ -57,7 +77,7 @@ class BotActor:
         return self.child
 
     def cycle(self) -> dict[str, Any]:
-        """The report of one cycle: `cycle`, `portfolio_sha256`, `wrote_portfolio`.
+        """The report of one cycle: `cycle`, `portfolio_sha256`, `wrote_portfolio`, `exchange`.
 
         Raises: `SimError` (`stage/bot_ended`) when the bot ended instead; its last words are in the message.
         """
@@ -65,6 +85,7 @@ class BotActor:
         self._tell(b"cycle\n")
         report = self._next_line(child)
         self.timeline.record(actor=ACTOR, kind="bot.cycled", subject=str(child.pid), **report)
+        self._look()
         return report
 
     def stop(self) -> Ended:
@@ -94,6 +115,10 @@ class BotActor:
             self.stop()
         self._hang_up()
 
+    def _look(self) -> None:
+        if self.exchange is not None:
+            self.exchange.look()
+
     def _running(self) -> Child:
         if self.child is None or not self.child.is_running():
             raise SimError("stage/bot_not_running", "the bot is not running; start it first")
@@ -112,6 +137,7 @@ class BotActor:
     def _gone(self, ended: Ended) -> Ended:
         self._hang_up()
         self.timeline.record(actor=ACTOR, kind="bot.stopped", subject=str(ended.pid), exit_code=ended.exit_code)
+        self._look()
         return ended
 
     def _next_line(self, child: Child) -> dict[str, Any]:

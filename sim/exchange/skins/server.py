@@ -74,7 +74,7 @@ class _Server(web.Server):
 
 
 class ExchangeServer:
-    """Serves one world. `handle` is given to aiohttp."""
+    """Serves one world at a time. `handle` is given to aiohttp. A connection that was made stays with its world."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -163,8 +163,15 @@ def _reset(transport: asyncio.Transport) -> None:
 @asynccontextmanager
 async def running_server(world: World, *, port: int = 0) -> AsyncIterator[RunningServer]:
     """A server on 127.0.0.1 that runs until the block ends; port 0 is one that is free."""
+    async with running_exchange(ExchangeServer(world), port=port) as server:
+        yield server
+
+
+@asynccontextmanager
+async def running_exchange(exchange: ExchangeServer, *, port: int = 0) -> AsyncIterator[RunningServer]:
+    """The same for a server whose world may be put in the place of another."""
     handler = _Server(
-        ExchangeServer(world).handle,
+        exchange.handle,
         handler_cancellation=True,
         max_line_size=_MAX_LINE_BYTES,
         max_field_size=_MAX_LINE_BYTES,
