@@ -110,6 +110,7 @@ def _desk(settings: Settings, arguments: argparse.Namespace) -> Iterator[Desk]:
             price_connect=streams,
             seed=arguments.seed,
             limit_every=arguments.limit_every,
+            rest_cycles=arguments.rest_cycles,
         )
         try:
             yield desk
@@ -163,6 +164,13 @@ def _parser() -> argparse.ArgumentParser:
         default=2,
         metavar="N",
         help="on an exchange: of the orders every N-th is a LIMIT, the others are MARKET (default 2, 0: none)",
+    )
+    parser.add_argument(
+        "--rest-cycles",
+        type=_count(1),
+        default=2,
+        metavar="N",
+        help="on an exchange: how long a LIMIT order may rest before it is cancelled (default 2)",
     )
     parser.add_argument(
         "--max-idle-s", type=_seconds, default=3600.0, metavar="S", help="with --paced: give up after S silent seconds"

@@ -38,6 +38,7 @@ class Balance(msgspec.Struct):
 class Account(msgspec.Struct):
     """GET account."""
 
+    uid: int
     balances: list[Balance]
 
     def totals(self) -> dict[str, Decimal]:

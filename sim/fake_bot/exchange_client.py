@@ -78,6 +78,12 @@ class ExchangeClient:
         self._ahead_ms = told_ms - self._clock_ms()
         return told_ms
 
+    def require_open(self) -> None:
+        """Nothing where the exchange takes requests. Raises: `Held` where it has told the bot to wait."""
+        left_ms = self._held_until_ms - self._clock_ms()
+        if left_ms > 0:
+            raise Held(f"the exchange wants no request for another {math.ceil(left_ms / 1000)} s")
+
     def ask(self, path: str, shape: type[T], **parameters: object) -> T:
         """What a public GET answers. Raises: `Unanswered`, `SaidNo`."""
         return self._answered("GET", path, urlencode(parameters), shape)
@@ -112,9 +118,7 @@ class ExchangeClient:
         return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
 
     def _answered(self, method: str, path: str, query: str, shape: type[T]) -> T:
-        left_ms = self._held_until_ms - self._clock_ms()
-        if left_ms > 0:
-            raise Held(f"the exchange wants no request for another {math.ceil(left_ms / 1000)} s")
+        self.require_open()
         target = f"{path}?{query}" if query else path
         try:
             response = self._http.request(method, target, headers={"X-MBX-APIKEY": self.api_key})

@@ -26,15 +26,13 @@ ASSETS: Final = ("BTC", "ETH", "BNB")
 RECONCILE_EVERY_CYCLES: Final = 8
 """Streams can lose an event without a sign; this is how long that may go unnoticed."""
 
-REST_CYCLES: Final = 2
-"""How long a LIMIT order may rest before it is cancelled."""
-
 DISTANCE: Final = Decimal("0.0005")
 """How far a LIMIT order stays behind the last price, so that it rests at first."""
 
 
 class ExchangeDesk:
-    """Trades on the exchange behind `client`. Of the orders every n-th is a LIMIT.
+    """Trades on the exchange behind `client`. Of the orders every n-th is a LIMIT, which is cancelled
+    once it has rested for `rest_cycles`.
 
     `user_connect` and `price_connect` open connections to its WebSocket API and to its streams.
     """
@@ -49,6 +47,7 @@ class ExchangeDesk:
         price_connect: Connect,
         seed: int,
         limit_every: int,
+        rest_cycles: int = 2,
     ) -> None:
         self._client = client
         self._market = Market(client, ASSETS)
@@ -57,6 +56,7 @@ class ExchangeDesk:
         self._settling = Settling(client, self._market.prices)
         self._seed = seed
         self._limit_every = limit_every
+        self._rest_cycles = rest_cycles
         self._reconciled_in: int | None = None
         self._standing = Standing.OUT_OF_TOUCH
         self._blocked: frozenset[str] = frozenset()
@@ -111,9 +111,10 @@ class ExchangeDesk:
         self._prices.close()
 
     def _looked(self, turn: Turn) -> Mapping[str, Quote]:
+        self._client.require_open()
         self._market.learn_rules()
         self._follow_prices(turn)
-        if turn.portfolio is None:
+        if turn.portfolio is None or turn.portfolio.exchange is None:
             # Before the account is taken up: what happens from here on is told.
             self._connect_events(turn)
             self._settling.adopt(turn, f"s{self._seed}t{self._client.now_ms()}")
@@ -168,7 +169,7 @@ class ExchangeDesk:
     def _cancel_old_orders(self, turn: Turn) -> None:
         for name, order in tuple(_orders(turn).items()):
             is_resting = order.type is OrderType.LIMIT and not order.is_unknown and order.final is None
-            if is_resting and turn.cycle - order.cycle >= REST_CYCLES:
+            if is_resting and turn.cycle - order.cycle >= self._rest_cycles:
                 self._cancel(turn, name, order)
 
     def _cancel(self, turn: Turn, name: str, order: Order) -> None:

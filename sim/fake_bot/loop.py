@@ -55,7 +55,8 @@ class Bot:
 
         Effects: puts right what a kill left behind (`JournalWriter.recover`).
 
-        Raises: `BotRefused` (`bot/portfolio_damaged`, `bot/portfolio_unexplained`); `JournalDamaged`; `BotBroken`.
+        Raises: `BotRefused` (`bot/portfolio_damaged`, `bot/portfolio_unexplained`, `bot/exchange_missing`);
+        `JournalDamaged`; `BotBroken`.
         """
         self._home = home
         self._journal = journal
@@ -70,6 +71,12 @@ class Bot:
         if self._portfolio is not None and self._sha256 is not None:
             reported = heartbeats.last_cycle(portfolio_sha256=self._sha256)
             self._cycle = max(self._portfolio.cycle, reported or 0)
+            if self._portfolio.exchange is not None and desk.standing is None:
+                raise BotRefused(
+                    "bot/exchange_missing",
+                    f"{home / paths.PORTFOLIO} is of an account on an exchange, and this bot has none; set its "
+                    "exchange and key, or give it a home of its own",
+                )
         at = heartbeats.now()
         for sentence in recovered:
             self._log(at, sentence)

@@ -79,9 +79,13 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dealings:
-    """All that the portfolio keeps of the exchange. The ids of its orders are the series and a number."""
+    """All that the portfolio keeps of the exchange. The ids of its orders are the series and a number.
+
+    `uid` is the exchange's number of the account.
+    """
 
     series: str
+    uid: int
     next_number: int = 1
     anchor: Anchor | None = None
     orders: Mapping[str, Order] = field(default_factory=lambda: MappingProxyType({}))
@@ -125,8 +129,8 @@ class Dealings:
 def dealings_document(dealings: Dealings) -> dict[str, Any]:
     """The portfolio's member `exchange`.
 
-    Shape: `{"series", "next_number", "anchor": {"symbol", "order_id", "client_order_id", "sent_ms"}, "orders": {id:
-    {"asset", "symbol", "side", "type", "quantity", "price", "cycle", "sent_ms", "order_id", "trades", "executed",
+    Shape: `{"series", "uid", "next_number", "anchor": {"symbol", "order_id", "client_order_id", "sent_ms"}, "orders":
+    {id: {"asset", "symbol", "side", "type", "quantity", "price", "cycle", "sent_ms", "order_id", "trades", "executed",
     "final"}}}`; what is not known is left out.
     """
     anchor = dealings.anchor
@@ -142,6 +146,7 @@ def dealings_document(dealings: Dealings) -> dict[str, Any]:
     )
     return {
         "series": dealings.series,
+        "uid": dealings.uid,
         "next_number": dealings.next_number,
         **({} if told is None else {"anchor": told}),
         "orders": {name: _order_document(order) for name, order in dealings.orders.items()},
@@ -195,6 +200,7 @@ class DealingsFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The portfolio's member `exchange`, as it was decoded."""
 
     series: Name
+    uid: Whole
     next_number: Whole
     orders: dict[Name, _OrderFile]
     anchor: _AnchorFile | None = None
@@ -225,6 +231,7 @@ def dealings_of(found: DealingsFile) -> Dealings:
     anchor = found.anchor
     return Dealings(
         series=found.series,
+        uid=found.uid,
         next_number=found.next_number,
         anchor=None
         if anchor is None

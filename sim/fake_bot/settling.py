@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from sim.fake_bot.desk import Turn
+from sim.fake_bot.errors import BotRefused
 from sim.fake_bot.exchange_answers import Account, OrderAnswer, Report, TradeAnswer
 from sim.fake_bot.exchange_client import NO_SUCH_ORDER, OTHER_ORDER, RECEIVE_WINDOW_MS, ExchangeClient, SaidNo
 from sim.fake_bot.fills import Fill, NotCovered, after_fill, portfolio_of
@@ -54,10 +55,12 @@ class Settling:
         self._prices = prices
 
     def adopt(self, turn: Turn, series: str) -> None:
-        """Effects: the first portfolio: what the account holds now. Raises: `Unanswered`, `SaidNo`."""
-        balances = self._account().totals()
-        first = portfolio_of(balances, Dealings(series=series), before=None, prices=self._prices(), cycle=turn.cycle)
-        turn.write(first, reason="adopted")
+        """Effects: the first portfolio of this exchange: what the account holds now. Raises: `Unanswered`, `SaidNo`."""
+        account = self._account()
+        balances = account.totals()
+        dealings = Dealings(series=series, uid=account.uid)
+        before, prices = turn.portfolio, self._prices()
+        turn.write(portfolio_of(balances, dealings, before=before, prices=prices, cycle=turn.cycle), reason="adopted")
         turn.say(f"exchange: took up the account as series {series}: {_told(balances)}")
 
     def take_report(self, turn: Turn, report: Report) -> None:
@@ -92,11 +95,18 @@ class Settling:
     def reconcile(self, turn: Turn) -> Standing:
         """How the bot stands now. Effects: the portfolio is what the exchange says, where that can be explained.
 
-        Raises: `Unanswered`, `SaidNo`; what was learnt till then stands.
+        Raises: `Unanswered`, `SaidNo`; what was learnt till then stands. `BotRefused` (`bot/exchange_account`) where
+        the key is of another account than the portfolio.
         """
         for _ in range(MAX_LOOKS):
             missing = [name for name in tuple(_dealings(turn).orders) if not self.ask_for(turn, name)]
             account = self._account()
+            if account.uid != _dealings(turn).uid:
+                raise BotRefused(
+                    "bot/exchange_account",
+                    f"expected the key of account {_dealings(turn).uid}, whose portfolio this is, found account "
+                    f"{account.uid}; set the key of that one, or give this one a home of its own",
+                )
             if account.totals() == _portfolio(turn).holdings():
                 return self._judge_missing(turn, missing, account)
         if self._is_history_gone(turn, missing):

@@ -8,7 +8,6 @@ from sim.rules.breach import Breach
 from sim.timeline import Event, Timeline
 
 _LOOKED = "exchange.looked"
-_CHANGED_OUTSIDE = "exchange.changed_outside"
 _SETTLED = "settled"
 _ZERO = Decimal(0)
 
@@ -18,12 +17,12 @@ def portfolio_and_exchange_disagree(timeline: Timeline) -> Sequence[Breach]:
     # Between a reset, or a deposit, and the next cycle that has seen how things stand, the bot cannot know.
     breaches: list[Breach] = []
     is_unheard = False
-    for event in timeline.of_kind(_LOOKED, _CHANGED_OUTSIDE, "bot.cycled"):
-        if event.kind == _CHANGED_OUTSIDE:
-            is_unheard = True
-        elif event.kind == "bot.cycled":
+    for event in timeline.of_kind(_LOOKED, "bot.cycled"):
+        if event.kind == "bot.cycled":
             is_unheard = is_unheard and event.detail.get("exchange") != _SETTLED
-        elif event.detail["portfolio"] is not None:
+            continue
+        is_unheard = is_unheard or bool(event.detail["changed"])
+        if event.detail["portfolio"] is not None:
             breaches += _unlike_journal(event)
             breaches += [] if is_unheard else _unlike_balances(event)
     # What is wrong at one instant mostly is at all later ones.

@@ -42,12 +42,14 @@ class BotActor:
         cold: bool = False,
         on_exchange: bool = False,
         limit_every: int = 2,
+        rest_cycles: int = 2,
         environment: Mapping[str, str] | None = None,
     ) -> Child:
         """The bot's process, waiting for `cycle`. Same seed, same cycles: the same portfolio to the byte.
 
         `cold` starts a new Python instead of forking a warm one. `on_exchange` lets it trade on the story's exchange,
-        where of its orders every `limit_every`-th is a LIMIT. `environment` is told besides.
+        where of its orders every `limit_every`-th is a LIMIT, cancelled after `rest_cycles`. `environment` is told
+        besides.
         """
         if self.child is not None and self.child.is_running():
             raise SimError("stage/bot_running", f"the bot already runs as pid {self.child.pid}; stop it first")
@@ -62,7 +64,8 @@ class BotActor:
         read_fd, self._stdin = os.pipe()
         try:
             argv = ["--paper", "--paced", "--seed", str(seed), "--trade-every", str(trade_every)]
-            argv += ["--limit-every", str(limit_every)] if on_exchange else []
+            if on_exchange:
+                argv += ["--limit-every", str(limit_every), "--rest-cycles", str(rest_cycles)]
             if cold:
                 command = [sys.executable, "-m", MODULE, *argv]
                 self.child = self.launcher.cold(command, actor=ACTOR, environment=full, stdin=read_fd)
@@ -87,6 +90,12 @@ class BotActor:
         self.timeline.record(actor=ACTOR, kind="bot.cycled", subject=str(child.pid), **report)
         self._look()
         return report
+
+    def cycle_to_its_end(self) -> Ended:
+        """How the bot ended in its next cycle. Raises: `SimError` (`process/hung`) where it did not."""
+        child = self._running()
+        self._tell(b"cycle\n")
+        return self._gone(child.wait(_CYCLE_TIMEOUT_S))
 
     def stop(self) -> Ended:
         """How the bot ended when told to."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from sim.exchange.amounts import exact
-from sim.exchange.events import Event, OrderChanged
+from sim.exchange.events import Deposited, Event, OrderChanged, WorldWiped
 from sim.exchange.order import Fill
 from sim.exchange.world import World
 from sim.fake_bot import home as paths
@@ -17,8 +17,8 @@ from sim.fake_bot.portfolio import Portfolio, parse_portfolio
 from sim.fake_bot.reading import INTENDED, JournalEvent, announced, orders_in_flight, read_journal
 
 LOOKED: Final = "exchange.looked"
-CHANGED_OUTSIDE: Final = "exchange.changed_outside"
-"""Balances were changed by nobody's order: a reset, a deposit."""
+LATE: Final = "late"
+"""The address of a request that the bot sent before, and that the stage delivers now."""
 
 _NEW_ORDER: Final = ("POST", "/api/v3/order")
 
@@ -30,11 +30,14 @@ class ExchangeWitness:
         self._home = home
         self._account = account
         self._taken: list[str] = []
+        self._changed: list[str] = []
         self._requests = 0
         self._lines = 0
 
     def hear(self, event: Event) -> None:
-        """A subscriber of the world: remembers the orders that it takes, which a reset would forget."""
+        """A subscriber of the world: remembers the orders that it takes, which a reset would forget, and resets."""
+        if isinstance(event, WorldWiped | Deposited):
+            self._changed.append(type(event).__name__)
         if isinstance(event, OrderChanged) and event.execution == "NEW" and event.account.name == self._account:
             self._taken.append(event.order.client_order_id)
 
@@ -43,7 +46,8 @@ class ExchangeWitness:
 
         Shape: `holds` and `portfolio` are amounts by asset, the latter None where there is none; `kept` and `in_flight`
         the ids of orders by portfolio and by journal; `loose` the trades of those that the portfolio does not hold;
-        `taken`, `sent` and `intended` (id and cycle) what is new since the last look.
+        `taken`, `sent` and `intended` (id and cycle) what is new since the last look; `changed` what moved balances
+        since then by nobody's order: a reset, a deposit.
         """
         lines = read_journal(self._home).of(JournalEvent.PORTFOLIO_WRITE)
         portfolio = self._portfolio()
@@ -52,6 +56,7 @@ class ExchangeWitness:
             orders = portfolio.exchange.orders
         new_lines, self._lines = lines[self._lines :], len(lines)
         taken, self._taken = self._taken, []
+        changed, self._changed = self._changed, []
         with exact():
             return {
                 "holds": self._holds(world),
@@ -60,6 +65,7 @@ class ExchangeWitness:
                 "in_flight": sorted(orders_in_flight(lines)),
                 "loose": [found for order in orders.values() for found in self._loose(world, order)],
                 "taken": taken,
+                "changed": changed,
                 "sent": self._sent(world),
                 "intended": [[line.order, line.cycle] for line in new_lines if line.reason == INTENDED],
             }
@@ -85,7 +91,9 @@ class ExchangeWitness:
         entries = world.requests.since(self._requests)
         self._requests = world.requests.total
         new = [
-            entry for entry in entries if (entry.method, entry.path) == _NEW_ORDER and entry.account == self._account
+            entry
+            for entry in entries
+            if (entry.method, entry.path) == _NEW_ORDER and entry.account == self._account and entry.address != LATE
         ]
         return [parse_qs(entry.parameters).get("newClientOrderId", ["none"])[0] for entry in new]
 

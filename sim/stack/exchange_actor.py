@@ -57,6 +57,7 @@ class ExchangeActor:
     timeline: Timeline
     clock: VirtualClock
     stage: "Callable[[], ExchangeStage]"
+    _stands_at: dict[str, str] = field(default_factory=dict)
     _key: tuple[str, str] | None = field(default=None, repr=False)
     _witness: "ExchangeWitness | None" = field(default=None, repr=False)
 
@@ -98,8 +99,6 @@ class ExchangeActor:
             step_s=STEP_S if moving else None,
             history_s=HISTORY_DAYS * 86_400 if moving else None,
         )
-        for symbol, price in {} if moving else PRICES.items():
-            world.set_price(symbol, Decimal(price))
         self._key = (secrets.token_hex(32), secrets.token_hex(32))
         rates = CommissionRates(standard=rates_of({"maker": Decimal(commission), "taker": Decimal(commission)}))
         world.open_account(
@@ -109,8 +108,10 @@ class ExchangeActor:
             rates=rates,
             pays_in_discount_asset=pays_in_bnb,
         )
+        self._stands_at = {} if moving else dict(PRICES)
         self._witness = ExchangeWitness(self.home, ACCOUNT)
         world.subscribe(self._witness.hear)
+        self._quote(world)
         self.stage().server.put(world)
         self.timeline.record(actor=ACTOR, kind="exchange.opened", subject=ACCOUNT, seed=seed, moving=moving)
 
@@ -196,17 +197,43 @@ class ExchangeActor:
 
     def reset(self) -> None:
         """Effects: the monthly reset of the testnet: orders and trades are gone, balances are as at the opening."""
-        self.call(lambda world: world.wipe())
-        self._record("exchange.changed_outside", ACCOUNT, what="reset")
+        self.call(self._wipe)
+        self._record("exchange.reset", ACCOUNT)
 
     def deposit(self, asset: str, amount: str) -> None:
         """Effects: so much came in from somewhere, or went where it is negative."""
         self.call(lambda world: world.deposit(ACCOUNT, asset, Decimal(amount)))
-        self._record("exchange.changed_outside", ACCOUNT, what=f"{amount} {asset}")
+        self._record("exchange.deposited", ACCOUNT, asset=asset, amount=amount)
 
-    def drop_streams(self) -> None:
-        """Effects: every stream breaks at its next event, once."""
-        self.arm_stream("cut", times=1)
+    def deliver_late(self) -> None:
+        """Effects: the last order that was sent and met a fault before it was carried out arrives now.
+
+        Raises: `SimError` (`stage/nothing_late`) where there is none.
+        """
+        from sim.exchange.core import handle
+        from sim.exchange.wire import Request
+        from sim.stack.evidence_exchange import LATE
+
+        assert self._key is not None
+        headers = {"X-MBX-APIKEY": self._key[0]}
+
+        def deliver(world: "World") -> None:
+            lost = [entry for entry in world.requests.since() if entry.path == "/api/v3/order" and entry.status == 0]
+            if not lost:
+                raise SimError("stage/nothing_late", "no order was lost on its way; arm a fault that loses one")
+            target = f"{lost[-1].path}?{lost[-1].query}"
+            handle(world, Request.of("POST", target, headers=headers, address=LATE))
+
+        self.call(deliver)
+        self._record("exchange.delivered_late", ACCOUNT)
+
+    def other_account(self) -> dict[str, str]:
+        """The environment of a bot that trades for another account. Effects: the world has one."""
+        from sim.exchange.keys import ApiKey
+
+        key = ApiKey(api_key=secrets.token_hex(32), account="another", secret=secrets.token_hex(32))
+        self.call(lambda world: world.open_account("another", key=key))
+        return {"EXCHANGE_API_KEY": key.api_key, "EXCHANGE_API_SECRET": key.secret}
 
     def orders(self) -> list[ExchangeOrder]:
         """The account's orders as the exchange has them now, oldest first for each symbol."""
@@ -268,6 +295,15 @@ class ExchangeActor:
         if self._witness is not None:
             detail = self.call(self._witness.look)
             self.timeline.record(actor="witness", kind="exchange.looked", subject=ACCOUNT, at=self._now(), **detail)
+
+    def _quote(self, world: "World") -> None:
+        """Effects: a market that stands has quotes again, which a new world and a reset lack."""
+        for symbol, price in self._stands_at.items():
+            world.set_price(symbol, Decimal(price))
+
+    def _wipe(self, world: "World") -> None:
+        world.wipe()
+        self._quote(world)
 
     def _opened(self) -> None:
         if not self.is_open:

@@ -24,6 +24,7 @@ def looked(**changed: Any) -> Tell:
         "taken": [],
         "sent": [],
         "intended": [],
+        "changed": [],
         **changed,
     }
 
@@ -33,16 +34,14 @@ def looked(**changed: Any) -> Tell:
     return tell
 
 
-def reset(timeline: Timeline) -> None:
-    timeline.record(actor="exchange", kind="exchange.changed_outside", subject="bot", what="reset")
-
-
 def cycled(exchange: str) -> Tell:
     def tell(timeline: Timeline) -> None:
         timeline.record(actor="bot", kind="bot.cycled", subject="100", exchange=exchange)
 
     return tell
 
+
+RESET = looked(portfolio=BEFORE, changed=["WorldWiped"])
 
 EXCHANGE_CASES: list[tuple[str, Tell, Tell]] = [
     # One unit in the last place.
@@ -57,8 +56,8 @@ EXCHANGE_CASES: list[tuple[str, Tell, Tell]] = [
     # After a reset the bot cannot know, until it has said that it does.
     (
         RULE,
-        together(reset, cycled("settled"), looked(portfolio=BEFORE)),
-        together(reset, looked(portfolio=BEFORE), cycled("in_doubt"), looked(portfolio=BEFORE)),
+        together(RESET, cycled("settled"), looked(portfolio=BEFORE)),
+        together(RESET, cycled("in_doubt"), looked(portfolio=BEFORE)),
     ),
     # Before it has a portfolio it says nothing.
     (RULE, looked(portfolio={}), looked(portfolio=None)),
