@@ -278,6 +278,15 @@ class ExchangeActor:
         """What the bot's journal says its portfolio was written for, in order."""
         return [line.reason for line in read_journal(self.home).lines if line.reason is not None]
 
+    def drop_connections(self) -> None:
+        """Effects: every stream that there is ends now, as when the exchange is rolled over; others may be made."""
+        self.stage().server.end_streams()
+        self._record("exchange.streams_ended", ACCOUNT)
+
+    def asked(self) -> int:
+        """How many requests have come so far, of whatever kind."""
+        return self.call(lambda world: world.requests.total)
+
     def requests(self, method: str, path: str) -> int:
         """How many such requests have come so far; `path` is behind `/api/v3/`."""
         return self.call(

@@ -24,6 +24,7 @@ from sim.exchange.refusals import ApiError
 from sim.exchange.skins.websockets import serve_session
 from sim.exchange.skins.whole_answer import WholeAnswer
 from sim.exchange.streams.connections import is_stream_path, open_session
+from sim.exchange.streams.session import Session
 from sim.exchange.wire import Answer, Request, WireFaultKind
 from sim.exchange.world import World
 
@@ -78,6 +79,12 @@ class ExchangeServer:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.sessions: set[Session] = set()
+
+    def end_streams(self) -> None:
+        """Ends every WebSocket connection as the exchange does after a day. Call it from the server's thread."""
+        for session in tuple(self.sessions):
+            session.close("too_old")
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The response to one request, or a broken connection."""
@@ -113,7 +120,11 @@ class ExchangeServer:
             session = open_session(self.world, request.raw_path, address=received.address)
         except ApiError as error:
             return WholeAnswer(begin(self.world, received).refuse(error))
-        return await serve_session(request, session)
+        self.sessions.add(session)
+        try:
+            return await serve_session(request, session)
+        finally:
+            self.sessions.discard(session)
 
     async def _held(self, barrier: str) -> None:
         opened = asyncio.Event()

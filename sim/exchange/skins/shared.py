@@ -49,6 +49,10 @@ class SharedServer:
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(ANSWER_S)
 
+    def end_streams(self) -> None:
+        """Effects: every WebSocket connection ends, as after a day; others may be made."""
+        self.call(lambda _: self._exchange.end_streams())
+
     def close(self) -> None:
         """Effects: the server has ended."""
         self._loop.call_soon_threadsafe(self._stop.set)
