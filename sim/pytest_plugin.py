@@ -20,7 +20,6 @@ import pytest
 
 from sim import pytest_director as director
 from sim import pytest_playable as playable
-from sim.clock import patched_process
 from sim.errors import SimError
 from sim.postgres.clones import clone
 from sim.postgres.leases import LeasePool
@@ -33,6 +32,7 @@ from sim.report.text import tell
 from sim.rules.breach import Breach
 from sim.rules.registry import judge
 from sim.schedule.sessions import Sessions
+from sim.stack.exchange_stage import LazyExchange
 from sim.stack.kept_stages import KeptStages
 from sim.stack.launcher import worker_command
 from sim.stack.migrations import Migrations
@@ -58,7 +58,7 @@ _sessions_key = pytest.StashKey[Sessions]()
 _blind_key = pytest.StashKey[Counter[str]]()
 _stages_key = pytest.StashKey[KeptStages]()
 
-pytest_plugins = ("sim.pytest_memory",)
+pytest_plugins = ("sim.pytest_memory", "sim.pytest_shared")
 
 
 class StopRuleBreached(AssertionError):
@@ -243,21 +243,6 @@ def lease_pool(postgres_server: RunningServer) -> Iterator[LeasePool]:
     pool.close()
 
 
-@pytest.fixture(scope="session")
-def zygote(lease_pool: LeasePool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LazyZygote]:
-    """The warm process, started when first asked for."""
-    lazy = LazyZygote(lease_pool.acquire, lambda: tmp_path_factory.mktemp("zygote"))
-    yield lazy
-    lazy.close()
-
-
-@pytest.fixture(scope="session")
-def patched_time() -> Iterator[None]:
-    """Civil time is patched once for all scenarios of this process; it is real between them, elapsed time always."""
-    with patched_process():
-        yield
-
-
 @pytest.fixture
 def migrations(request: pytest.FixtureRequest, postgres_server: RunningServer) -> Iterator[Migrations]:
     """The migrations of a blank database of its own, marked as a testnet one; the rules judge each of their steps."""
@@ -290,6 +275,7 @@ def stack(
     home_below: Path,
     lease_pool: LeasePool,
     zygote: LazyZygote,
+    exchange_stage: LazyExchange,
     patched_time: None,
 ) -> Iterator[Stack]:
     """One isolated stack; the rules judge it when the test's own body has passed."""
@@ -312,6 +298,7 @@ def stack(
             connect=connect,
             stages=_stages(request.node),
             server=private,
+            exchange_stage=exchange_stage.get,
         )
         made = closing.enter_context(opened)
         # Found here by the judge, even where a test asked for its stack by another fixture's name.

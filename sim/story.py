@@ -9,6 +9,7 @@ from sim.schedule.race import Race, Reach
 from sim.schedule.reach import ANYBODY_WAITED, at_once, before_either, between, inside_transaction, waited
 from sim.stack.child import Child, Ended, wait_until
 from sim.stack.code import delivered_code, imported_by_worker
+from sim.stack.exchange_actor import ExchangeOrder
 from sim.stack.faults import DISK_FULL, UNWATCHED
 from sim.stack.given import (
     REFERENCE_CONFIG,
@@ -44,6 +45,7 @@ __all__ = [
     "CommandView",
     "CreatedCommand",
     "Ended",
+    "ExchangeOrder",
     "LoopbackExchange",
     "Measured",
     "Migrations",

@@ -9,14 +9,20 @@ import dataclasses
 import json
 import os
 import sys
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from sim.errors import SimError
 from sim.fake_bot.database import Database
+from sim.fake_bot.desk import Desk, PaperDesk
 from sim.fake_bot.drift import DriftFlags
 from sim.fake_bot.errors import BotBroken
 from sim.fake_bot.exchange import require_exchange
+from sim.fake_bot.exchange_client import ExchangeClient
+from sim.fake_bot.exchange_desk import ExchangeDesk
+from sim.fake_bot.exchange_sockets import SocketMaker
 from sim.fake_bot.heartbeats import Heartbeats
 from sim.fake_bot.journal import open_journal
 from sim.fake_bot.loop import Bot, CycleReport
@@ -25,6 +31,7 @@ from sim.fake_bot.management import Management
 from sim.fake_bot.pacing import run_as_told, run_at_interval, stop_signal
 from sim.fake_bot.prices import PriceWalk
 from sim.fake_bot.settings import Settings, read_settings
+from sim.guard import base_url, exchange_client
 from sim.guard.refusal import Layer, refusal
 
 STANDARD_INPUT = 0
@@ -59,6 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
     database = Database(settings.database)
     with (
         stop_signal() as stop,
+        _desk(settings, arguments) as desk,
         open_journal(settings.home) as journal,
         Heartbeats(database) as heartbeats,
     ):
@@ -66,8 +74,8 @@ def _run(arguments: argparse.Namespace) -> int:
             home=settings.home,
             journal=journal,
             heartbeats=heartbeats,
-            management=Management(files=ManagedFiles(settings.home), flags=DriftFlags(database)),
-            prices=PriceWalk(seed=arguments.seed),
+            management=Management(files=ManagedFiles(settings.home), flags=DriftFlags(database), adopts=desk.adopts),
+            desk=desk,
             trade_every=arguments.trade_every,
         )
         if arguments.paced:
@@ -83,6 +91,37 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+@contextmanager
+def _desk(settings: Settings, arguments: argparse.Namespace) -> Iterator[Desk]:
+    """Where this run trades. Raises: `GuardRefused`, recorded, for an exchange that is neither testnet nor loopback."""
+    account = settings.account
+    if account is None:
+        yield PaperDesk(PriceWalk(seed=arguments.seed))
+        return
+    with (
+        exchange_client.open_client(account.url, timeout_s=account.timeout_s) as http,
+        SocketMaker(account.stream_url, timeout_s=account.timeout_s) as streams,
+        SocketMaker(account.ws_api_url, timeout_s=account.timeout_s) as ws_api,
+    ):
+        client = ExchangeClient(http, api_key=account.api_key, secret=account.secret, clock_ms=_civil_ms)
+        desk = ExchangeDesk(
+            client,
+            user_connect=ws_api,
+            price_connect=streams,
+            seed=arguments.seed,
+            limit_every=arguments.limit_every,
+            rest_cycles=arguments.rest_cycles,
+        )
+        try:
+            yield desk
+        finally:
+            desk.close()
+
+
+def _civil_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 def _require_paper(arguments: argparse.Namespace) -> None:
     """Nothing with `--paper`. Raises: `GuardRefused` (`guard/paper`), recorded."""
     if not arguments.paper:
@@ -92,10 +131,15 @@ def _require_paper(arguments: argparse.Namespace) -> None:
 def _guarded_settings() -> Settings:
     """The settings as they are now, once the guard has said yes to them and to the exchange that they name.
 
+    One that the bot only looks at must answer; one that it trades on may be away for a while.
+
     Raises: as `read_settings` and `require_exchange`.
     """
     settings = read_settings(os.environ)
-    if settings.exchange_url is not None:
+    if settings.account is not None:
+        for url in (settings.account.url, settings.account.stream_url, settings.account.ws_api_url):
+            base_url.require(url)
+    elif settings.exchange_url is not None:
         require_exchange(settings.exchange_url)
     return settings
 
@@ -123,7 +167,9 @@ def _parser() -> argparse.ArgumentParser:
         description="A paper bot: keeps live_portfolio.json, its journal, state/market_snapshot.json, its heartbeats. "
         "Settings: GUI_DB_HOST, GUI_DB_PORT, GUI_DB_NAME, GUI_DB_USER, GUI_DB_PASSWORD, BOT_HOME and "
         "BINANCE_TESTNET=true in the environment, and the same BINANCE_TESTNET=true in BOT_HOME/.env. EXCHANGE_URL, "
-        "if set, is a testnet or loopback URL that must answer before the bot starts, and before each cycle.",
+        "if set, is a testnet or loopback URL that must answer before the bot starts, and before each cycle. With "
+        "EXCHANGE_STREAM_URL, EXCHANGE_WS_API_URL, EXCHANGE_API_KEY and EXCHANGE_API_SECRET set too, prices and fills "
+        "are the exchange's, the portfolio is the account of that key, and EXCHANGE_TIMEOUT_S (10) bounds each wait.",
     )
     parser.add_argument("--paper", action="store_true", help="trade on paper; required, there is no other mode")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the price walk (default 1)")
@@ -139,6 +185,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cycles", type=_count(1), default=None, metavar="N", help="stop after N cycles")
     parser.add_argument(
         "--trade-every", type=_count(0), default=3, metavar="N", help="trade on every N-th cycle (default 3, 0: never)"
+    )
+    parser.add_argument(
+        "--limit-every",
+        type=_count(0),
+        default=2,
+        metavar="N",
+        help="on an exchange: of the orders every N-th is a LIMIT, the others are MARKET (default 2, 0: none)",
+    )
+    parser.add_argument(
+        "--rest-cycles",
+        type=_count(1),
+        default=2,
+        metavar="N",
+        help="on an exchange: how long a LIMIT order may rest before it is cancelled (default 2)",
     )
     parser.add_argument(
         "--max-idle-s", type=_seconds, default=3600.0, metavar="S", help="with --paced: give up after S silent seconds"

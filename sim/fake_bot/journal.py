@@ -28,9 +28,17 @@ class JournalWriter:
         self._descriptor = descriptor
 
     def publish(
-        self, event: JournalEvent, content: bytes, *, previous_sha256: str | None, at: datetime, cycle: int
+        self,
+        event: JournalEvent,
+        content: bytes,
+        *,
+        previous_sha256: str | None,
+        at: datetime,
+        cycle: int,
+        reason: str | None = None,
+        order: str | None = None,
     ) -> str:
-        """The hash of `content`, now in the file of `event` and in the journal.
+        """The hash of `content`, now in the file of `event` and in the journal, with `reason` and `order` if told.
 
         Raises: `OSError`; the file is then the old one or the new one, whole, and explained.
         """
@@ -45,6 +53,8 @@ class JournalWriter:
             "event": event.value,
             "previous_sha256": previous_sha256,
             "sha256": sha256,
+            **({} if reason is None else {"reason": reason}),
+            **({} if order is None else {"order": order}),
         }
         write_all(self._descriptor, line(record))
         os.fsync(self._descriptor)

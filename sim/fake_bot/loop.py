@@ -1,12 +1,14 @@
 """One cycle of the bot: look at clock, prices and managed holdings, perhaps trade, write what changed, beat."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from sim.fake_bot import home as paths
+from sim.fake_bot.desk import Desk, Turn
 from sim.fake_bot.durable import write_all
 from sim.fake_bot.errors import BotRefused
 from sim.fake_bot.heartbeats import Heartbeat, Heartbeats
@@ -17,23 +19,23 @@ from sim.fake_bot.market import market_document
 from sim.fake_bot.portfolio import (
     Portfolio,
     Trade,
-    after_trade,
     parse_portfolio,
     portfolio_document,
     starting_portfolio,
 )
-from sim.fake_bot.prices import PriceSource
+from sim.fake_bot.prices import Quote
 from sim.fake_bot.reading import JournalEvent, content_of, read_journal, sha256_of
 from sim.fake_bot.strategy import decide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleReport:
-    """What one cycle left on disk."""
+    """What one cycle left on disk, and how the bot stands with its exchange, where it has one."""
 
     cycle: int
     portfolio_sha256: str
     wrote_portfolio: bool
+    exchange: str | None = None
 
 
 class Bot:
@@ -46,20 +48,22 @@ class Bot:
         journal: JournalWriter,
         heartbeats: Heartbeats,
         management: Management,
-        prices: PriceSource,
+        desk: Desk,
         trade_every: int,
     ) -> None:
         """Take up the portfolio on disk, or none. The cycle number goes on from the newest heartbeat that reported it.
 
         Effects: puts right what a kill left behind (`JournalWriter.recover`).
 
-        Raises: `BotRefused` (`bot/portfolio_damaged`, `bot/portfolio_unexplained`); `JournalDamaged`; `BotBroken`.
+        Raises: `BotRefused` (`bot/portfolio_damaged`, `bot/portfolio_unexplained`, `bot/exchange_missing`);
+        `JournalDamaged`; `BotBroken`.
         """
         self._home = home
         self._journal = journal
         self._heartbeats = heartbeats
         self._management = management
-        self._prices = prices
+        self._desk = desk
+        self._said: frozenset[str] = frozenset()
         self._trade_every = trade_every
         recovered = journal.recover()
         self._portfolio, self._sha256 = take_up_portfolio(home)
@@ -67,6 +71,12 @@ class Bot:
         if self._portfolio is not None and self._sha256 is not None:
             reported = heartbeats.last_cycle(portfolio_sha256=self._sha256)
             self._cycle = max(self._portfolio.cycle, reported or 0)
+            if self._portfolio.exchange is not None and desk.standing is None:
+                raise BotRefused(
+                    "bot/exchange_missing",
+                    f"{home / paths.PORTFOLIO} is of an account on an exchange, and this bot has none; set its "
+                    "exchange and key, or give it a home of its own",
+                )
         at = heartbeats.now()
         for sentence in recovered:
             self._log(at, sentence)
@@ -85,51 +95,92 @@ class Bot:
         self._require_own_portfolio()
         at = self._heartbeats.now()
         cycle = self._cycle + 1
-        quotes = self._prices.quotes(cycle=cycle, today=at.date())
-        before = self._portfolio
-        followed = self._management.follow(
-            before or starting_portfolio(cycle=cycle),
-            quotes,
-            cycle=cycle,
-            keep=partial(self._write_portfolio, at=at, cycle=cycle),
-        )
-        for sentence in followed.told:
-            self._log(at, sentence)
-        after = followed.portfolio
-        trade: Trade | None = None
-        if before is not None:
-            trade = decide(after, quotes, tradable=followed.tradable, cycle=cycle, trade_every=self._trade_every)
-            after = after if trade is None else after_trade(after, trade, cycle=cycle)
-        sha256 = self._sha256
-        if after is not self._portfolio or sha256 is None:
-            sha256 = self._write_portfolio(after, at=at, cycle=cycle)
-        market_sha256 = sha256_of(content_of(self._home / paths.MARKET))
-        self._publish(
-            JournalEvent.MARKET_SNAPSHOT_WRITE,
-            market_document(quotes, at=at),
-            previous_sha256=market_sha256,
-            at=at,
-            cycle=cycle,
-        )
-        self._heartbeats.beat(Heartbeat(pid=os.getpid(), cycle=cycle, portfolio_sha256=sha256))
+        had = self._sha256
+        turn = self._turn(at, cycle)
+        quotes = self._desk.look(turn)
+        trade = None if quotes is None else self._decide(turn, quotes)
+        self._said = frozenset(turn.said)
+        if quotes is not None:
+            market_sha256 = sha256_of(content_of(self._home / paths.MARKET))
+            self._publish(
+                JournalEvent.MARKET_SNAPSHOT_WRITE,
+                market_document(quotes, at=at),
+                previous_sha256=market_sha256,
+                at=at,
+                cycle=cycle,
+            )
+        assert self._sha256 is not None
+        self._heartbeats.beat(Heartbeat(pid=os.getpid(), cycle=cycle, portfolio_sha256=self._sha256))
         self._cycle = cycle
-        report = CycleReport(cycle=cycle, portfolio_sha256=sha256, wrote_portfolio=after is not before)
+        report = CycleReport(
+            cycle=cycle,
+            portfolio_sha256=self._sha256,
+            wrote_portfolio=self._sha256 != had,
+            exchange=self._desk.standing,
+        )
         self._log(at, _sentence(report, trade))
         return report
 
-    def _write_portfolio(self, portfolio: Portfolio, *, at: datetime, cycle: int) -> str:
+    def _decide(self, turn: Turn, quotes: Mapping[str, Quote]) -> Trade | None:
+        """The trade of this cycle, made. Effects: the portfolio after it, and after the files, is on disk."""
+        before, is_new = turn.portfolio, self._portfolio is None
+        followed = self._management.follow(
+            before or starting_portfolio(cycle=turn.cycle), quotes, cycle=turn.cycle, keep=turn.keep
+        )
+        for sentence in followed.told:
+            turn.say(sentence)
+        after = followed.portfolio
+        trade: Trade | None = None
+        if not is_new:
+            tradable = tuple(symbol for symbol in followed.tradable if self._desk.may_trade(symbol))
+            trade = decide(after, quotes, tradable=tradable, cycle=turn.cycle, trade_every=self._trade_every)
+            after = after if trade is None else self._desk.trade(turn, after, trade)
+        if after is not self._portfolio or self._sha256 is None:
+            turn.keep(after)
+        return trade
+
+    def _turn(self, at: datetime, cycle: int) -> Turn:
+        said_before, say = self._said, partial(self._log, at)
+        return Turn(
+            cycle=cycle,
+            at=at,
+            portfolio=self._portfolio,
+            keep=partial(self._write_portfolio, at=at, cycle=cycle),
+            say=say,
+            said_before=said_before,
+        )
+
+    def _write_portfolio(
+        self, portfolio: Portfolio, *, at: datetime, cycle: int, reason: str | None = None, order: str | None = None
+    ) -> str:
         """The hash of the file that holds it now."""
         content = portfolio_document(portfolio, at=at)
         self._sha256 = self._publish(
-            JournalEvent.PORTFOLIO_WRITE, content, previous_sha256=self._sha256, at=at, cycle=cycle
+            JournalEvent.PORTFOLIO_WRITE,
+            content,
+            previous_sha256=self._sha256,
+            at=at,
+            cycle=cycle,
+            reason=reason,
+            order=order,
         )
         self._portfolio = portfolio
         return self._sha256
 
     def _publish(
-        self, event: JournalEvent, content: bytes, *, previous_sha256: str | None, at: datetime, cycle: int
+        self,
+        event: JournalEvent,
+        content: bytes,
+        *,
+        previous_sha256: str | None,
+        at: datetime,
+        cycle: int,
+        reason: str | None = None,
+        order: str | None = None,
     ) -> str:
-        return self._journal.publish(event, content, previous_sha256=previous_sha256, at=at, cycle=cycle)
+        return self._journal.publish(
+            event, content, previous_sha256=previous_sha256, at=at, cycle=cycle, reason=reason, order=order
+        )
 
     def _require_own_portfolio(self) -> None:
         path = self._home / paths.PORTFOLIO

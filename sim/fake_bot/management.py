@@ -1,7 +1,8 @@
 """What managed holdings mean for the bot: which assets it may trade, and what it expects to hold of them.
 
 The bot keeps its expectation (`Basis`) of each managed asset in its portfolio. At the first sight of a managed asset it
-adopts the baseline quantity, unless it holds some of it already; from then on its own trades move expectation and
+adopts the baseline quantity, unless it holds some of it already or trades on an exchange, where it holds what the
+account holds; from then on its own trades move expectation and
 position alike. Where the two differ, something happened that the bot did not do: it trades that asset no more, and an
 operator decides.
 
@@ -77,9 +78,11 @@ class Followed:
 class Management:
     """Follows the worker's two files, one look per cycle."""
 
-    def __init__(self, *, files: ManagedFiles, flags: Flags) -> None:
+    def __init__(self, *, files: ManagedFiles, flags: Flags, adopts: bool = True) -> None:
+        """With `adopts` the bot takes up the baseline quantity of an asset that it does not hold."""
         self._files = files
         self._flags = flags
+        self._adopts = adopts
         self._told: set[str] = set()
 
     def follow(
@@ -100,7 +103,7 @@ class Management:
             return Followed(portfolio=portfolio, tradable=(), told=self._new(told))
         if not reading.pair.has_baseline:
             return Followed(portfolio=portfolio, tradable=tuple(quotes), told=self._new(told))
-        stock = take_stock(portfolio, reading.pair, quotes, cycle=cycle)
+        stock = take_stock(portfolio, reading.pair, quotes, cycle=cycle, adopts=self._adopts)
         done = list(stock.told)
         after = stock.portfolio
         if stock.disagreements and after is not portfolio:
@@ -125,7 +128,9 @@ class Management:
         return new
 
 
-def take_stock(portfolio: Portfolio, pair: ManagedPair, quotes: Mapping[str, Quote], *, cycle: int) -> Stock:
+def take_stock(
+    portfolio: Portfolio, pair: ManagedPair, quotes: Mapping[str, Quote], *, cycle: int, adopts: bool = True
+) -> Stock:
     """`portfolio` after adopting what came under management and dropping what left it; the same one if nothing did.
 
     A disagreement leaves the expectation as it is.
@@ -142,7 +147,7 @@ def take_stock(portfolio: Portfolio, pair: ManagedPair, quotes: Mapping[str, Quo
         if name not in bases:
             baseline = entry.baseline or Decimal(0)
             bases[name] = Basis(command_id=entry.command_id, expected=baseline, generation=pair.generation)
-            if held is None and baseline > 0:
+            if adopts and held is None and baseline > 0:
                 held = positions[name] = Position(quantity=baseline, average_price=quotes[name].last_price)
                 priced = decimal_text(held.average_price)
                 told.append(f"{name}: took up {decimal_text(baseline)} of the baseline at {priced} USDT")

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, Rounded
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
@@ -17,8 +16,10 @@ import msgspec
 
 from sim.fake_bot.errors import BotRefused
 from sim.fake_bot.json_file import decimal_of, decimal_text, document, utc_text
+from sim.fake_bot.orders import Dealings, DealingsFile, Side, dealings_document, dealings_of
 
 SCHEMA_VERSION: Final = 1
+CASH: Final = "USDT"
 STARTING_CASH_USDT: Final = Decimal(10_000)
 MAX_SYMBOL_CHARACTERS: Final = 32
 
@@ -29,13 +30,6 @@ AVERAGE = Context(prec=120, traps=[InvalidOperation, DivisionByZero, Overflow])
 AVERAGE_STEP = Decimal("0.00000001")
 
 T = TypeVar("T")
-
-
-class Side(StrEnum):
-    """Which way a trade goes, seen from the portfolio."""
-
-    BUY = "buy"
-    SELL = "sell"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +64,26 @@ class Basis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portfolio:
-    """Cash in USDT, positions and what is expected of managed assets, as of the cycle that last changed them."""
+    """Cash in USDT, positions and what is expected of managed assets, as of the cycle that last changed them.
+
+    `exchange` is there where the bot trades on one, and cash and positions are what it holds there, set aside or free.
+    """
 
     cycle: int
     cash_usdt: Decimal
     positions: Mapping[str, Position]
     managed: Mapping[str, Basis] = field(default_factory=lambda: MappingProxyType({}))
+    exchange: Dealings | None = None
 
     def quantity(self, symbol: str) -> Decimal:
         """What is held of an asset; zero if nothing."""
         position = self.positions.get(symbol)
         return Decimal(0) if position is None else position.quantity
+
+    def holdings(self) -> dict[str, Decimal]:
+        """What is held of each asset, USDT among them; nothing that is zero."""
+        held = {symbol: position.quantity for symbol, position in self.positions.items()}
+        return {symbol: quantity for symbol, quantity in {**held, CASH: self.cash_usdt}.items() if quantity}
 
 
 def starting_portfolio(*, cycle: int) -> Portfolio:
@@ -104,7 +107,7 @@ def after_trade(portfolio: Portfolio, trade: Trade, *, cycle: int) -> Portfolio:
     if trade.side is Side.BUY:
         cash = EXACT.subtract(portfolio.cash_usdt, value)
         quantity = EXACT.add(held, trade.quantity)
-        average = _average_price(positions.get(trade.symbol), trade)
+        average = average_price(positions.get(trade.symbol), trade)
         positions[trade.symbol] = Position(quantity=quantity, average_price=average)
     else:
         cash = EXACT.add(portfolio.cash_usdt, value)
@@ -118,7 +121,7 @@ def after_trade(portfolio: Portfolio, trade: Trade, *, cycle: int) -> Portfolio:
     if trade.symbol in managed:
         moved = EXACT.add(managed[trade.symbol].expected, EXACT.subtract(quantity, held))
         managed[trade.symbol] = replace(managed[trade.symbol], expected=moved)
-    return Portfolio(cycle=cycle, cash_usdt=cash, positions=in_order(positions), managed=in_order(managed))
+    return replace(portfolio, cycle=cycle, cash_usdt=cash, positions=in_order(positions), managed=in_order(managed))
 
 
 def in_order(named: Mapping[str, T]) -> Mapping[str, T]:
@@ -126,7 +129,8 @@ def in_order(named: Mapping[str, T]) -> Mapping[str, T]:
     return MappingProxyType(dict(sorted(named.items())))
 
 
-def _average_price(position: Position | None, trade: Trade) -> Decimal:
+def average_price(position: Position | None, trade: Trade) -> Decimal:
+    """What is held, `trade` added to it, cost on average in USDT, rounded to eight places."""
     if position is None:
         return trade.price
     cost = AVERAGE.add(
@@ -140,7 +144,8 @@ def portfolio_document(portfolio: Portfolio, *, at: datetime) -> bytes:
 
     Shape: `{"schema_version": 1, "cycle", "updated_at", "cash_usdt", "positions": {symbol: {"quantity",
     "average_price"}}, "managed": {symbol: {"command_id", "expected", "generation"}}}`, money and quantities as
-    decimal text; `managed` stands there only while an asset is managed.
+    decimal text; `managed` stands there only while an asset is managed, `exchange` (see `orders`) only where the bot
+    trades on one.
     """
     managed = {
         symbol: {
@@ -164,6 +169,7 @@ def portfolio_document(portfolio: Portfolio, *, at: datetime) -> bytes:
                 for symbol, position in portfolio.positions.items()
             },
             **({"managed": managed} if managed else {}),
+            **({} if portfolio.exchange is None else {"exchange": dealings_document(portfolio.exchange)}),
         }
     )
 
@@ -175,6 +181,7 @@ class _PortfolioFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     cash_usdt: str
     positions: dict[str, Any]
     managed: Annotated[dict[str, Any], msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
+    exchange: DealingsFile | None = None
 
 
 class _PositionFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -222,7 +229,15 @@ def parse_portfolio(content: bytes, *, name: str) -> Portfolio:
         cash_usdt=_number(name, "cash_usdt", found.cash_usdt),
         positions=in_order(positions),
         managed=in_order(managed),
+        exchange=None if found.exchange is None else _dealings(name, found.exchange),
     )
+
+
+def _dealings(name: str, found: DealingsFile) -> Dealings:
+    try:
+        return dealings_of(found)
+    except ValueError as error:
+        raise _damaged(name, str(error)) from error
 
 
 def _entry(name: str, place: str, value: Any, expected: type[T]) -> T:

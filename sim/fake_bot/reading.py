@@ -50,7 +50,10 @@ _PATHS = {
 
 
 class JournalLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One write: `previous_sha256` (None: there was no file) became `sha256`. `at` is the database clock."""
+    """One write: `previous_sha256` (None: there was no file) became `sha256`. `at` is the database clock.
+
+    On an exchange `reason` says what the write is for, and `order` the client id of the order it is about.
+    """
 
     at: str
     pid: int
@@ -58,6 +61,8 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     event: JournalEvent
     previous_sha256: Sha256 | None
     sha256: Sha256
+    reason: str | None = None
+    order: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +117,33 @@ def parse_journal(content: bytes, *, name: str = str(paths.JOURNAL)) -> Journal:
                 "keep the file as evidence and restore it from a backup",
             ) from error
     return Journal(lines=tuple(lines), whole_bytes=whole_bytes, torn_bytes=len(content) - whole_bytes)
+
+
+INTENDED = "order_intended"
+ENDED = frozenset({"order_settled", "order_refused", "order_not_placed", "order_gone"})
+"""Reasons of the lines between which an order is in flight."""
+
+
+def orders_in_flight(lines: Sequence[JournalLine]) -> tuple[str, ...]:
+    """The client ids of the orders that `lines` say were intended and have not ended, in their order."""
+    found: dict[str, None] = {}
+    for line in lines:
+        if line.order is not None and line.reason == INTENDED:
+            found[line.order] = None
+        elif line.order is not None and line.reason in ENDED:
+            found.pop(line.order, None)
+    return tuple(found)
+
+
+def announced(home: Path, event: JournalEvent) -> bytes | None:
+    """What the file of `event` holds, a write that was announced and not renamed yet included; None for no file.
+
+    Safe where no bot runs, or one that waits. Raises: `JournalDamaged` (`bot/journal_damaged`).
+    """
+    path = home / event.path
+    lines = read_journal(home).of(event)
+    staged = content_of(paths.staged(path))
+    return staged if lines and staged is not None and sha256_hex(staged) == lines[-1].sha256 else content_of(path)
 
 
 def read_journal(home: Path) -> Journal:

@@ -14,6 +14,7 @@ from sim.guard.refusal import Layer, refusal
 
 FLAG: Final = "BINANCE_TESTNET"
 MAX_ENV_BYTES: Final = 65_536
+MAX_TIMEOUT_S: Final = 60.0
 
 DATABASE_VARIABLES: Final[Mapping[str, str]] = {
     "GUI_DB_HOST": "host",
@@ -23,16 +24,40 @@ DATABASE_VARIABLES: Final[Mapping[str, str]] = {
 }
 
 
+EXCHANGE_VARIABLES: Final = (
+    "EXCHANGE_URL",
+    "EXCHANGE_STREAM_URL",
+    "EXCHANGE_WS_API_URL",
+    "EXCHANGE_API_KEY",
+    "EXCHANGE_API_SECRET",
+)
+"""Set together they make the bot trade on its exchange; `EXCHANGE_URL` alone is only asked before the start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeAccount:
+    """Where the exchange of the bot's account is, as it was told, and the key, which never shows."""
+
+    url: str
+    stream_url: str
+    ws_api_url: str
+    api_key: str = field(repr=False)
+    secret: str = field(repr=False)
+    timeout_s: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a start of the bot needs. `database` holds libpq keywords, the password among them, and never shows.
 
-    `exchange_url` is as it was told, and not yet judged; None: the bot trades on its own prices alone.
+    `exchange_url` is as it was told, and not yet judged; None: the bot has no exchange. With `account` it trades there,
+    else on its own prices.
     """
 
     home: Path
     database: Mapping[str, str] = field(repr=False)
     exchange_url: str | None = None
+    account: ExchangeAccount | None = None
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -48,6 +73,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     home = Path(environment.get("BOT_HOME") or "/")
     if not (home.is_absolute() and home.is_dir()):
         problems.append(f"BOT_HOME is {str(home)!r}, expected the absolute path of a folder")
+    told = {name: environment.get(name, "") for name in EXCHANGE_VARIABLES}
+    trades_there = any(told[name] for name in EXCHANGE_VARIABLES[1:])
+    if trades_there:
+        problems += [f"{name} is not set, and the bot is to trade on an exchange" for name in told if not told[name]]
+    timeout_s = _seconds(environment.get("EXCHANGE_TIMEOUT_S") or "10", problems)
     if problems:
         raise BotRefused("bot/settings", "; ".join(problems) + "; set the variables and start again")
     _require_testnet(environment, home / paths.ENV)
@@ -57,7 +87,28 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         home=home,
         database=database | ({"password": password} if password else {}),
         exchange_url=environment.get("EXCHANGE_URL"),
+        account=ExchangeAccount(
+            url=told["EXCHANGE_URL"],
+            stream_url=told["EXCHANGE_STREAM_URL"],
+            ws_api_url=told["EXCHANGE_WS_API_URL"],
+            api_key=told["EXCHANGE_API_KEY"],
+            secret=told["EXCHANGE_API_SECRET"],
+            timeout_s=timeout_s,
+        )
+        if trades_there
+        else None,
     )
+
+
+def _seconds(text: str, problems: list[str]) -> float:
+    """How long an answer of the exchange is waited for. Effects: a `text` that is no such time is a problem."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0.0 < found <= MAX_TIMEOUT_S:
+        problems.append(f"EXCHANGE_TIMEOUT_S is {text[:20]!r}, expected seconds above 0, at most {MAX_TIMEOUT_S:g}")
+    return found
 
 
 def _require_testnet(environment: Mapping[str, str], path: Path) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
-from sim.fake_bot.portfolio import Portfolio, Side, Trade
+from sim.fake_bot.orders import Side
+from sim.fake_bot.portfolio import Portfolio, Trade
 from sim.fake_bot.prices import Quote
 
 ORDER_VALUE_USDT: Final = Decimal(50)

@@ -9,13 +9,14 @@ from sim.guard import base_url, client_settings, request_host
 TIMEOUT_S = 10.0
 
 
-def open_client(url: object, *, authorities: Path | None = None) -> httpx.Client:
-    """A client of the exchange at `url`. `authorities` is a PEM file that it trusts instead of the public ones.
+def open_client(url: object, *, authorities: Path | None = None, timeout_s: float = TIMEOUT_S) -> httpx.Client:
+    """A client of the exchange at `url`; no wait is longer than `timeout_s`.
 
+    `authorities` is a PEM file that it trusts instead of the public ones.
     Raises: `GuardRefused`, recorded; see the layers.
     """
     allowed = base_url.require(url)
     settings = client_settings.settings(authorities)
     # A client that is given a transport hands it none of its settings.
     transport = request_host.GuardedTransport(verify=settings["verify"], trust_env=settings["trust_env"])
-    return httpx.Client(base_url=allowed, transport=transport, timeout=TIMEOUT_S, **settings)
+    return httpx.Client(base_url=allowed, transport=transport, timeout=timeout_s, **settings)

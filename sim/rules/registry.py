@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sim.rules import g10, general, managed, managed_rest, mh4
+from sim.rules import exchange, g10, general, managed, managed_rest, mh4
 from sim.rules.breach import Breach, Rule
 from sim.timeline import Timeline
 
@@ -12,6 +12,8 @@ _RULES: tuple[Rule, ...] = (
     g10.mainnet_path_visible,
     g10.env_file_changes,
     g10.runtime_config_appears,
+    exchange.order_without_intent_or_sent_twice,
+    exchange.portfolio_and_exchange_disagree,
     g10.portfolio_drift_unexplained,
     g10.bot_pid_changes,
     g10.once_handled_more_than_one,

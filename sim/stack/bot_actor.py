@@ -13,6 +13,7 @@ from typing import Any
 from sim.errors import SimError
 from sim.stack.child import Child, Ended
 from sim.stack.click_witness import FORBIDDEN
+from sim.stack.exchange_actor import ExchangeActor
 from sim.stack.launcher import Launcher
 from sim.timeline import Timeline
 
@@ -28,6 +29,7 @@ class BotActor:
     launcher: Launcher
     timeline: Timeline
     environment: Mapping[str, str]
+    exchange: ExchangeActor | None = None
     child: Child | None = None
     _stdin: int = field(default=-1, repr=False)
     _read: int = field(default=0, repr=False)
@@ -38,24 +40,38 @@ class BotActor:
         seed: int = 1,
         trade_every: int = 3,
         cold: bool = False,
+        on_exchange: bool = False,
+        limit_every: int = 2,
+        rest_cycles: int = 2,
         environment: Mapping[str, str | None] | None = None,
     ) -> Child:
         """The bot's process, waiting for `cycle`. Same seed, same cycles: the same portfolio to the byte.
 
-        `cold` starts a new Python instead of forking a warm one. `environment` overrides settings; None unsets one.
+        `cold` starts a new Python instead of forking a warm one. `on_exchange` lets it trade on the story's exchange,
+        where of its orders every `limit_every`-th is a LIMIT, cancelled after `rest_cycles`. `environment` overrides
+        settings; None unsets one.
         """
         if self.child is not None and self.child.is_running():
             raise SimError("stage/bot_running", f"the bot already runs as pid {self.child.pid}; stop it first")
         self._hang_up()
-        full = self._told(environment or {})
+        exchange, zygote = {}, None
+        if on_exchange:
+            if self.exchange is None:
+                raise SimError("stage/no_exchange", "this bot has no exchange to trade on; start it without one")
+            exchange, zygote = self.exchange.environment(), self.exchange.zygote()
+        full = self._told({**exchange, **(environment or {})})
         read_fd, self._stdin = os.pipe()
         try:
             argv = ["--paper", "--paced", "--seed", str(seed), "--trade-every", str(trade_every)]
+            if on_exchange:
+                argv += ["--limit-every", str(limit_every), "--rest-cycles", str(rest_cycles)]
             if cold:
                 command = [sys.executable, "-m", MODULE, *argv]
                 self.child = self.launcher.cold(command, actor=ACTOR, environment=full, stdin=read_fd)
             else:
-                self.child = self.launcher.warm(MODULE, argv, actor=ACTOR, environment=full, stdin=read_fd)
+                self.child = self.launcher.warm(
+                    MODULE, argv, actor=ACTOR, environment=full, stdin=read_fd, zygote=zygote
+                )
         finally:
             os.close(read_fd)
         self._read = 0
@@ -80,7 +96,7 @@ class BotActor:
         return ended
 
     def cycle(self) -> dict[str, Any]:
-        """The report of one cycle: `cycle`, `portfolio_sha256`, `wrote_portfolio`.
+        """The report of one cycle: `cycle`, `portfolio_sha256`, `wrote_portfolio`, `exchange`.
 
         Raises: `SimError` (`stage/bot_ended`) when the bot ended instead; its last words are in the message.
         """
@@ -88,7 +104,14 @@ class BotActor:
         self._tell(b"cycle\n")
         report = self._next_line(child)
         self.timeline.record(actor=ACTOR, kind="bot.cycled", subject=str(child.pid), **report)
+        self._look()
         return report
+
+    def cycle_to_its_end(self) -> Ended:
+        """How the bot ended in its next cycle. Raises: `SimError` (`process/hung`) where it did not."""
+        child = self._running()
+        self._tell(b"cycle\n")
+        return self._gone(child.wait(_CYCLE_TIMEOUT_S))
 
     def stop(self) -> Ended:
         """How the bot ended when told to."""
@@ -122,6 +145,10 @@ class BotActor:
         told = {**self.environment, "SIM_SERVICES": os.pathsep.join(FORBIDDEN), **changed}
         return {name: value for name, value in told.items() if value is not None}
 
+    def _look(self) -> None:
+        if self.exchange is not None:
+            self.exchange.look()
+
     def _running(self) -> Child:
         if self.child is None or not self.child.is_running():
             raise SimError("stage/bot_not_running", "the bot is not running; start it first")
@@ -140,6 +167,7 @@ class BotActor:
     def _gone(self, ended: Ended) -> Ended:
         self._hang_up()
         self.timeline.record(actor=ACTOR, kind="bot.stopped", subject=str(ended.pid), exit_code=ended.exit_code)
+        self._look()
         return ended
 
     def _next_line(self, child: Child) -> dict[str, Any]:

@@ -62,14 +62,21 @@ class Launcher:
     _parents: set[int] = field(default_factory=set)
 
     def warm(
-        self, module: str, argv: Sequence[str], *, actor: str, environment: Mapping[str, str], stdin: int | None = None
+        self,
+        module: str,
+        argv: Sequence[str],
+        *,
+        actor: str,
+        environment: Mapping[str, str],
+        stdin: int | None = None,
+        zygote: Zygote | None = None,
     ) -> Child:
-        """A child forked from the warm process, running `module` as `python -m` would."""
+        """A child forked from the warm process, or from `zygote`, running `module` as `python -m` would."""
         full = self._environment(actor, environment)
         stdout_file, stderr_file = self._files(actor)
         with stdout_file.open("wb") as stdout, stderr_file.open("wb") as stderr, open(os.devnull, "rb") as nothing:
             streams = (nothing.fileno() if stdin is None else stdin, stdout.fileno(), stderr.fileno())
-            zygote = self.zygote()
+            zygote = zygote or self.zygote()
             forked = zygote.fork(module, argv, environment=full, folder=REPOSITORY, streams=streams)
         self._parents.add(zygote.pid)
         ending = PipeEnding(forked.exit_code_fd, forked.pid, forked.pid_fd)
@@ -191,8 +198,11 @@ def worker_command(text: str) -> list[str]:
 
 
 def _shown(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment as evidence: everything but the password."""
-    return {name: "[scrubbed]" if "PASSWORD" in name else value for name, value in environment.items()}
+    """The environment as evidence: everything but passwords and keys."""
+    hidden = ("PASSWORD", "API_KEY", "API_SECRET")
+    return {
+        name: "[scrubbed]" if any(word in name for word in hidden) else value for name, value in environment.items()
+    }
 
 
 def _spawn(

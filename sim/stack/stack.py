@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -26,6 +26,7 @@ from sim.stack.bus_actor import BusActor
 from sim.stack.cache_actor import CacheActor
 from sim.stack.click_witness import ClickWitness
 from sim.stack.directed_worker import open_worker_engine
+from sim.stack.exchange_actor import ExchangeActor
 from sim.stack.faults import Faults
 from sim.stack.given import CAST, seat_cast
 from sim.stack.given_managed import ManagedGiven
@@ -50,41 +51,27 @@ from sim.stack.outside import Measured, measure
 from sim.stack.rows import CommandView, Rows
 from sim.stack.sensors import open_home_watch, read_sensors
 from sim.stack.server_actor import ServerActor
+from sim.stack.watching import Watching
 from sim.stack.worker_actor import WorkerActor
 from sim.stack.zygote import Zygote
 from sim.timeline import Timeline
 from sim.witness.audit import AuditEvent, listening, read_log
 from sim.witness.files import snapshot
-from sim.witness.no_mutation import Sensors, no_mutation
+from sim.witness.no_mutation import Sensors
 from sim.witness.watch import Watch
 from worker.contracts.errors import Reason
 from worker.db.session import BoundedConnection, url_of
 from worker.services.commands import CancelledCommand
 from worker.services.submission import CreatedCommand
 
+if TYPE_CHECKING:
+    from sim.stack.exchange_stage import ExchangeStage
+
 NOBODY = 999
 """A user id that nobody has."""
 
 STORY_BEGINS = "2026-05-12T09:00:00Z"
 """When every story begins, unless it says otherwise: the clock stands still there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watching:
-    """The witness as a story calls it."""
-
-    home: Path
-    timeline: Timeline
-    sensors: Sensors
-
-    @contextmanager
-    def no_mutation(self, *, allow: "list[str] | tuple[str, ...]" = ()) -> Iterator[None]:
-        """Inside the block nothing of the home changes but `logs/`, the lock, the bot's own writes and `allow`.
-
-        Raises: `MutationFound`; `SimError` (`witness/vacuous`) when nobody acted inside.
-        """
-        with no_mutation(self.home, self.timeline, allow=allow, sensors=self.sensors):
-            yield
 
 
 @dataclass(slots=True)
@@ -100,6 +87,7 @@ class Stack:
     launcher: Launcher
     worker: WorkerActor
     bot: BotActor
+    exchange: ExchangeActor
     bus: BusActor
     cache: CacheActor
     faults: Faults
@@ -196,6 +184,7 @@ class Stack:
         bots = [child.pid for child in self.launcher.children if child.is_running() and child.actor == "bot"]
         self.bot.close()
         self.launcher.end_all()
+        self.exchange.look()
         self._looks.look()
         workers += self.launcher.left_behind()
         self.timeline.record(actor="witness", kind="processes.at_end", subject="processes", workers=workers, bots=bots)
@@ -211,7 +200,7 @@ class Stack:
         evidence_managed.read_states(self.timeline, self.rows)
         evidence.read_texts(self.timeline, self.home)
         evidence.read_outputs(self.timeline, self._outputs())
-        evidence.read_secrets(self.timeline, [self.lease.address.password])
+        evidence.read_secrets(self.timeline, [self.lease.address.password, *self.exchange.secrets])
         return judge(self.timeline)
 
     def mark(self) -> Mark:
@@ -258,7 +247,7 @@ class Stack:
             self.home,
             breaches,
             raw=self.evidence,
-            secrets=[self.lease.address.password],
+            secrets=[self.lease.address.password, *self.exchange.secrets],
         )
 
     def _outputs(self) -> list[tuple[str, Path]]:
@@ -281,12 +270,13 @@ def open_stack(
     connect: "Callable[..., psycopg.Connection[Any]]" = BoundedConnection.connect,
     stages: KeptStages | None = None,
     server: PrivateServer | None = None,
+    exchange_stage: Callable[[], "ExchangeStage"] | None = None,
 ) -> Iterator[Stack]:
     """A stack in `folder` on a clean database, its clock standing at `STORY_BEGINS`; gone with its processes after.
 
     Its home is made in `home_below`, or in `folder` too where that is None. `connect` opens the connections of the
     services that operators call. `stages` are the starting facts that this process's stories have had made so far; with
-    None they are made anew. `server` is the story's own, which it may break.
+    None they are made anew. `server` is the story's own, which it may break. `exchange_stage` makes an exchange.
     """
     home, kept = make_home((home_below or folder) / "home"), folder / "evidence"
     kept.mkdir()
@@ -302,13 +292,10 @@ def open_stack(
         connect_gui, connect_psql = callers_of(lease, connect)
         engine = gui_engine(url_of(lease.address), connect_gui)
         environment = _environment(lease, home)
-        launcher = Launcher(
-            evidence=kept, timeline=timeline, zygote=zygote, clock_file=clock_file, witness_log=witness_log
-        )
+        launcher = Launcher(kept, timeline, zygote, clock_file, witness_log)
         closing.callback(launcher.end_all)
         looks = Looks(rows=rows, home=home, timeline=timeline)
-        worker = _worker_actor(launcher, looks, rows=rows, environment=environment, command=worker_command)
-        worker.open_engine = lambda worker_id: open_worker_engine(lease.address, worker_id, connect)
+        worker = _worker_actor(launcher, looks, rows, lease, connect, environment=environment, command=worker_command)
         said: list[AuditEvent] = []
         closing.enter_context(listening(said.append))
         watch = closing.enter_context(open_home_watch(home, timeline))
@@ -316,6 +303,7 @@ def open_stack(
         clicks = ClickWitness(timeline=timeline, rows=rows, looks=looks)
         day = Operator(name="day", user_id=CAST["day"][0], engine=engine, timeline=timeline, witness=clicks)
         keeper = None if stages is None else StageKeeper(stages, lease, rows, home, clock, timeline, looks, before)
+        exchange = ExchangeActor(home, timeline, clock, exchange_stage or _no_exchange)
         given = _given(lease, home, worker, day, before.settle, clock, keeper)
         yield Stack(
             home=home,
@@ -326,7 +314,8 @@ def open_stack(
             engine=engine,
             launcher=launcher,
             worker=worker,
-            bot=BotActor(launcher=launcher, timeline=timeline, environment=environment),
+            bot=BotActor(launcher=launcher, timeline=timeline, environment=environment, exchange=exchange),
+            exchange=exchange,
             bus=BusActor(address=lease.address, timeline=timeline, connect=connect_psql),
             cache=CacheActor(address=lease.address, timeline=timeline, connect=connect_psql),
             faults=Faults(address=lease.address, rows=rows, home=home, spared=(kept,), timeline=timeline, clock=clock),
@@ -366,10 +355,17 @@ def _given(
 
 
 def _worker_actor(
-    launcher: Launcher, looks: Looks, *, rows: Rows, environment: Mapping[str, str], command: list[str] | None
+    launcher: Launcher,
+    looks: Looks,
+    rows: Rows,
+    lease: Lease,
+    connect: "Callable[..., psycopg.Connection[Any]]",
+    *,
+    environment: Mapping[str, str],
+    command: list[str] | None,
 ) -> WorkerActor:
     """The stack's workers, before and after which the stage looks."""
-    return WorkerActor(
+    worker = WorkerActor(
         launcher=launcher,
         rows=rows,
         timeline=launcher.timeline,
@@ -377,6 +373,12 @@ def _worker_actor(
         command=command,
         look=looks.look,
     )
+    worker.open_engine = lambda worker_id: open_worker_engine(lease.address, worker_id, connect)
+    return worker
+
+
+def _no_exchange() -> "ExchangeStage":
+    raise SimError("stage/no_exchange", "this stack was opened without an exchange; pass it `exchange_stage`")
 
 
 def _environment(lease: Lease, home: Path) -> dict[str, str]:

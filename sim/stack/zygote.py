@@ -57,8 +57,9 @@ class Forked:
 class Zygote:
     """The client's side: starts the warm process once and asks it for children."""
 
-    def __init__(self, *, warm_up: Mapping[str, str], virtual_time: bool = True) -> None:
-        """`warm_up` is the environment of one worker run, made inside the zygote before it forks; see `warm_up`.
+    def __init__(self, *, warm_up: Mapping[str, str], virtual_time: bool = True, preload: Sequence[str] = ()) -> None:
+        """`warm_up` is the environment of one worker run, made inside the zygote before it forks; see `warm_up`. Empty,
+        none is made: for bots. `preload` are modules that the children find imported.
 
         With `virtual_time` its children find civil time patched already. It is meant for children that follow a clock
         file: one that follows none shows real time either way, and first undoes the patch.
@@ -74,8 +75,9 @@ class Zygote:
         )
         theirs.close()
         ours.settimeout(_START_TIMEOUT_S)
+        told = {"warm_up": dict(warm_up), "virtual_time": virtual_time, "preload": list(preload)}
         try:
-            ours.send(json.dumps({"warm_up": dict(warm_up), "virtual_time": virtual_time}).encode())
+            ours.send(json.dumps(told).encode())
             came_up = ours.recv(64) == _READY
         except OSError:
             came_up = False
@@ -138,6 +140,8 @@ def serve(descriptor: int) -> None:
     channel = socket.socket(fileno=descriptor)
     request = json.loads(channel.recv(MAX_REQUEST_BYTES))
     mains = {module: _load(entry if ":" in entry else f"{module}:{entry}") for module, entry in ENTRIES.items()}
+    for name in request["preload"]:
+        importlib.import_module(name)
     importlib.import_module(SENSORS).preload(virtual_time=request["virtual_time"])
     _warm_up(mains["worker.command_worker"], request["warm_up"])
     gc.collect()

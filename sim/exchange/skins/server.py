@@ -24,6 +24,7 @@ from sim.exchange.refusals import ApiError
 from sim.exchange.skins.websockets import serve_session
 from sim.exchange.skins.whole_answer import WholeAnswer
 from sim.exchange.streams.connections import is_stream_path, open_session
+from sim.exchange.streams.session import Session
 from sim.exchange.wire import Answer, Request, WireFaultKind
 from sim.exchange.world import World
 
@@ -75,10 +76,16 @@ class _Server(web.Server):
 
 
 class ExchangeServer:
-    """Serves one world. `handle` is given to aiohttp."""
+    """Serves one world at a time. `handle` is given to aiohttp. A connection that was made stays with its world."""
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.sessions: set[Session] = set()
+
+    def end_streams(self) -> None:
+        """Ends every WebSocket connection as the exchange does after a day. Call it from the server's thread."""
+        for session in tuple(self.sessions):
+            session.close("too_old")
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The response to one request, or a broken connection."""
@@ -86,8 +93,7 @@ class ExchangeServer:
         is_stream = is_stream_path(request.raw_path.partition("?")[0])
         if not (is_stream_host(host) if is_stream else is_answered(host)):
             self.world.refuse_host(host)
-            return _own_answer(421, "this host is not served here
-", "text/plain")
+            return _own_answer(421, "this host is not served here\n", "text/plain")
         if is_stream:
             return await self._connect(request)
         body = b""
@@ -115,7 +121,11 @@ class ExchangeServer:
             session = open_session(self.world, request.raw_path, address=received.address)
         except ApiError as error:
             return WholeAnswer(begin(self.world, received).refuse(error))
-        return await serve_session(request, session)
+        self.sessions.add(session)
+        try:
+            return await serve_session(request, session)
+        finally:
+            self.sessions.discard(session)
 
     async def _held(self, barrier: str) -> None:
         opened = asyncio.Event()
@@ -171,8 +181,15 @@ def _reset(transport: asyncio.Transport) -> None:
 @asynccontextmanager
 async def running_server(world: World, *, port: int = 0) -> AsyncIterator[RunningServer]:
     """A server on 127.0.0.1 that runs until the block ends; port 0 is one that is free."""
+    async with running_exchange(ExchangeServer(world), port=port) as server:
+        yield server
+
+
+@asynccontextmanager
+async def running_exchange(exchange: ExchangeServer, *, port: int = 0) -> AsyncIterator[RunningServer]:
+    """The same for a server whose world may be put in the place of another."""
     handler = _Server(
-        ExchangeServer(world).handle,
+        exchange.handle,
         handler_cancellation=True,
         max_line_size=_MAX_LINE_BYTES,
         max_field_size=_MAX_LINE_BYTES,

@@ -44,6 +44,8 @@ async def serve_session(request: web.BaseRequest, session: Session) -> web.WebSo
 async def _read(socket: web.WebSocketResponse, session: Session) -> None:
     async for message in socket:
         if message.type is WSMsgType.TEXT:
+            # What is due is told before the answer to a later question.
+            session.tick()
             session.receive(message.data)
         elif message.type is WSMsgType.PING:
             session.receive_ping()

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.fake_bot.errors import BotRefused
+from sim.fake_bot.orders import Side
 from sim.fake_bot.portfolio import (
     EXACT,
     STARTING_CASH_USDT,
     Basis,
     Portfolio,
     Position,
-    Side,
     Trade,
     after_trade,
     parse_portfolio,

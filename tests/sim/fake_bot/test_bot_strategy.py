@@ -6,7 +6,8 @@ from types import MappingProxyType
 
 import pytest
 
-from sim.fake_bot.portfolio import Portfolio, Position, Side, Trade
+from sim.fake_bot.orders import Side
+from sim.fake_bot.portfolio import Portfolio, Position, Trade
 from sim.fake_bot.prices import ASSETS, Quote
 from sim.fake_bot.prices import DailyClose as Close
 from sim.fake_bot.strategy import decide

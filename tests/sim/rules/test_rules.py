@@ -7,6 +7,7 @@ import pytest
 from sim.rules import general
 from sim.rules.registry import RULES, judge, sentence
 from sim.timeline import Timeline
+from tests.sim.rules.exchange_cases import EXCHANGE_CASES
 from tests.sim.rules.managed_cases import MANAGED_CASES
 from tests.sim.rules.told import (
     BASELINE,
@@ -42,6 +43,7 @@ SMALL_LOG = one("witness", "text.seen", "logs/bot.log", text="all is well")
 # rule id, what breaks it, its clean twin
 CASES: list[tuple[str, Callable[[Timeline], None], Callable[[Timeline], None]]] = [
     *MANAGED_CASES,
+    *EXCHANGE_CASES,
     ("bot_pid_changes", heartbeat(101), heartbeat(100)),
     ("bot_pid_changes", bot_at_end([]), bot_at_end([100])),
     ("portfolio_drift_unexplained", portfolio(explained=False), portfolio()),

@@ -1,0 +1,110 @@
+"""WebSocket connections of a bot that has one thread: it reads when it looks, and never waits without a bound."""
+
+import asyncio
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+from sim.guard import exchange_socket
+
+MAX_MESSAGE_BYTES: Final = 1_048_576
+
+
+class SocketLost(Exception):
+    """The connection is not there, or is no use any more. `str` tells why."""
+
+
+class Socket(Protocol):
+    """A connection that was made."""
+
+    def send(self, text: str) -> None:
+        """Sends a text. Raises: `SocketLost`."""
+        ...
+
+    def receive(self) -> str:
+        """The next text, waited for within a bound. Raises: `SocketLost` where none comes."""
+        ...
+
+    def close(self) -> None:
+        """Ends the connection, without waiting for the other side."""
+        ...
+
+
+class Connect(Protocol):
+    """Makes connections."""
+
+    def __call__(self, target: str) -> Socket:
+        """A new connection to `target`, what stands behind the host. Raises: `SocketLost`."""
+        ...
+
+
+class SocketMaker:
+    """Connections to one host by aiohttp, whose loop runs only while the bot waits for something."""
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        """`url` is scheme, host and port. Raises: `GuardRefused`, recorded, for anything but testnet or loopback."""
+        self._url = exchange_socket.require(url).rstrip("/")
+        self._timeout_s = timeout_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._session: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._loop is not None:
+            self._loop.run_until_complete(self._session.close())
+            self._loop.close()
+
+    def __call__(self, target: str) -> Socket:
+        """See `Connect`."""
+        import aiohttp  # a third of a second, which a bot without an exchange need not wait
+        import yarl
+
+        address = yarl.URL(self._url + target, encoded=True)
+        exchange_socket.require_as_read(address)
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._session = self._loop.run_until_complete(_opened(aiohttp.ClientSession))
+        connecting = self._session.ws_connect(address, max_msg_size=MAX_MESSAGE_BYTES, timeout=_close_within(aiohttp))
+        try:
+            connected = self._loop.run_until_complete(asyncio.wait_for(connecting, self._timeout_s))
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise SocketLost(f"no connection, {type(error).__name__}") from error
+        return _AiohttpSocket(self._loop, connected, aiohttp.WSMsgType.TEXT, timeout_s=self._timeout_s)
+
+
+async def _opened(make: Any) -> Any:
+    return make(trust_env=False)
+
+
+def _close_within(aiohttp: Any) -> Any:
+    """A connection that is closed is not waited for: what matters of it has been read."""
+    return aiohttp.ClientWSTimeout(ws_close=0.0)
+
+
+class _AiohttpSocket:
+    def __init__(self, loop: asyncio.AbstractEventLoop, connected: Any, text_type: Any, *, timeout_s: float) -> None:
+        self._loop = loop
+        self._connected = connected
+        self._text_type = text_type
+        self._timeout_s = timeout_s
+
+    def send(self, text: str) -> None:
+        try:
+            self._loop.run_until_complete(self._connected.send_str(text))
+        except (OSError, RuntimeError) as error:
+            raise SocketLost(f"could not send, {type(error).__name__}") from error
+
+    def receive(self) -> str:
+        try:
+            message = self._loop.run_until_complete(asyncio.wait_for(self._connected.receive(), self._timeout_s))
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise SocketLost(f"nothing came, {type(error).__name__}") from error
+        if message.type is not self._text_type:
+            raise SocketLost(f"the other side ended it, {message.type.name} {self._connected.close_code}")
+        return str(message.data)
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._connected.close())

@@ -1,0 +1,1 @@
+"""Scenarios: the bot trades on its exchange, which fails it in every way."""
