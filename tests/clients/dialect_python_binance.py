@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, Final
 
 from tests.clients.process import ClientRaisedError
-from tests.clients.raw import Answer, RawApi
+from tests.clients.raw import SIGNED, WINDOW_MS, Answer, RawApi
 
 _REST: Final = {
     "ping": "ping",
@@ -110,3 +110,8 @@ class PythonBinanceApi(PythonBinance):
     opening = "python_binance_async"
     names = _API
     without_parameters = frozenset()
+
+    def request(self, operation: str, **parameters: Any) -> Answer:
+        """By itself it sends no receive window here, and a busy machine may be slow."""
+        window = {"recvWindow": WINDOW_MS} if operation in SIGNED else {}
+        return super().request(operation, **parameters, **window)

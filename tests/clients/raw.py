@@ -22,6 +22,15 @@ from tests.clients.seen import (
 
 Answer = Any
 
+WINDOW_MS: Final = 60_000
+SIGNED: Final = frozenset(
+    {
+        "order_place", "order_test", "order_query", "order_cancel", "open_orders_cancel", "order_cancel_replace",
+        "open_orders", "all_orders", "my_trades", "account", "order_counts", "commission", "my_filters",
+    }
+)  # fmt: skip
+"""What takes a receive window, and gets a long one where the client sends none: a busy machine may be slow."""
+
 _LIMIT: Final = {"type": "LIMIT", "timeInForce": "GTC", "newOrderRespType": "FULL"}
 
 

@@ -1,7 +1,7 @@
 """`sim/exchange/tables/clients.toml` says which client has passed which operation: no more and no less than is played.
 
-A case names the operations that it asks for, and its test holds that against the log of the exchange; this test holds the
-table against the cases. `python -m tests.clients.test_table` prints the table anew.
+A case names the operations that it asks for, and its test holds that against the log of the exchange; this test holds
+the table against the cases. `python -m tests.clients.test_table` prints the table anew.
 """
 
 import re
@@ -20,10 +20,10 @@ from tests.clients.test_streams import ASKED
 from tests.clients.test_user_events import SUBSCRIBED, UNSUBSCRIBE, UNSUBSCRIBED
 from tests.clients.user_ears import USER_EARS, CcxtUserEar
 
-HEADER = """# Which client has passed which operation, stream and refusal of the double. tests/clients/test_table.py holds it against
-# what the tests play, and prints it anew: python -m tests.clients.test_table
+HEADER = """# Which client has passed which operation, stream and refusal of the double. tests/clients/test_table.py
+# holds it against what the tests play, and prints it anew: python -m tests.clients.test_table
 #
-# A client is a surface of a library: `_api` its calls by the WebSocket API, `_sockets` and `_streams` its streams alone.
+# A client is a surface of a library: `_api` its calls by the WebSocket API, `_sockets` and `_streams` its streams.
 """
 
 Table = Mapping[str, Mapping[str, list[str]]]

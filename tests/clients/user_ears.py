@@ -10,6 +10,7 @@ from tests.clients.dialect_python_binance import PythonBinanceAsync
 from tests.clients.dialect_sdk import SdkApi
 from tests.clients.events_seen import ReportSeen
 from tests.clients.process import ClientProcess
+from tests.clients.raw import WINDOW_MS
 from tests.clients.seen import Balances, FillSeen, number
 from tests.clients.stage import ACCOUNT, Stage
 
@@ -71,7 +72,7 @@ class SdkUserEar(UserEar):
     client = SdkApi
 
     def listen(self) -> str:
-        self.process.call("api.user_data_stream_subscribe_signature", keep="user")
+        self.process.call("api.user_data_stream_subscribe_signature", recv_window=WINDOW_MS, keep="user")
         self.process.ask("collect", name="user.stream").result()
         return USER_DATA
 
