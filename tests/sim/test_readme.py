@@ -10,7 +10,14 @@ from sim.cli import main
 
 REPOSITORY = Path(__file__).parents[2]
 README = REPOSITORY / "README.md"
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/bring_your_own_worker.md", "docs/exchange_double.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/bring_your_own_worker.md",
+    "docs/exchange_double.md",
+    "docs/mainnet_guard.md",
+)
 
 _BRANCH = re.compile(r"^(│   |    )?[├└]── (\S+)", re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")

@@ -70,7 +70,7 @@ def refused_and_untouched(stack: Stack, named: str, environment: dict[str, str |
     """A bot started so exits 2, names `named`, has no heartbeat, and the home is as it was."""
     with stack.witness.no_mutation():
         ended = stack.bot.try_beside(environment=environment)
-    assert ended.exit_code == REFUSED, ended.stderr
+        assert ended.exit_code == REFUSED, ended.stderr
     assert named in ended.stderr
     assert stack.measure()["bot_statuses"] == "0"
 
@@ -109,7 +109,7 @@ def test_exchange_that_leads_elsewhere_is_refused(stack: Stack, status: int) -> 
 def test_bot_that_is_not_told_paper_is_refused(stack: Stack) -> None:
     with stack.witness.no_mutation():
         ended = stack.bot.try_beside([])
-    assert ended.exit_code == REFUSED
+        assert ended.exit_code == REFUSED
     assert "guard/paper" in ended.stderr
 
 
