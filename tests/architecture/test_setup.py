@@ -39,9 +39,9 @@ def put_python(programs: Path, name: str, body: str) -> None:
     program.chmod(0o755)
 
 
-def set_up(checkout: Path, programs: Path) -> subprocess.CompletedProcess[str]:
+def set_up(checkout: Path, programs: Path, *options: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": str(programs), "HOME": str(checkout)}
-    command = [str(checkout / "scripts" / "setup")]
+    command = [str(checkout / "scripts" / "setup"), *options]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -100,6 +100,17 @@ def test_half_made_environment_is_made_afresh(checkout: Path, programs: Path) ->
     result = set_up(checkout, programs)
 
     assert result.stdout.startswith("chosen:")
+
+
+def test_clients_that_are_wanted_are_made_beside_a_finished_environment(checkout: Path, programs: Path) -> None:
+    put_python(programs, "python3.11", '[ "$1" = -c ] || echo "chosen: $*"')
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    put_python(checkout / ".venv" / "bin", "python", 'case "$*" in *--clients*) exit 1 ;; esac')
+
+    result = set_up(checkout, programs, "--clients")
+
+    assert result.stdout == "chosen: scripts/make_environment.py --way ensurepip --clients\n"
+    assert set_up(checkout, programs).stdout == ""
 
 
 def test_set_up_never_runs_from_the_environment_it_makes(checkout: Path, programs: Path) -> None:

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from sim.exchange.clock import SECOND
+from sim.exchange.skins import server as skin
 from sim.exchange.skins.server import running_server
 from sim.exchange.stream_faults import StreamFault, StreamFaultKind
 from sim.exchange.world import World
@@ -159,6 +160,23 @@ def test_server_ends_while_connections_are_open(quoted: World) -> None:
 
     run(story())
     assert not quoted.events
+
+
+def test_server_does_not_wait_for_connections_that_are_kept_open(
+    quoted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were it to wait, it would do so for longer than the test may take."""
+    monkeypatch.setattr(skin, "SHUTDOWN_S", 10 * WAIT_S)
+
+    async def story() -> None:
+        async with (
+            aiohttp.ClientSession() as client,
+            running_server(quoted) as running,
+            client.get(f"{running.url}/api/v3/ping") as answer,
+        ):
+            assert await answer.json() == {}
+
+    run(story())
 
 
 def test_world_hears_nobody_after_the_client_has_gone(quoted: World) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.exchange.clock import DAY, SECOND, Clock
+from sim.exchange.events import Subscribed
 from sim.exchange.refusals import ApiError
 from sim.exchange.stream_faults import StreamFault, StreamFaultKind
 from sim.exchange.streams.connections import is_stream_path, open_session
@@ -337,3 +338,17 @@ def test_paths_of_streams_are_known() -> None:
         False,
         False,
     ]
+
+
+def test_who_watches_the_world_hears_each_subscription_once(quoted: World, alice: Trader) -> None:
+    heard: list[tuple[str, str]] = []
+    quoted.subscribe(
+        lambda event: heard.append((event.stream, event.account)) if isinstance(event, Subscribed) else None
+    )
+    key = quoted.listen_keys.create("alice", quoted.now_us())
+
+    session = open_session(quoted, f"/stream?streams=btcusdt@trade/{key}/no-such-stream")
+    answer(session, '{"method":"SUBSCRIBE","params":["btcusdt@trade","btcusdt@depth"],"id":1}')
+
+    assert heard == [("btcusdt@trade", ""), (key, "alice"), ("btcusdt@depth", "")]
+    assert texts(session.take()) == []
