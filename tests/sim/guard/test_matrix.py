@@ -156,7 +156,7 @@ def test_every_layer_has_a_control_that_is_an_attempt_and_is_played_whatever_row
 
 
 PLANTED = {
-    "the kernel lets datagrams out": ("UDP", "sim/guard_matrix/kernel.py", "    _refuse_datagrams()\n", "", HOLE),
+    "the kernel lets datagrams out": ("curl", "sim/guard_matrix/kernel.py", "    _refuse_datagrams()\n", "", HOLE),
     "the kernel confines nothing": (
         "curl",
         "sim/guard_matrix/kernel.py",
