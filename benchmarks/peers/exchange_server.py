@@ -5,6 +5,7 @@ requests signed beforehand stay young; alice may trade.
 """
 
 import asyncio
+import gc
 import json
 import sys
 from pathlib import Path
@@ -30,6 +31,8 @@ async def _serve() -> None:
     world = World(clock=Clock.standing_at(NOW_US))
     world.open_account("alice", key=ApiKey(api_key=API_KEY, account="alice", secret=SECRET))
     hello = web.Server(_hello, access_log=None)
+    # As `sim exchange` does: what is there before the first request need not be looked through again and again.
+    gc.freeze()
     async with running_server(world) as double, listening(hello, 0) as bare:
         print(json.dumps([double.port, bare.port]), flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

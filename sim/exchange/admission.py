@@ -5,7 +5,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from sim.exchange.amounts import ZERO, rounded_down
+from sim.exchange.amounts import rounded_down
 from sim.exchange.call import Call
 from sim.exchange.filters import Applicant, check_filters, check_precision
 from sim.exchange.market import Market
@@ -13,6 +13,7 @@ from sim.exchange.order import OrderRequest
 from sim.exchange.refusals import ApiError, rejected
 from sim.exchange.tables import table
 
+_PEGGED = frozenset({"pegPriceType", "pegOffsetType", "pegOffsetValue"})
 _OPTIONAL = ("timeInForce", "quantity", "quoteOrderQty", "price", "stopPrice", "trailingDelta", "icebergQty")
 _NOT_ALLOWED = {
     "MARKET": "no_market_orders",
@@ -21,6 +22,12 @@ _NOT_ALLOWED = {
     "TAKE_PROFIT": "no_take_profit",
     "TAKE_PROFIT_LIMIT": "no_take_profit_limit",
 }
+_AMOUNTS = (
+    ("quantity", "invalid_quantity"),
+    ("quoteOrderQty", "invalid_quantity"),
+    ("price", "invalid_price"),
+    ("stopPrice", "invalid_price"),
+)
 _MIN_STRATEGY_TYPE = 1_000_000
 
 
@@ -62,7 +69,7 @@ def admitted(call: Call) -> OrderRequest:
 
 def _check_shape(given: dict[str, Any]) -> None:
     """What an order of this type must carry, may carry, and must not carry."""
-    if "pegPriceType" in given or "pegOffsetType" in given or "pegOffsetValue" in given:
+    if not _PEGGED.isdisjoint(given):
         raise ApiError("not_supported")
     shape = _shapes()[given["type"]]
     for name in shape.must:
@@ -76,10 +83,10 @@ def _check_shape(given: dict[str, Any]) -> None:
     if "quantity" in given and "quoteOrderQty" in given:
         raise ApiError("optional_combination")
     # An iceberg quantity of zero is none.
-    if ZERO in (given.get("quantity"), given.get("quoteOrderQty")):
-        raise ApiError("invalid_quantity")
-    if ZERO in (given.get("price"), given.get("stopPrice")):
-        raise ApiError("invalid_price")
+    for name, error in _AMOUNTS:
+        amount = given.get(name)
+        if amount is not None and not amount:
+            raise ApiError(error)
     if given.get("icebergQty") and given.get("timeInForce", "GTC") != "GTC":
         raise ApiError("order_combination")
     if given.get("strategyType", _MIN_STRATEGY_TYPE) < _MIN_STRATEGY_TYPE:

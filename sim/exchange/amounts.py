@@ -4,11 +4,26 @@ A price times a quantity may have sixteen places; what is booked has eight. Spen
 of an order never cost more than the whole: floor(a) + floor(b) <= floor(a + b).
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, localcontext
+from decimal import (
+    ROUND_CEILING,
+    ROUND_DOWN,
+    ROUND_HALF_EVEN,
+    ROUND_HALF_UP,
+    Context,
+    Decimal,
+    getcontext,
+    localcontext,
+    setcontext,
+)
 from decimal import DivisionByZero as _DivisionByZero
 from decimal import InvalidOperation as _InvalidOperation
 from decimal import Overflow as _Overflow
+from functools import lru_cache
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 ZERO = Decimal(0)
 UNIT = Decimal("1E-8")
@@ -23,8 +38,23 @@ def exact() -> AbstractContextManager[Context]:
     return localcontext(_WIDE)
 
 
+def exactly(work: Callable[[], Result]) -> Result:
+    """What `work` returns, done within `exact`. For every request, so it copies no context: nobody reads its flags."""
+    before = getcontext()
+    setcontext(_WIDE)
+    try:
+        return work()
+    finally:
+        setcontext(before)
+
+
 def text(amount: Decimal) -> str:
-    """The amount as the API writes it: `0.00100000`."""
+    """The amount as the API writes it: `0.00100000`. A zero has no sign."""
+    return _text(amount) if amount else "0.00000000"
+
+
+@lru_cache(maxsize=16_384)
+def _text(amount: Decimal) -> str:
     return f"{amount:.8f}"
 
 
@@ -48,6 +78,7 @@ def parts(amount: Decimal, part: Decimal) -> int:
     return int(_WIDE.divide(amount, part).to_integral_value(ROUND_CEILING))
 
 
+@lru_cache(maxsize=4096)
 def has_more_places(amount: Decimal, allowed: int) -> bool:
     """Whether the amount needs more decimal places than those; zeros at its end do not count."""
     return -int(amount.as_tuple().exponent) > allowed and -int(amount.normalize(_WIDE).as_tuple().exponent) > allowed

@@ -6,9 +6,10 @@ always there again. Quotes may be given as a promise that is kept when somebody 
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from operator import itemgetter
+
+import msgspec
 
 from sim.exchange.amounts import ZERO
 from sim.exchange.order import Order
@@ -17,8 +18,7 @@ Level = tuple[Decimal, Decimal]
 """Price and quantity."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quotes:
+class Quotes(msgspec.Struct, frozen=True, kw_only=True):
     """Quotes of the outside that are worked out only when needed; the best prices are known before."""
 
     best_bid: Decimal
@@ -26,8 +26,7 @@ class Quotes:
     build: Callable[[], tuple[Sequence[Level], Sequence[Level]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True):
     """The best that one side offers: an order of an account, or a quote of the outside."""
 
     price: Decimal
@@ -128,11 +127,15 @@ class Book:
 
     def side(self, side: str) -> Side:
         """The side on which orders of that side rest."""
-        return self.bids if side == "BUY" else self.asks
+        if self._promised is not None:
+            self._keep_promise()
+        return self._bids if side == "BUY" else self._asks
 
     def opposite(self, side: str) -> Side:
         """The side that an order of that side trades against."""
-        return self.asks if side == "BUY" else self.bids
+        if self._promised is not None:
+            self._keep_promise()
+        return self._asks if side == "BUY" else self._bids
 
     def promise(self, quotes: Quotes) -> None:
         """New quotes in place of the old ones. No resting order may cross them."""

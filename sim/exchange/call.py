@@ -1,9 +1,12 @@
 """`Call`: one request on its way through the checks to its handler, and what it has learned so far."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache, lru_cache
 from typing import Any, Final, TypeVar
+
+import msgspec
 
 from sim.exchange.clock import MS
 from sim.exchange.keys import ApiKey
@@ -26,16 +29,22 @@ def as_microseconds(given: int) -> int:
     return given if given >= _SMALLEST_MICROSECONDS else given * MS
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Call:
-    """One request. `now_us` is the time it is judged by; `lag_us` hides what is younger from queries."""
+class Call(msgspec.Struct, kw_only=True, eq=False):
+    """One request. `now_us` is the time it is judged by, `arrived_us` what the clock said when it came.
+
+    `lag_us` hides what is younger from queries.
+    """
 
     world: World
     request: Request
     now_us: int
+    arrived_us: int
     operation: Operation
-    sent: Mapping[str, str] = field(default_factory=dict)
-    parameters: dict[str, Any] = field(default_factory=dict)
+    sent_key: str | None = None
+    # When a signed request says it was sent.
+    sent_us: int = 0
+    sent: Mapping[str, str] = msgspec.field(default_factory=dict)
+    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     key: ApiKey | None = None
     in_microseconds: bool = False
     lag_us: int = 0
@@ -94,9 +103,14 @@ class Call:
     def check_window(self, now_us: int) -> None:
         """Raises ApiError `outside_window` where the request has grown too old by then."""
         window_ms = self.parameters.get("recvWindow")
-        window_us = timing().default_window_us if window_ms is None else int(window_ms * MS)
-        if now_us - as_microseconds(self.parameters["timestamp"]) > window_us:
+        window_us = timing().default_window_us if window_ms is None else _in_microseconds(window_ms)
+        if now_us - self.sent_us > window_us:
             raise ApiError("outside_window")
+
+
+@lru_cache(maxsize=256)
+def _in_microseconds(window_ms: Decimal) -> int:
+    return int(window_ms * MS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
+from decimal import Decimal
+from functools import cache, lru_cache
 from typing import Final
 
 from sim.exchange.amounts import has_more_places
 from sim.exchange.call import Call, as_microseconds, timing
-from sim.exchange.keys import sent_signature, signed_payload
+from sim.exchange.keys import signed_and_signature
 from sim.exchange.parameters import read_parameters
 from sim.exchange.refusals import ApiError
 from sim.exchange.tables import table
@@ -18,7 +19,7 @@ _RECEIVE_WINDOW_PLACES: Final = 3
 
 
 def _ban(call: Call) -> None:
-    call.world.limits.check_ban(call.request.address, call.world.clock.now_us())
+    call.world.limits.check_ban(call.request.address, call.arrived_us)
 
 
 def _route(call: Call) -> None:
@@ -28,7 +29,7 @@ def _route(call: Call) -> None:
 
 def _weight(call: Call) -> None:
     weight = 0 if call.operation.free else call.operation.weight(call.sent)
-    call.world.limits.use(call.request.address, call.world.clock.now_us(), weight)
+    call.world.limits.use(call.request.address, call.arrived_us, weight)
 
 
 def _format(call: Call) -> None:
@@ -44,8 +45,8 @@ def _format(call: Call) -> None:
 def _key(call: Call) -> None:
     if not call.operation.needs_key:
         return
-    sent = call.request.headers.get("x-mbx-apikey")
-    if sent is None or not _key_format().fullmatch(sent):
+    sent = call.sent_key
+    if sent is None or not _has_key_format(sent):
         raise ApiError("key_format")
     key = call.world.keys.get(sent)
     if key is None:
@@ -57,9 +58,9 @@ def _key(call: Call) -> None:
     call.key = key
 
 
-@cache
-def _key_format() -> re.Pattern[str]:
-    return re.compile(table("world.toml")["key"]["format"])
+@lru_cache(maxsize=1024)
+def _has_key_format(sent: str) -> bool:
+    return re.fullmatch(table("world.toml")["key"]["format"], sent) is not None
 
 
 def _parameters(call: Call) -> None:
@@ -68,19 +69,26 @@ def _parameters(call: Call) -> None:
 
 def _receive_window(call: Call) -> None:
     window = call.given("recvWindow")
-    if window is None:
-        return
-    if window > timing().max_window_ms:
-        raise ApiError("receive_window_too_long")
-    if has_more_places(window, _RECEIVE_WINDOW_PLACES):
-        raise ApiError("too_much_precision", "recvWindow")
+    problem = None if window is None else _window_problem(window)
+    if problem is not None:
+        raise ApiError(*problem)
+
+
+@lru_cache(maxsize=256)
+def _window_problem(window_ms: Decimal) -> tuple[str, ...] | None:
+    """The error of a receive window, and what fills its text; None for one that may be asked for."""
+    if window_ms > timing().max_window_ms:
+        return ("receive_window_too_long",)
+    if has_more_places(window_ms, _RECEIVE_WINDOW_PLACES):
+        return ("too_much_precision", "recvWindow")
+    return None
 
 
 def _timestamp(call: Call) -> None:
     if not call.operation.is_signed:
         return
-    ahead_us = as_microseconds(call.parameters["timestamp"]) - call.now_us
-    if ahead_us >= timing().max_ahead_us:
+    call.sent_us = as_microseconds(call.parameters["timestamp"])
+    if call.sent_us - call.now_us >= timing().max_ahead_us:
         raise ApiError("ahead_of_server")
     call.check_window(call.now_us)
 
@@ -88,14 +96,13 @@ def _timestamp(call: Call) -> None:
 def _signature(call: Call) -> None:
     if not call.operation.is_signed or call.key is None:
         return
-    query, body = call.request.query, call.request.body_text
+    query, body = call.request.query, call.request.body_text if call.request.body else ""
     # What is not ASCII must have been percent-encoded before it was signed.
     if not (query.isascii() and body.isascii()):
         raise ApiError("bad_signature")
-    signature = sent_signature(query) or sent_signature(body)
+    payload, signature = signed_and_signature(query, body)
     given = call.request.signed_text
-    payload = signed_payload(query, body) if given is None else given.encode()
-    if not call.key.accepts(payload, signature):
+    if not call.key.accepts(payload if given is None else given.encode(), signature):
         raise ApiError("bad_signature")
 
 

@@ -5,13 +5,12 @@
 A transport that can wait calls `begin` first, waits as the `Pending` says, and then `finish`.
 """
 
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
 import msgspec
 
-from sim.exchange.amounts import exact
+from sim.exchange.amounts import exactly
 from sim.exchange.call import Call
 from sim.exchange.checks import checks_in_order
 from sim.exchange.clock import MS
@@ -42,11 +41,19 @@ def begin(world: World, request: Request, own: tuple[Operation, Handler] | None 
 
     `own` is an operation that only the asking connection has, and its handler.
     """
-    key = world.keys.get(request.headers.get("x-mbx-apikey") or "")
+    sent_key = request.headers.get("x-mbx-apikey")
+    key = None if sent_key is None else world.keys.get(sent_key)
     account = "" if key is None else key.account
-    fault = world.faults.take(request.method, request.path, account)
+    faults = world.faults
+    fault = faults.take(request.method, request.path, account) if faults.any_armed else None
     entry = world.requests.open(request, account, world.clock.now_us())
-    return Pending(world, request, fault, entry, own)
+    pending = Pending(world, request, fault, entry, sent_key, own)
+    if fault is not None:
+        entry.fault = fault.name or fault.kind
+        if not fault.after_commit:
+            pending.delay_s = fault.seconds if fault.kind is FaultKind.DELAY else 0.0
+            pending.barrier = fault.barrier if fault.kind is FaultKind.HOLD else ""
+    return pending
 
 
 def too_large(world: World, request: Request) -> Answer:
@@ -54,24 +61,17 @@ def too_large(world: World, request: Request) -> Answer:
     return begin(world, request).refuse(ApiError("request_too_large"))
 
 
-@dataclass(slots=True)
-class Pending:
+class Pending(msgspec.Struct, eq=False):
     """A request that has come in. Before `finish`, `delay_s` shall pass and the barrier `barrier` be open."""
 
     world: World
     request: Request
     fault: Fault | None
     entry: LogEntry
+    sent_key: str | None
     own: tuple[Operation, Handler] | None = None
-    delay_s: float = field(init=False, default=0.0)
-    barrier: str = field(init=False, default="")
-
-    def __post_init__(self) -> None:
-        if self.fault is not None:
-            self.entry.fault = self.fault.name or self.fault.kind
-            if not self.fault.after_commit:
-                self.delay_s = self.fault.seconds if self.fault.kind is FaultKind.DELAY else 0.0
-                self.barrier = self.fault.barrier if self.fault.kind is FaultKind.HOLD else ""
+    delay_s: float = 0.0
+    barrier: str = ""
 
     def refuse(self, error: ApiError) -> Answer:
         """Answers with that error and carries nothing out."""
@@ -90,8 +90,7 @@ class Pending:
                 self.world.wipe()
             if fault.kind is FaultKind.BAN:
                 self.world.limits.ban(self.request.address, self.world.clock.now_us(), int(fault.seconds))
-        with exact():
-            answer, code = self._carried_out()
+        answer, code = exactly(self._carried_out)
         if fault is not None and fault.needs_answer:
             if fault.kind is FaultKind.WIPE:
                 self.world.wipe()
@@ -118,7 +117,7 @@ class Pending:
         try:
             if len(request.query) > MAX_QUERY_BYTES or len(request.body) > MAX_BODY_BYTES:
                 raise ApiError("request_too_large")
-            call.sent = merged_pairs(request.method, request.query, request.body_text)
+            call.sent = merged_pairs(request.method, request.query, request.body_text if request.body else "")
             for check in checks_in_order():
                 check(call)
             handler = HANDLERS[operation.name] if self.own is None else self.own[1]
@@ -138,7 +137,14 @@ class Pending:
 
     def _call(self, operation: Operation) -> Call:
         now_us = self.world.clock.now_us()
-        call = Call(world=self.world, request=self.request, now_us=now_us, operation=operation)
+        call = Call(
+            world=self.world,
+            request=self.request,
+            now_us=now_us,
+            arrived_us=now_us,
+            operation=operation,
+            sent_key=self.sent_key,
+        )
         if self.fault is not None:
             if self.fault.kind is FaultKind.SKEW:
                 call.now_us += self.fault.skew_ms * MS
@@ -155,8 +161,8 @@ class Pending:
         return self._answer(error.status, error.payload, sent)
 
     def _answer(self, status: int, payload: Any, headers: list[tuple[str, str]]) -> Answer:
-        sent = [*_fixed_headers(), ("x-mbx-uuid", self.world.new_uuid()), *headers]
-        return Answer(status=status, headers=sent, body=_encode(payload))
+        own = [("x-mbx-uuid", self.world.new_uuid()), *headers]
+        return Answer(status=status, own_headers=own, body=_encode(payload), shared_headers=_fixed_headers())
 
 
 @cache
@@ -177,4 +183,4 @@ def _page(status: int) -> Answer:
     """What the web server in front of the API says of a path, or a method, that is not there."""
     title = _TITLES[status]
     body = f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<h1>{title}</h1>\r\n</body>\r\n</html>\r\n"
-    return Answer(status=status, headers=[("Content-Type", "text/html"), ("Server", "nginx")], body=body.encode())
+    return Answer(status=status, own_headers=[("Content-Type", "text/html"), ("Server", "nginx")], body=body.encode())

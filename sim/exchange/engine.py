@@ -6,6 +6,7 @@ that was triggered is working, and the ledger adds up.
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import lru_cache
 
 from sim.exchange.amounts import ZERO, rounded_down
 from sim.exchange.book import Level, Quotes
@@ -199,17 +200,24 @@ class Engine:
 
     def _play_stops(self, market: Market) -> None:
         """Lets the stops that recent trades triggered into the book, until none is triggered any more."""
+        if not market.unseen and not market.triggered:
+            return
         # Each stop is triggered once, so this ends.
         while (triggered := self._matching.next_triggered(market)) is not None:
             self._matching.trigger(market, triggered)
 
     def _tell_book(self, market: Market) -> None:
         """Tells the subscribers, once per step of the exchange, that the book is another than they last heard of."""
-        if self._events and market.told_update_id != market.book.update_id:
+        if self._events.subscribers and market.told_update_id != market.book.update_id:
             market.told_update_id = market.book.update_id
             self._events.emit(BookMoved(symbol=market.symbol, update_id=market.book.update_id, time_us=self._now_us()))
 
 
 def _permitted(account: Account, rules: SymbolRules) -> bool:
     """Of each set of permissions of the symbol the account must have one."""
-    return all(account.permissions & set(each) for each in rules.payload["permissionSets"])
+    return _permit(account.permissions, rules.permission_sets)
+
+
+@lru_cache(maxsize=256)
+def _permit(permissions: frozenset[str], sets: tuple[frozenset[str], ...]) -> bool:
+    return not any(permissions.isdisjoint(each) for each in sets)

@@ -119,22 +119,23 @@ class Events:
     """The subscribers of a world."""
 
     def __init__(self) -> None:
-        self._subscribers: list[Subscriber] = []
+        # Where it is empty nobody listens, and nobody need make an event.
+        self.subscribers: list[Subscriber] = []
 
     def __bool__(self) -> bool:
-        """Whether anybody listens; nobody need make an event otherwise."""
-        return bool(self._subscribers)
+        """Whether anybody listens."""
+        return bool(self.subscribers)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Calls `subscriber` with every event from now on; the function returned ends that."""
-        self._subscribers.append(subscriber)
+        self.subscribers.append(subscriber)
 
         def end() -> None:
-            if subscriber in self._subscribers:
-                self._subscribers.remove(subscriber)
+            if subscriber in self.subscribers:
+                self.subscribers.remove(subscriber)
 
         return end
 
     def emit(self, event: Event) -> None:
-        for subscriber in tuple(self._subscribers):
+        for subscriber in tuple(self.subscribers):
             subscriber(event)

@@ -132,22 +132,23 @@ class FaultPlan:
 
     def __init__(self) -> None:
         self._armed: list[_Armed] = []
+        # Whether any fault was armed since all were cleared; where none was, no request need ask.
+        self.any_armed = False
 
     def arm(self, fault: Fault) -> None:
         """From now on; `times` 0 is for ever."""
         self._armed.append(_Armed(fault))
+        self.any_armed = True
 
     def clear(self, name: str | None = None) -> int:
         """Disarms all faults, or those of that name; how many there were."""
         kept = [] if name is None else [each for each in self._armed if each.fault.name != name]
         cleared = len(self._armed) - len(kept)
-        self._armed = kept
+        self._armed, self.any_armed = kept, bool(kept)
         return cleared
 
     def take(self, method: str, path: str, account: str) -> Fault | None:
         """The fault that this request meets; it counts as met."""
-        if not self._armed:
-            return None
         for armed in self._armed:
             if armed.is_spent or not armed.fault.fits(method, path, account):
                 continue

@@ -1,9 +1,10 @@
 """The filters that an order must pass before the engine sees it, in the order in which they are told to fail."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+
+import msgspec
 
 from sim.exchange.amounts import ZERO, has_more_places, parts
 from sim.exchange.ledger import Account
@@ -14,8 +15,7 @@ from sim.exchange.rules import ExchangeRules, Filter, SymbolRules
 from sim.exchange.stops import waits_above
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applicant:
+class Applicant(msgspec.Struct, frozen=True, kw_only=True):
     """An order that asks to be let in, and what the filters look at."""
 
     request: OrderRequest
@@ -46,7 +46,10 @@ def _in_range(amount: Decimal | None, lowest: Decimal, highest: Decimal, step: D
 
 
 def _price(applicant: Applicant, rule: Filter) -> bool:
-    lowest, highest, tick, request = rule["minPrice"], rule["maxPrice"], rule["tickSize"], applicant.request
+    request = applicant.request
+    if request.price is None and request.stop_price is None:
+        return True
+    lowest, highest, tick = rule["minPrice"], rule["maxPrice"], rule["tickSize"]
     return _in_range(request.price, lowest, highest, tick) and _in_range(request.stop_price, lowest, highest, tick)
 
 
@@ -185,33 +188,51 @@ EXCHANGE_FILTERS: dict[str, Passes] = {
 }
 
 
+# What only orders that have it can fail, by the field that says so: others need not be asked.
+_ONLY_WITH = {
+    "ICEBERG_PARTS": "iceberg_quantity",
+    "MAX_NUM_ICEBERG_ORDERS": "iceberg_quantity",
+    "EXCHANGE_MAX_NUM_ICEBERG_ORDERS": "iceberg_quantity",
+    "TRAILING_DELTA": "trailing_delta",
+    "PERCENT_PRICE": "price",
+    "PERCENT_PRICE_BY_SIDE": "price",
+}
+
+
 def check_filters(applicant: Applicant, rules: ExchangeRules) -> None:
     """Raises ApiError `filter_failure` with the name of the first filter that the order does not pass."""
-    for name, passes, rule in _filters_of(applicant.market.rules, rules):
+    request = applicant.request
+    has = (request.price is not None, request.iceberg_quantity is not None, request.trailing_delta is not None)
+    for name, passes, rule in _filters_of(applicant.market.rules, rules, has):
         if not passes(applicant, rule):
             raise filter_failure(name)
 
 
 @lru_cache(maxsize=4096)
-def _filters_of(symbol: SymbolRules, exchange: ExchangeRules) -> tuple[tuple[str, Passes, Filter], ...]:
-    """What an order of the symbol must pass, in order. Rules are told apart by identity, as they never change."""
+def _filters_of(
+    symbol: SymbolRules, exchange: ExchangeRules, has: tuple[bool, bool, bool]
+) -> tuple[tuple[str, Passes, Filter], ...]:
+    """What an order of the symbol must pass, in order; `has`: a price, an iceberg quantity, a trailing distance.
+
+    Rules are told apart by identity, as they never change.
+    """
+    given = dict(zip(("price", "iceberg_quantity", "trailing_delta"), has, strict=True))
     found = [(name, passes, symbol.filters[name]) for name, passes in FILTERS.items() if name in symbol.filters]
     found += [
         (name, passes, exchange.filters[name]) for name, passes in EXCHANGE_FILTERS.items() if name in exchange.filters
     ]
-    return tuple(found)
+    return tuple(each for each in found if given.get(_ONLY_WITH.get(each[0], ""), True))
 
 
 def check_precision(applicant: Applicant) -> None:
     """Raises ApiError `too_much_precision` for an amount with more places than its asset has."""
     request, rules = applicant.request, applicant.market.rules
-    amounts = (
+    for name, amount, allowed in (
         ("quantity", request.quantity, rules.base_places),
         ("icebergQty", request.iceberg_quantity, rules.base_places),
         ("quoteOrderQty", request.quote_quantity, rules.quote_places),
         ("price", request.price, rules.quote_places),
         ("stopPrice", request.stop_price, rules.quote_places),
-    )
-    for name, amount, allowed in amounts:
+    ):
         if amount is not None and has_more_places(amount, allowed):
             raise ApiError("too_much_precision", name)

@@ -47,9 +47,11 @@ class Account:
         return found
 
     def add(self, order: Order) -> None:
-        self.orders.setdefault(order.symbol, {})[order.order_id] = order
-        self.open_orders.setdefault(order.symbol, {})[order.order_id] = order
-        self.by_client_id[order.symbol, order.client_order_id] = order
+        symbol, order_id = order.symbol, order.order_id
+        if symbol not in self.orders:
+            self.orders[symbol], self.open_orders[symbol], self.fills[symbol] = {}, {}, []
+        self.orders[symbol][order_id] = self.open_orders[symbol][order_id] = order
+        self.by_client_id[symbol, order.client_order_id] = order
 
     def close(self, order: Order) -> None:
         self.open_orders[order.symbol].pop(order.order_id, None)

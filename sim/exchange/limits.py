@@ -40,7 +40,9 @@ class Window:
 
     def add(self, now_us: int, amount: int) -> None:
         """Never below zero: what was filled is no credit."""
-        self.used = max(0, self.at(now_us) + amount)
+        number = now_us // self.window_us
+        used = amount if number != self.number else self.used + amount
+        self.number, self.used = number, used if used > 0 else 0
 
     def seconds_left(self, now_us: int) -> int:
         """Whole seconds until the next window, at least one."""
@@ -162,7 +164,7 @@ class Limits:
             window.add(now_us, -(self.MAKER_CREDIT if is_maker else self.TAKER_CREDIT))
 
     def order_headers(self, account: str, now_us: int) -> Headers:
-        return [(window.order_header, str(window.at(now_us))) for window in self._counts(account).windows]
+        return [(window.order_header, f"{window.at(now_us)}") for window in self._counts(account).windows]
 
     def order_counts(self, account: str, now_us: int) -> list[tuple[RateLimit, int]]:
         return [(window.limit, window.at(now_us)) for window in self._counts(account).windows]

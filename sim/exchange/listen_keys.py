@@ -50,6 +50,8 @@ class ListenKeys:
         return None if found is None else found.account
 
     def expire(self, now_us: int) -> None:
+        if not self._keys:
+            return
         for text in [text for text, key in self._keys.items() if key.valid_until_us <= now_us]:
             self._end(text, now_us, expired=True)
 
@@ -61,5 +63,5 @@ class ListenKeys:
 
     def _end(self, text: str, now_us: int, *, expired: bool) -> None:
         key = self._keys.pop(text)
-        if self._events:
+        if self._events.subscribers:
             self._events.emit(ListenKeyEnded(listen_key=text, account=key.account, expired=expired, time_us=now_us))

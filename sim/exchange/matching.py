@@ -107,7 +107,7 @@ class Matching:
         market.tape.record(trade)
         if market.stops:
             market.unseen.append(trade.price)
-        if self._events:
+        if self._events.subscribers:
             self._events.emit(Traded(symbol=market.symbol, trade=trade))
 
     def next_triggered(self, market: Market) -> Order | None:
@@ -145,7 +145,7 @@ class Matching:
     ) -> None:
         """Tells the subscribers what became of an order."""
         self._last_execution += 1
-        if self._events:
+        if self._events.subscribers:
             self._events.emit(
                 OrderChanged(
                     account=self._ledger.accounts[order.account],
@@ -161,7 +161,7 @@ class Matching:
 
     def tell_funding(self, market: Market, order: Order) -> None:
         """Tells the subscribers that more, or less, is set aside for the order."""
-        if self._events:
+        if self._events.subscribers:
             account, assets = self._ledger.accounts[order.account], (funding_asset(market.rules, order.side),)
             self._events.emit(BalancesChanged(account=account, assets=assets, time_us=self._now_us()))
 
@@ -221,14 +221,14 @@ class Matching:
             self._on_first_fill(order.account, is_maker)
         fill = self._settlement.pay(order, market.rules, trade, is_maker=is_maker)
         order.fills.append(fill)
-        account.fills.setdefault(order.symbol, []).append(fill)
+        account.fills[order.symbol].append(fill)
         order.status = "PARTIALLY_FILLED"
         if not order.remaining:
             order.status = "EXPIRED_IN_MATCH" if order.prevented_quantity else "FILLED"
             self._settlement.keep(order, market.rules, ZERO)
             account.close(order)
         self.tell(order, "TRADE", fill=fill)
-        if self._events:
+        if self._events.subscribers:
             paid_in = (fill.commission_asset,) if fill.commission else ()
             assets = tuple(dict.fromkeys((market.rules.base, market.rules.quote, *paid_in)))
             self._events.emit(BalancesChanged(account=account, assets=assets, time_us=trade.time_us))

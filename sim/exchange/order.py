@@ -1,7 +1,8 @@
 """An order as the engine holds it, the request that made it, and what each fill of it was."""
 
-from dataclasses import dataclass, field
 from decimal import Decimal
+
+import msgspec
 
 from sim.exchange.amounts import ZERO
 
@@ -10,8 +11,7 @@ MARKET_TYPES = frozenset({"MARKET", "STOP_LOSS", "TAKE_PROFIT"})
 OPEN_STATUSES = frozenset({"NEW", "PARTIALLY_FILLED"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRequest:
+class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a client asks for, read and checked. Quantities in the base asset, prices in the quote asset."""
 
     symbol: str
@@ -35,8 +35,7 @@ class OrderRequest:
         return self.type in STOP_TYPES
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Order:
+class Order(msgspec.Struct, kw_only=True, eq=False):
     """An order that was accepted. Times in microseconds; -1 where something has not happened yet."""
 
     symbol: str
@@ -72,7 +71,7 @@ class Order:
     # A trailing stop: since when it follows the price, and the best price since.
     trailing_us: int = -1
     best_price: Decimal | None = None
-    fills: list["Fill"] = field(default_factory=list)
+    fills: list["Fill"] = msgspec.field(default_factory=list)
 
     @property
     def is_buy(self) -> bool:
@@ -101,8 +100,7 @@ class Order:
         return self.type in MARKET_TYPES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fill:
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
     """One order's side of a trade."""
 
     trade_id: int
@@ -116,8 +114,7 @@ class Fill:
     is_maker: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prevention:
+class Prevention(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One order's side of a trade of an account with itself that was prevented."""
 
     match_id: int
@@ -125,8 +122,7 @@ class Prevention:
     counter_order_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trade:
+class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A line of a symbol's tape, who traded left out."""
 
     trade_id: int

@@ -29,18 +29,33 @@ def acknowledged(order: Order, time: Time) -> Payload:
 
 def resulted(order: Order, time: Time) -> Payload:
     """The RESULT of a new order."""
-    return {
-        **acknowledged(order, time),
-        **_amounts(order),
-        **_kind(order),
-        **_stop_price(order),
-        **_trailing(order, time),
-        "workingTime": time(order.working_us),
-        **_iceberg(order),
-        **_strategy(order),
-        "selfTradePreventionMode": order.stp_mode,
-        **_ending(order),
+    payload: Payload = {
+        "symbol": order.symbol,
+        "orderId": order.order_id,
+        "orderListId": NO_LIST,
+        "clientOrderId": order.client_order_id,
+        "transactTime": time(order.time_us),
+        "price": text(order.price),
+        "origQty": text(order.quantity),
+        "executedQty": text(order.executed),
+        "origQuoteOrderQty": text(order.quote_quantity),
+        "cummulativeQuoteQty": text(order.quote_executed),
+        "status": order.status,
+        "timeInForce": order.time_in_force,
+        "type": order.type,
+        "side": order.side,
     }
+    if order.is_stop:
+        payload.update(_stop_price(order), **_trailing(order, time))
+    payload["workingTime"] = time(order.working_us)
+    if order.iceberg_quantity is not None:
+        payload.update(_iceberg(order))
+    if order.strategy_id is not None or order.strategy_type is not None:
+        payload.update(_strategy(order))
+    payload["selfTradePreventionMode"] = order.stp_mode
+    if order.expiry_reason is not None or order.prevented_match_id is not None:
+        payload.update(_ending(order))
+    return payload
 
 
 def full(order: Order, fills: Sequence[Fill], time: Time) -> Payload:

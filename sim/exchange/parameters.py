@@ -27,10 +27,21 @@ class Parameter:
     read: Reader
 
 
-def split_pairs(raw: str) -> list[tuple[str, str]]:
-    """The pairs of a query or a form, still percent-encoded; empty pieces are left out."""
-    found = [piece.partition("=") for piece in raw.split("&") if piece]
-    return [(name, value) for name, _, value in found]
+def split_pairs(raw: str) -> dict[str, str]:
+    """The pairs of a query or a form by name, still percent-encoded; empty pieces are left out.
+
+    Raises ApiError `duplicate_parameter` for a name that comes twice.
+    """
+    found: dict[str, str] = {}
+    number = 0
+    for piece in raw.split("&"):
+        if piece:
+            name, _, value = piece.partition("=")
+            found[name] = value
+            number += 1
+    if len(found) != number:
+        raise ApiError("duplicate_parameter")
+    return found
 
 
 def merged_pairs(method: str, query: str, body: str) -> dict[str, str]:
@@ -38,16 +49,8 @@ def merged_pairs(method: str, query: str, body: str) -> dict[str, str]:
 
     Raises ApiError `duplicate_parameter` for a name that comes twice in the query, or twice in the body.
     """
-    sent: dict[str, str] = {}
-    for raw in (query, "" if method == "GET" else body):
-        if not raw:
-            continue
-        pairs = split_pairs(raw)
-        names = dict(pairs)
-        if len(names) != len(pairs):
-            raise ApiError("duplicate_parameter")
-        sent = {**names, **sent}
-    return sent
+    sent = split_pairs(query) if query else {}
+    return {**split_pairs(body), **sent} if body and method != "GET" else sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,15 +79,13 @@ def read_parameters(accepted: Accepted, sent: Mapping[str, str]) -> dict[str, An
             continue
         if not raw:
             raise ApiError("empty_parameter", wire)
-        values[parameter.name] = parameter.read(wire, _decoded(wire, raw))
+        values[parameter.name] = parameter.read(wire, _decoded(wire, raw) if "%" in raw or "+" in raw else raw)
     if len(values) != len(sent):
         raise ApiError("unread_parameters", len(values), len(sent))
     return values
 
 
 def _decoded(name: str, raw: str) -> str:
-    if "%" not in raw and "+" not in raw:
-        return raw
     # A signature is base64, in which a plus sign is a letter.
     if name == "signature":
         raw = raw.replace("+", "%2B")

@@ -1,7 +1,8 @@
 """What was asked and how it was answered, for audits: never a secret, a key or a signature."""
 
 from collections import deque
-from dataclasses import dataclass
+
+import msgspec
 
 from sim.exchange.keys import without_signature
 from sim.exchange.wire import Request
@@ -10,8 +11,7 @@ MAX_ENTRIES = 100_000
 MAX_TEXT = 2_000
 
 
-@dataclass(slots=True, kw_only=True, repr=False)
-class LogEntry:
+class LogEntry(msgspec.Struct, kw_only=True, eq=False, gc=False):
     """One request. `account` is empty for what is public; `status` 0 until it is answered.
 
     Only `told` and `parameters` show it: the raw query and body hold its signature.
@@ -29,6 +29,9 @@ class LogEntry:
     code: int = 0
     fault: str = ""
     committed: bool = False
+
+    def __repr__(self) -> str:
+        return f"LogEntry({self.number}, {self.method} {self.path}, {self.status} {self.code})"
 
     @property
     def parameters(self) -> str:

@@ -58,6 +58,7 @@ class SymbolRules:
     filters: Mapping[str, Filter]
     base_places: int
     quote_places: int
+    permission_sets: tuple[frozenset[str], ...]
     payload: Mapping[str, Any]
 
     def allows(self, flag: str) -> bool:
@@ -100,6 +101,7 @@ def parsed_symbol(payload: Mapping[str, Any]) -> SymbolRules:
         filters=MappingProxyType({each["filterType"]: parsed_filter(each) for each in payload["filters"]}),
         base_places=payload["baseAssetPrecision"],
         quote_places=payload["quoteAssetPrecision"],
+        permission_sets=tuple(frozenset(each) for each in payload["permissionSets"]),
         payload=payload,
     )
 

@@ -26,15 +26,15 @@ def submit(call: Call, request: OrderRequest) -> Order:
 
     Raises ApiError: too many orders, a request that has grown too old, or what the engine says.
     """
-    limits, name = call.world.limits, call.account.name
-    limits.check_orders(name, call.world.now_us())
-    limits.count_order(name, call.world.now_us())
+    limits, account, now_us = call.world.limits, call.account, call.world.now_us()
+    limits.check_orders(account.name, now_us)
+    limits.count_order(account.name, now_us)
     # This second check comes after the count: an order that is late here counts.
     call.check_window(call.now_us + call.engine_lag_us)
     try:
-        order = call.world.engine.place(call.account, request)
+        order = call.world.engine.place(account, request)
     except ApiError:
-        limits.uncount_order(name, call.world.now_us())
+        limits.uncount_order(account.name, now_us)
         raise
     call.committed = True
     return order

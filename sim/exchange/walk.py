@@ -1,15 +1,15 @@
 """What a taker would get if it came now: a walk along the other side of the book that changes nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from sim.exchange.amounts import ZERO, rounded_down, whole_steps
 from sim.exchange.book import Level
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Walk:
+class Walk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How much would be traded, and for how much of the quote asset. `exhausted`: the book ended first."""
 
     quantity: Decimal

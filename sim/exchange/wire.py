@@ -1,13 +1,13 @@
 """What comes in and what goes out, before and behind any transport."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One request: the path without its query, the query and the body raw, exactly as they were sent.
 
     `headers` is asked for names in small letters. `address` is the client's; limits and bans go by it. `signed_text` is
@@ -17,7 +17,7 @@ class Request:
     method: str
     path: str
     query: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
     address: str = "127.0.0.1"
     signed_text: str | None = None
@@ -61,8 +61,7 @@ class WireFaultKind(StrEnum):
     """Sends the head and part of the body, then closes: fewer bytes come than Content-Length says."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireFault:
+class WireFault(msgspec.Struct, frozen=True, kw_only=True):
     """A fault below HTTP. `delay_s` passes, and the barrier `barrier` is waited for, before the answer is sent."""
 
     kind: WireFaultKind | None = None
@@ -71,11 +70,19 @@ class WireFault:
     keep_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One answer. `fault` says what the transport must do to it; None: send it."""
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer. `fault` says what the transport must do to it; None: send it.
+
+    `shared_headers` come first, and are one object for many answers, so that a transport may write them down once.
+    """
 
     status: int
-    headers: list[tuple[str, str]]
+    own_headers: list[tuple[str, str]]
     body: bytes
     fault: WireFault | None = None
+    shared_headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """All headers."""
+        return [*self.shared_headers, *self.own_headers]

@@ -9,7 +9,7 @@ A world knows no transport and no thread: whoever serves it calls it from one th
 
 import random
 import string
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -39,6 +39,8 @@ from sim.exchange.tables import table
 from sim.exchange.tape import MAX_TIME_US
 from sim.guard.refusal import Layer, refusal, shown
 
+# Base64 has two signs beside letters and digits.
+_ONLY_LETTERS: Final = bytes.maketrans(b"+/", b"xy")
 _LETTERS: Final = string.ascii_letters + string.digits
 # A clock that jumps further than this many steps of a path finds the price there without the trades on the way.
 MAX_STEPS_AT_ONCE: Final = 500_000
@@ -206,7 +208,7 @@ class World:
             for step in range(max(market.next_step, last - MAX_STEPS_AT_ONCE), last + 1):
                 self._playing_us = path.moment(step)
                 # Quotes that nobody meets or hears of need not be made: the next step replaces them.
-                if step == last or market.stops or market.book.has_orders or self.events:
+                if step == last or market.stops or market.book.has_orders or self.events.subscribers:
                     self.engine.requote(market, path.quotes(step))
                 self.engine.print(market, path.trade(step, market.tape.next_id))
                 market.next_step = step + 1
@@ -219,7 +221,7 @@ class World:
         """
         account = self.account(name)
         self.ledger.deposit(account, asset, amount)
-        if self.events:
+        if self.events.subscribers:
             self.events.emit(Deposited(account=account, asset=asset, amount=amount, time_us=self.now_us()))
 
     def set_price(self, symbol: str, price: Decimal) -> None:
@@ -311,15 +313,15 @@ class World:
 
     def new_client_order_id(self) -> str:
         """As the exchange makes them: 22 letters and digits."""
-        drawn = b64encode(self._chance.randbytes(17), altchars=b"xy")
-        return drawn[:22].decode()
+        drawn = b2a_base64(self._chance.getrandbits(136).to_bytes(17, "little"), newline=False)
+        return drawn[:22].translate(_ONLY_LETTERS).decode()
 
     def new_key(self) -> str:
         """64 letters and digits."""
         return "".join(self._chance.choices(_LETTERS, k=64))
 
     def new_uuid(self) -> str:
-        digits = self._chance.randbytes(16).hex()
+        digits = self._chance.getrandbits(128).to_bytes(16, "little").hex()
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
     def _count_first_fill(self, account: str, is_maker: bool) -> None:

@@ -10,7 +10,7 @@ server's own event loop, one request at a time.
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -89,22 +89,24 @@ class ExchangeServer:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The response to one request, or a broken connection."""
-        host = request.headers.get("Host", "")
-        is_stream = is_stream_path(request.raw_path.partition("?")[0])
+        headers = _asked_headers(request)
+        host = headers.get("host", "")
+        path, _, query = request.raw_path.partition("?")
+        is_stream = not path.startswith("/api/") and is_stream_path(path)
         if not (is_stream_host(host) if is_stream else is_answered(host)):
             self.world.refuse_host(host)
             return _own_answer(421, "this host is not served here\n", "text/plain")
         if is_stream:
-            return await self._connect(request)
+            return await self._connect(request, _received(request, path, query, headers))
         body = b""
         if request.body_exists:
             if (request.content_length or 0) > MAX_BODY_BYTES:
-                return WholeAnswer(too_large(self.world, _received(request, b"")))
+                return WholeAnswer(too_large(self.world, _received(request, path, query, headers)))
             try:
                 body = await request.read()
             except web.HTTPRequestEntityTooLarge:
-                return WholeAnswer(too_large(self.world, _received(request, b"")))
-        pending = begin(self.world, _received(request, body))
+                return WholeAnswer(too_large(self.world, _received(request, path, query, headers)))
+        pending = begin(self.world, _received(request, path, query, headers, body))
         if pending.delay_s:
             await asyncio.sleep(pending.delay_s)
         if pending.barrier:
@@ -112,9 +114,8 @@ class ExchangeServer:
         answer = pending.finish()
         return WholeAnswer(answer) if answer.fault is None else await self._broken(request, answer)
 
-    async def _connect(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _connect(self, request: web.BaseRequest, received: Request) -> web.StreamResponse:
         """Serves a WebSocket connection until its end."""
-        received = _received(request, b"")
         if not web.WebSocketResponse().can_prepare(request):
             return _own_answer(400, "expected a WebSocket handshake\n", "text/plain")
         try:
@@ -162,13 +163,28 @@ class ExchangeServer:
 def _own_answer(status: int, text: str, content_type: str) -> WholeAnswer:
     """An answer of the server and not of the exchange, in HTTP/1.1 whatever version the request claims."""
     headers = [("Content-Type", content_type), ("Server", "nginx")]
-    return WholeAnswer(Answer(status=status, headers=headers, body=text.encode()))
+    return WholeAnswer(Answer(status=status, own_headers=headers, body=text.encode()))
 
 
-def _received(request: web.BaseRequest, body: bytes) -> Request:
-    path, _, query = request.raw_path.partition("?")
+# The only headers that the core, or this server, looks at.
+_ASKED: Final = {name: name.decode() for name in (b"host", b"x-mbx-apikey", b"x-mbx-sbe", b"x-mbx-time-unit")}
+
+
+def _asked_headers(request: web.BaseRequest) -> dict[str, str]:
+    """Those headers by name in small letters; of one that comes twice the first."""
+    found: dict[str, str] = {}
+    for raw_name, value in request.raw_headers:
+        name = _ASKED.get(raw_name.lower())
+        if name is not None and name not in found:
+            found[name] = value.decode("utf-8", "surrogateescape")
+    return found
+
+
+def _received(
+    request: web.BaseRequest, path: str, query: str, headers: Mapping[str, str], body: bytes = b""
+) -> Request:
     address = request.remote or "127.0.0.1"
-    return Request(method=request.method, path=path, query=query, headers=request.headers, body=body, address=address)
+    return Request(method=request.method, path=path, query=query, headers=headers, body=body, address=address)
 
 
 def _reset(transport: asyncio.Transport) -> None:

@@ -17,13 +17,18 @@ from sim.exchange.wire import Answer
 _WITHOUT_BODY = frozenset({204, 304})
 
 
-@lru_cache(maxsize=64)
 def _status_line(status: int) -> str:
     try:
         reason = HTTPStatus(status).phrase
     except ValueError:
         reason = "Unknown"
     return f"HTTP/1.1 {status} {reason}\r\n"
+
+
+@lru_cache(maxsize=64)
+def _beginning(status: int, headers: tuple[tuple[str, str], ...]) -> str:
+    """The status line and the headers that many answers share."""
+    return _status_line(status) + "".join(f"{name}: {value}\r\n" for name, value in headers)
 
 
 @lru_cache(maxsize=2)
@@ -35,7 +40,7 @@ class WholeAnswer(web.StreamResponse):
     """A response whose head and body leave in one write. Header values hold no line breaks: the core makes them."""
 
     def __init__(self, answer: Answer) -> None:
-        super().__init__(status=answer.status)
+        # aiohttp's own state of a response, headers above all, is not made: nothing here reads it.
         self._answer = answer
         self._stays_open = False
 
@@ -51,8 +56,8 @@ class WholeAnswer(web.StreamResponse):
             raise ConnectionResetError("the client has gone")
         answer = self._answer
         self._stays_open = request.keep_alive
-        head = [_status_line(answer.status)]
-        head += [f"{name}: {value}\r\n" for name, value in answer.headers]
+        head = [_beginning(answer.status, answer.shared_headers)]
+        head += [f"{name}: {value}\r\n" for name, value in answer.own_headers]
         if answer.status not in _WITHOUT_BODY:
             head.append(f"Content-Length: {len(answer.body)}\r\n")
         head.append(_date_line(int(time.time())))

@@ -15,12 +15,14 @@ from sim.exchange.world import World
 API_PATH: Final = "/ws-api/v3"
 RAW_PATH: Final = "/ws"
 COMBINED_PATH: Final = "/stream"
+_PATHS: Final = frozenset({API_PATH, RAW_PATH, COMBINED_PATH})
+_BEGINNINGS: Final = (f"{RAW_PATH}/", f"{COMBINED_PATH}/")
 _UNITS: Final = {"MICROSECOND": True, "MILLISECOND": False}
 
 
 def is_stream_path(path: str) -> bool:
     """Whether connections are taken at that path."""
-    return path in {API_PATH, RAW_PATH, COMBINED_PATH} or path.startswith((f"{RAW_PATH}/", f"{COMBINED_PATH}/"))
+    return path in _PATHS or path.startswith(_BEGINNINGS)
 
 
 def open_session(world: World, target: str, *, address: str = "127.0.0.1") -> Session:

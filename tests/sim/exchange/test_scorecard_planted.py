@@ -162,7 +162,7 @@ PLANTED = [
 def card(home: Path, row: str) -> tuple[int, list[Any]]:
     """Exit code and rows of the command, run on the sources in that folder."""
     command = [sys.executable, "-m", "sim.cli", "exchange", "scorecard", "--json", "--only", row]
-    done = subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=110, check=False)
     return done.returncode, json.loads(done.stdout)
 
 

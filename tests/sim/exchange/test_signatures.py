@@ -1,17 +1,29 @@
 """Signatures: the official vectors, what is signed, and what is compared how."""
 
 import base64
+import hmac
 from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sim.errors import SimError
-from sim.exchange.keys import ApiKey, KeyKind, without_signature
+from sim.exchange.keys import (
+    ApiKey,
+    KeyKind,
+    sent_signature,
+    signed_and_signature,
+    signed_payload,
+    without_signature,
+)
+from sim.exchange.request_log import RequestLog
+from sim.exchange.wire import Request
 from sim.exchange.world import World
-from tests.sim.exchange.trader import NOW_MS, Trader, signature
+from tests.sim.exchange.trader import NOW_MS, NOW_US, Trader, signature
 
 BAD_SIGNATURE = (400, -1022, "Signature for this request is not valid.")
 # The example key of the public documentation.
@@ -162,3 +174,35 @@ def test_key_never_shows_its_secret() -> None:
 )
 def test_only_the_signature_pair_is_left_out(raw: str, left: str) -> None:
     assert without_signature(raw) == left
+
+
+@given(secret=st.text(min_size=1, max_size=150), payload=st.binary(max_size=300))
+def test_hmac_whose_secret_is_taken_in_once_is_that_of_the_standard_library(secret: str, payload: bytes) -> None:
+    key = ApiKey(api_key="k", account="a", secret=secret)
+    right = hmac.digest(secret.encode(), payload, "sha256").hex()
+
+    assert key.accepts(payload, right)
+    assert key.accepts(payload, right.upper())
+    assert not key.accepts(payload + b"x", right)
+    assert not key.accepts(payload, right[:-1])
+
+
+@given(
+    pieces=st.lists(
+        st.sampled_from(["signature=ab", "signature=", "signature=a%2B=", "x=y", "asignature=b", ""]), max_size=5
+    ),
+    body=st.sampled_from(["", "x=y", "signature=cd", "x=y&signature=cd"]),
+)
+def test_short_way_to_payload_and_signature_finds_what_the_long_one_does(pieces: list[str], body: str) -> None:
+    query = "&".join(pieces)
+
+    expected = signed_payload(query, body), sent_signature(query) or sent_signature(body)
+    assert signed_and_signature(query, body) == expected
+
+
+def test_entry_of_the_log_shows_no_signature() -> None:
+    log = RequestLog()
+
+    entry = log.open(Request.of("GET", "/api/v3/account?signature=hidden"), "alice", NOW_US)
+
+    assert repr(entry) == "LogEntry(1, GET /api/v3/account, 0 0)"

@@ -9,7 +9,7 @@ from tests.sim.exchange.fuzz.answers import WAIT_S
 from tests.sim.exchange.fuzz.sockets import handshake
 from tests.sim.exchange.fuzz.target import Target
 
-_SLOWLY: Final = b"GET /api/v3/time HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"x" * 500 + b"\r\nConnection: close\r\n\r\n"
+_SLOWLY: Final = b"GET /api/v3/time HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"x" * 40 + b"\r\nConnection: close\r\n\r\n"
 _STREAMS: Final = "/stream?streams=btcusdt@depth@100ms/btcusdt@trade/!miniTicker@arr/btcusdt@bookTicker/btcusdt@depth20"
 
 
