@@ -27,7 +27,7 @@ def put_in_force(layers: AbstractSet[Layer], *, port: int) -> None:
     if Layer.CLIENT_SETTINGS not in layers:
         client_settings.settings = _careless
     if Layer.REQUEST_HOST not in layers:
-        setattr(request_host, "GuardedTransport", lambda: None)  # noqa: B010 - httpx then makes its own
+        setattr(request_host, "GuardedTransport", lambda **_: None)  # noqa: B010 - httpx then makes its own
     if Layer.PYTHON_SOCKETS in layers:
         python_sockets.put_in_force()
     if Layer.KERNEL in layers:
