@@ -9,6 +9,7 @@ from tests.planted_bugs.bugs_commits import BUGS as COMMIT_BUGS
 from tests.planted_bugs.bugs_crashes import BUGS as CRASH_BUGS
 from tests.planted_bugs.bugs_database import BUGS as DATABASE_BUGS
 from tests.planted_bugs.bugs_envelope import BUGS as ENVELOPE_BUGS
+from tests.planted_bugs.bugs_exchange import BUGS as EXCHANGE_BUGS
 from tests.planted_bugs.bugs_files import BUGS as FILE_BUGS
 from tests.planted_bugs.bugs_kill_points import BUGS as KILL_POINT_BUGS
 from tests.planted_bugs.bugs_limits import BUGS as LIMIT_BUGS
@@ -45,6 +46,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *CLAIM_BUGS,
     *COMMIT_BUGS,
     *FILE_BUGS,
+    *EXCHANGE_BUGS,
     *KILL_POINT_BUGS,
     *CRASH_BUGS,
     *DATABASE_BUGS,
