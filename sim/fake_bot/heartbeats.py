@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import psycopg
 
@@ -22,6 +22,22 @@ class Heartbeat:
     pid: int
     cycle: int
     portfolio_sha256: str
+
+
+class Pulse(Protocol):
+    """The clock that the bot goes by, and where it gives signs of life."""
+
+    def now(self) -> datetime:
+        """The time in UTC."""
+        ...
+
+    def beat(self, heartbeat: Heartbeat) -> None:
+        """Effects: the sign of life is kept."""
+        ...
+
+    def last_cycle(self, *, portfolio_sha256: str) -> int | None:
+        """The newest cycle that was told with this very portfolio, or None."""
+        ...
 
 
 class Heartbeats:

@@ -11,7 +11,7 @@ from sim.fake_bot import home as paths
 from sim.fake_bot.desk import Desk, Turn
 from sim.fake_bot.durable import write_all
 from sim.fake_bot.errors import BotRefused
-from sim.fake_bot.heartbeats import Heartbeat, Heartbeats
+from sim.fake_bot.heartbeats import Heartbeat, Pulse
 from sim.fake_bot.journal import JournalWriter
 from sim.fake_bot.json_file import decimal_text, utc_text
 from sim.fake_bot.management import Management
@@ -46,7 +46,7 @@ class Bot:
         *,
         home: Path,
         journal: JournalWriter,
-        heartbeats: Heartbeats,
+        heartbeats: Pulse,
         management: Management,
         desk: Desk,
         trade_every: int,

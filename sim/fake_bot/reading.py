@@ -124,9 +124,9 @@ ENDED = frozenset({"order_settled", "order_refused", "order_not_placed", "order_
 """Reasons of the lines between which an order is in flight."""
 
 
-def orders_in_flight(lines: Sequence[JournalLine]) -> tuple[str, ...]:
-    """The client ids of the orders that `lines` say were intended and have not ended, in their order."""
-    found: dict[str, None] = {}
+def orders_in_flight(lines: Sequence[JournalLine], *, before: Sequence[str] = ()) -> tuple[str, ...]:
+    """The client ids of the orders that were in flight `before`, or that `lines` intend, and that have not ended."""
+    found: dict[str, None] = dict.fromkeys(before)
     for line in lines:
         if line.order is not None and line.reason == INTENDED:
             found[line.order] = None
@@ -135,13 +135,12 @@ def orders_in_flight(lines: Sequence[JournalLine]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def announced(home: Path, event: JournalEvent) -> bytes | None:
+def announced(home: Path, event: JournalEvent, lines: Sequence[JournalLine]) -> bytes | None:
     """What the file of `event` holds, a write that was announced and not renamed yet included; None for no file.
 
-    Safe where no bot runs, or one that waits. Raises: `JournalDamaged` (`bot/journal_damaged`).
+    `lines` are those about this file. Safe where no bot runs, or one that waits.
     """
     path = home / event.path
-    lines = read_journal(home).of(event)
     staged = content_of(paths.staged(path))
     return staged if lines and staged is not None and sha256_hex(staged) == lines[-1].sha256 else content_of(path)
 

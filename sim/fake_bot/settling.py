@@ -8,11 +8,12 @@ Source: contract §1 (the exchange is a testnet), exchange facts §1.1 (reset ab
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from sim.fake_bot.desk import Turn
 from sim.fake_bot.errors import BotRefused
@@ -47,6 +48,14 @@ class Standing(StrEnum):
     """The exchange could not be asked."""
 
 
+class News(NamedTuple):
+    """What the exchange says of an order: its number there, its status, and how much of it was traded."""
+
+    order_id: int
+    status: str
+    executed: Decimal
+
+
 class Settling:
     """Asks for one bot. `prices` are the last ones known, by asset."""
 
@@ -68,10 +77,8 @@ class Settling:
         order = _dealings(turn).orders.get(report.order)
         if order is None:
             return
-        fill = report.fill()
-        if fill is not None:
-            self._take_fill(turn, order.client_order_id, fill)
-        self._take_news(turn, order.client_order_id, report.i, report.status, Decimal(report.z))
+        news = News(report.i, report.status, Decimal(report.z))
+        self._take(turn, order.client_order_id, news, report.fill())
 
     def take_answer(self, turn: Turn, client_order_id: str, answer: OrderAnswer) -> None:
         """Effects: what the exchange answered of an order is in the portfolio, its trades among it.
@@ -79,10 +86,11 @@ class Settling:
         Raises: `Unanswered`, `SaidNo` where the trades had to be asked for; what was learnt till then stands.
         """
         order = _dealings(turn).orders[client_order_id]
-        if Decimal(answer.executedQty) != order.executed:
+        news = News(answer.orderId, answer.status, Decimal(answer.executedQty))
+        if news.executed != order.executed:
             for trade in self._trades(order, answer.orderId):
-                self._take_fill(turn, client_order_id, trade.fill())
-        self._take_news(turn, client_order_id, answer.orderId, answer.status, Decimal(answer.executedQty))
+                self._take(turn, client_order_id, news, trade.fill())
+        self._take(turn, client_order_id, news)
 
     def ask_for(self, turn: Turn, client_order_id: str) -> bool:
         """Whether the exchange knows the order. Effects: as `take_answer`. Raises: `Unanswered`, `SaidNo`."""
@@ -197,30 +205,21 @@ class Settling:
                 kept[name] = order
         return kept
 
-    def _take_fill(self, turn: Turn, client_order_id: str, fill: Fill) -> None:
+    def _take(self, turn: Turn, client_order_id: str, news: News, fill: Fill | None = None) -> None:
+        """Effects: `news` of an order in flight, and a fill of it, are in the portfolio by one write, where new."""
         portfolio = _portfolio(turn)
-        order = _dealings(turn).orders.get(client_order_id)
-        if order is None:
+        known = _dealings(turn).orders.get(client_order_id)
+        if known is None:
             return
-        try:
-            after = after_fill(portfolio, order, fill, cycle=turn.cycle)
-        except NotCovered:
-            # What it was paid with has not been heard of yet; the order stays in flight until that has come.
-            return
+        order = replace(known, order_id=news.order_id, final=news.executed if news.status in FINAL else known.final)
+        after = portfolio
+        if order != known:
+            after = replace(portfolio, cycle=turn.cycle, exchange=_dealings(turn).with_news(order))
+        # What a trade was paid with may not have been heard of yet; the order stays in flight until that has come.
+        with suppress(NotCovered):
+            after = after if fill is None else after_fill(after, order, fill, cycle=turn.cycle)
         if after is not portfolio:
-            is_open = after.exchange is not None and client_order_id in after.exchange.orders
-            turn.write(after, reason="fill" if is_open else "order_settled", order=client_order_id)
-
-    def _take_news(self, turn: Turn, client_order_id: str, order_id: int, status: str, executed: Decimal) -> None:
-        order = _dealings(turn).orders.get(client_order_id)
-        if order is None:
-            return
-        final = executed if status in FINAL else order.final
-        if order.order_id == order_id and order.final == final:
-            return
-        news = replace(order, order_id=order_id, final=final)
-        after = replace(_portfolio(turn), cycle=turn.cycle, exchange=_dealings(turn).with_news(news))
-        turn.write(after, reason="order_settled" if news.is_settled else "order_known", order=client_order_id)
+            turn.write(after, reason=_reason(portfolio, after, client_order_id), order=client_order_id)
 
     def _account(self) -> Account:
         return self._client.ask_signed(ACCOUNT, Account, omitZeroBalances="true")
@@ -241,6 +240,12 @@ class Settling:
 def _is_over(sent_ms: int, now_ms: int) -> bool:
     """Whether a request of that timestamp can be taken no more, and no stale answer can hide it any longer."""
     return now_ms > sent_ms + RECEIVE_WINDOW_MS + STALE_MS
+
+
+def _reason(before: Portfolio, after: Portfolio, client_order_id: str) -> str:
+    if after.exchange is None or client_order_id not in after.exchange.orders:
+        return "order_settled"
+    return "order_known" if after.holdings() == before.holdings() else "fill"
 
 
 def _funding(order: Order) -> str:

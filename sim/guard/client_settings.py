@@ -7,6 +7,7 @@ Source: contract §9; exchange facts §4 matrices C, D and F.
 import os
 import ssl
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,10 +48,16 @@ def settings(authorities: Path | None = None) -> dict[str, Any]:
 
 def verifying(authorities: Path | None) -> ssl.SSLContext:
     """TLS that demands a certificate of the host it meant, from an authority it was told, and records any other."""
-    if authorities is None:
-        context = httpx.create_ssl_context(verify=True, trust_env=False)
-    else:
-        context = ssl.create_default_context(cafile=str(authorities))
+    return public_context() if authorities is None else _judging(ssl.create_default_context(cafile=str(authorities)))
+
+
+@cache
+def public_context() -> ssl.SSLContext:
+    """The TLS of all clients of this process that trust the public authorities; reading those is slow."""
+    return _judging(httpx.create_ssl_context(verify=True, trust_env=False))
+
+
+def _judging(context: ssl.SSLContext) -> ssl.SSLContext:
     context.sslsocket_class = _JudgedSocket
     return context
 

@@ -14,7 +14,14 @@ from sim.fake_bot import home as paths
 from sim.fake_bot.json_file import decimal_text
 from sim.fake_bot.orders import Order
 from sim.fake_bot.portfolio import Portfolio, parse_portfolio
-from sim.fake_bot.reading import INTENDED, JournalEvent, announced, orders_in_flight, read_journal
+from sim.fake_bot.reading import (
+    INTENDED,
+    JournalEvent,
+    JournalLine,
+    announced,
+    orders_in_flight,
+    parse_journal,
+)
 
 LOOKED: Final = "exchange.looked"
 LATE: Final = "late"
@@ -32,7 +39,10 @@ class ExchangeWitness:
         self._taken: list[str] = []
         self._changed: list[str] = []
         self._requests = 0
-        self._lines = 0
+        self._read_bytes = 0
+        # The journal's lines about the portfolio, as far as it was read; it only ever grows.
+        self.lines: list[JournalLine] = []
+        self.in_flight: tuple[str, ...] = ()
 
     def hear(self, event: Event) -> None:
         """A subscriber of the world: remembers the orders that it takes, which a reset would forget, and resets."""
@@ -49,12 +59,11 @@ class ExchangeWitness:
         `taken`, `sent` and `intended` (id and cycle) what is new since the last look; `changed` what moved balances
         since then by nobody's order: a reset, a deposit.
         """
-        lines = read_journal(self._home).of(JournalEvent.PORTFOLIO_WRITE)
+        new_lines = self._read_on()
         portfolio = self._portfolio()
         orders: Mapping[str, Order] = {}
         if portfolio is not None and portfolio.exchange is not None:
             orders = portfolio.exchange.orders
-        new_lines, self._lines = lines[self._lines :], len(lines)
         taken, self._taken = self._taken, []
         changed, self._changed = self._changed, []
         with exact():
@@ -62,7 +71,7 @@ class ExchangeWitness:
                 "holds": self._holds(world),
                 "portfolio": None if portfolio is None else _texts(portfolio.holdings()),
                 "kept": sorted(orders),
-                "in_flight": sorted(orders_in_flight(lines)),
+                "in_flight": sorted(self.in_flight),
                 "loose": [found for order in orders.values() for found in self._loose(world, order)],
                 "taken": taken,
                 "changed": changed,
@@ -70,8 +79,22 @@ class ExchangeWitness:
                 "intended": [[line.order, line.cycle] for line in new_lines if line.reason == INTENDED],
             }
 
+    def _read_on(self) -> tuple[JournalLine, ...]:
+        """The lines about the portfolio that the journal has grown by since the last look."""
+        try:
+            with (self._home / paths.JOURNAL).open("rb") as file:
+                file.seek(self._read_bytes)
+                journal = parse_journal(file.read())
+        except FileNotFoundError:
+            return ()
+        self._read_bytes += journal.whole_bytes
+        new_lines = journal.of(JournalEvent.PORTFOLIO_WRITE)
+        self.lines += new_lines
+        self.in_flight = orders_in_flight(new_lines, before=self.in_flight)
+        return new_lines
+
     def _portfolio(self) -> Portfolio | None:
-        content = announced(self._home, JournalEvent.PORTFOLIO_WRITE)
+        content = announced(self._home, JournalEvent.PORTFOLIO_WRITE, self.lines)
         return None if content is None else parse_portfolio(content, name=str(paths.PORTFOLIO))
 
     def _holds(self, world: World) -> dict[str, str]:

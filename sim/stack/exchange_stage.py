@@ -15,7 +15,7 @@ class ExchangeStage:
         from sim.exchange.skins.shared import SharedServer  # its libraries are slow to import
 
         self.server = SharedServer()
-        self.zygote = Zygote(warm_up={}, preload=("aiohttp",))
+        self.zygote = Zygote(warm_up={}, preload=("aiohttp", "sim.guard.client_settings:public_context"))
 
     def close(self) -> None:
         """Effects: both have ended."""

@@ -59,7 +59,8 @@ class Zygote:
 
     def __init__(self, *, warm_up: Mapping[str, str], virtual_time: bool = True, preload: Sequence[str] = ()) -> None:
         """`warm_up` is the environment of one worker run, made inside the zygote before it forks; see `warm_up`. Empty,
-        none is made: for bots. `preload` are modules that the children find imported.
+        none is made: for bots. `preload` are modules that the children
+        find imported, and functions (`module:name`) that they find called.
 
         With `virtual_time` its children find civil time patched already. It is meant for children that follow a clock
         file: one that follows none shows real time either way, and first undoes the patch.
@@ -141,7 +142,10 @@ def serve(descriptor: int) -> None:
     request = json.loads(channel.recv(MAX_REQUEST_BYTES))
     mains = {module: _load(entry if ":" in entry else f"{module}:{entry}") for module, entry in ENTRIES.items()}
     for name in request["preload"]:
-        importlib.import_module(name)
+        if ":" in name:
+            _load(name)()
+        else:
+            importlib.import_module(name)
     importlib.import_module(SENSORS).preload(virtual_time=request["virtual_time"])
     _warm_up(mains["worker.command_worker"], request["warm_up"])
     gc.collect()

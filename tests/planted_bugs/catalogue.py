@@ -1,6 +1,7 @@
 """The planted bugs, one module per part of the stack."""
 
 from tests.planted_bugs.bug import PlantedBug
+from tests.planted_bugs.bugs_bot_exchange import BUGS as BOT_EXCHANGE_BUGS
 from tests.planted_bugs.bugs_bus import BUGS as BUS_BUGS
 from tests.planted_bugs.bugs_claim import BUGS as CLAIM_BUGS
 from tests.planted_bugs.bugs_clicks import BUGS as CLICK_BUGS
@@ -47,6 +48,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *CLAIM_BUGS,
     *COMMIT_BUGS,
     *FILE_BUGS,
+    *EXCHANGE_BUGS,
     *KILL_POINT_BUGS,
     *CRASH_BUGS,
     *DATABASE_BUGS,
@@ -54,6 +56,6 @@ BUGS: tuple[PlantedBug, ...] = (
     *GUARD_BUGS,
     *COMMAND_LINE_BUGS,
     *RACE_BUGS,
-    *EXCHANGE_BUGS,
+    *BOT_EXCHANGE_BUGS,
 )
 """Every planted bug."""

@@ -1,4 +1,4 @@
-"""Forks the bot from a warm process, counts its file operations and kills it at one of them.
+"""Forks the bot from a warm process, counts its file operations and its requests, and kills it at one of them.
 
 Run as a program. One JSON request per line on standard input: `argv`, `environment`, `kill_at` (null, or the number of
 the operation before which the bot kills itself), `halfway` (a write is done by half before the kill), `max_file_bytes`
@@ -6,6 +6,7 @@ the operation before which the bot kills itself), `halfway` (a write is done by 
 (-9 when killed) and `operations`, in order.
 """
 
+import importlib
 import json
 import os
 import resource
@@ -15,10 +16,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from sim.fake_bot.__main__ import main as run_bot
+from sim.guard.client_settings import public_context
+from sim.guard.request_host import GuardedTransport
 
 HOOKED = ("mkdir", "open", "write", "fsync", "ftruncate", "replace", "unlink")
 """Every way in which the bot changes a file, a folder or what of them is on disk."""
+
+STREAMS = "aiohttp"
+"""What a bot on an exchange imports when it first connects; here it is warm."""
 
 
 class Hooks:
@@ -35,6 +43,16 @@ class Hooks:
     def install(self) -> None:
         for name in HOOKED:
             setattr(os, name, self._wrapped(name, getattr(os, name)))
+        send = GuardedTransport.handle_request
+
+        def ask(transport: GuardedTransport, request: httpx.Request) -> httpx.Response:
+            self._done += 1
+            if self._done == self._kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self._write(self._report, f"request {request.method} {request.url.path}\n".encode())
+            return send(transport, request)
+
+        setattr(GuardedTransport, "handle_request", ask)  # noqa: B010 - a method is put in another's place
 
     def _wrapped(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(target: Any, *rest: Any, **named: Any) -> Any:
@@ -80,5 +98,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    importlib.import_module(STREAMS)
+    public_context()
     for line in sys.stdin:
         print(json.dumps(run(json.loads(line))), flush=True)
