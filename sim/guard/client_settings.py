@@ -58,6 +58,7 @@ def public_context() -> ssl.SSLContext:
 
 
 def _judging(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # some Pythons leave it to the machine
     context.sslsocket_class = _JudgedSocket
     return context
 

@@ -64,10 +64,19 @@ _FLAGS = (
     _door(
         ".env not read",
         "contract §4: an .env that says anything else is refused",
-        "        problems += env_file_problems(home, flag)\n",
-        "",
+        "    problem = env_file_problem(text, flag)\n",
+        "    problem = None\n",
         f"{_ENV_FILE}[false]",
         file=_SETTINGS,
+    ),
+    _door(
+        ".env not judged before the worker has started",
+        "contract §9: every layer stands by itself",
+        "        problems += env_file_problems(home, flag)\n",
+        "",
+        "tests/worker/test_settings.py::test_env_file_that_is_a_folder_is_refused",
+        file=_SETTINGS,
+        says="DID NOT RAISE",
     ),
     _door(
         ".env flag twice accepted",
