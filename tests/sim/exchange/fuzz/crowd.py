@@ -1,4 +1,4 @@
-"""Clients that are slow: some send a request a byte at a time, some listen to streams and never read."""
+"""Clients that are slow: some send a request a few bytes at a time, some listen to streams and never read."""
 
 import socket
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from tests.sim.exchange.fuzz.sockets import handshake
 from tests.sim.exchange.fuzz.target import Target
 
 _SLOWLY: Final = b"GET /api/v3/time HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"x" * 40 + b"\r\nConnection: close\r\n\r\n"
+_AT_A_TIME: Final = 5
 _STREAMS: Final = "/stream?streams=btcusdt@depth@100ms/btcusdt@trade/!miniTicker@arr/btcusdt@bookTicker/btcusdt@depth20"
 
 
@@ -25,9 +26,9 @@ class Crowd:
         self.opened = 0
 
     def turn(self) -> None:
-        """Each sends its next byte, or hears of some trades; those that the server has closed come anew."""
+        """Each sends its next bytes, or hears of some trades; those that the server has closed come anew."""
         self.turns += 1
-        self._senders = [self._next_byte(each, sent) for each, sent in self._senders]
+        self._senders = [self._next_bytes(each, sent) for each, sent in self._senders]
         while len(self._senders) < self._number:
             self._senders.append((self._open(b""), 0))
         self._deaf = [each for each in self._deaf if _is_open(each)]
@@ -39,13 +40,13 @@ class Crowd:
         self._target.command("clock/advance", ms=1000)
         self._target.now_ms += 1000
 
-    def _next_byte(self, connection: socket.socket, sent: int) -> tuple[socket.socket, int]:
+    def _next_bytes(self, connection: socket.socket, sent: int) -> tuple[socket.socket, int]:
         try:
-            connection.sendall(_SLOWLY[sent : sent + 1])
+            connection.sendall(_SLOWLY[sent : sent + _AT_A_TIME])
         except OSError:
             sent = len(_SLOWLY)
-        if sent + 1 < len(_SLOWLY):
-            return connection, sent + 1
+        if sent + _AT_A_TIME < len(_SLOWLY):
+            return connection, sent + _AT_A_TIME
         connection.close()
         return self._open(b""), 0
 
