@@ -112,7 +112,7 @@ def my_trades(call: Call) -> Any:
     found: Sequence[Fill] = [
         fill
         for fill in call.account.fills.get(symbol, [])
-        if (order_id is None or fill.order.order_id == order_id)
+        if (order_id is None or fill.order_id == order_id)
         and (first_id is None or fill.trade_id >= first_id)
         and (begin is None or fill.time_us >= begin)
         and (end is None or fill.time_us <= end)

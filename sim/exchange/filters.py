@@ -188,40 +188,21 @@ EXCHANGE_FILTERS: dict[str, Passes] = {
 }
 
 
-# What only orders that have it can fail, by the field that says so: others need not be asked.
-_ONLY_WITH = {
-    "ICEBERG_PARTS": "iceberg_quantity",
-    "MAX_NUM_ICEBERG_ORDERS": "iceberg_quantity",
-    "EXCHANGE_MAX_NUM_ICEBERG_ORDERS": "iceberg_quantity",
-    "TRAILING_DELTA": "trailing_delta",
-    "PERCENT_PRICE": "price",
-    "PERCENT_PRICE_BY_SIDE": "price",
-}
-
-
 def check_filters(applicant: Applicant, rules: ExchangeRules) -> None:
     """Raises ApiError `filter_failure` with the name of the first filter that the order does not pass."""
-    request = applicant.request
-    has = (request.price is not None, request.iceberg_quantity is not None, request.trailing_delta is not None)
-    for name, passes, rule in _filters_of(applicant.market.rules, rules, has):
+    for name, passes, rule in _filters_of(applicant.market.rules, rules):
         if not passes(applicant, rule):
             raise filter_failure(name)
 
 
 @lru_cache(maxsize=4096)
-def _filters_of(
-    symbol: SymbolRules, exchange: ExchangeRules, has: tuple[bool, bool, bool]
-) -> tuple[tuple[str, Passes, Filter], ...]:
-    """What an order of the symbol must pass, in order; `has`: a price, an iceberg quantity, a trailing distance.
-
-    Rules are told apart by identity, as they never change.
-    """
-    given = dict(zip(("price", "iceberg_quantity", "trailing_delta"), has, strict=True))
+def _filters_of(symbol: SymbolRules, exchange: ExchangeRules) -> tuple[tuple[str, Passes, Filter], ...]:
+    """What an order of the symbol must pass, in order. Rules are told apart by identity, as they never change."""
     found = [(name, passes, symbol.filters[name]) for name, passes in FILTERS.items() if name in symbol.filters]
     found += [
         (name, passes, exchange.filters[name]) for name, passes in EXCHANGE_FILTERS.items() if name in exchange.filters
     ]
-    return tuple(each for each in found if given.get(_ONLY_WITH.get(each[0], ""), True))
+    return tuple(found)
 
 
 def check_precision(applicant: Applicant) -> None:

@@ -35,8 +35,27 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.type in STOP_TYPES
 
 
-class Order(msgspec.Struct, kw_only=True, eq=False):
-    """An order that was accepted. Times in microseconds; -1 where something has not happened yet."""
+class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One order's side of a trade."""
+
+    trade_id: int
+    symbol: str
+    order_id: int
+    is_buy: bool
+    price: Decimal
+    quantity: Decimal
+    quote_quantity: Decimal
+    commission: Decimal
+    commission_asset: str
+    time_us: int
+    is_maker: bool
+
+
+class Order(msgspec.Struct, kw_only=True, eq=False, gc=False):
+    """An order that was accepted. Times in microseconds; -1 where something has not happened yet.
+
+    Nothing that it holds leads back to it, so the garbage collector need not look through the orders of a long run.
+    """
 
     symbol: str
     account: str
@@ -71,7 +90,7 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
     # A trailing stop: since when it follows the price, and the best price since.
     trailing_us: int = -1
     best_price: Decimal | None = None
-    fills: list["Fill"] = msgspec.field(default_factory=list)
+    fills: list[Fill] = msgspec.field(default_factory=list)
 
     @property
     def is_buy(self) -> bool:
@@ -98,20 +117,6 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
     @property
     def executes_at_market(self) -> bool:
         return self.type in MARKET_TYPES
-
-
-class Fill(msgspec.Struct, frozen=True, kw_only=True):
-    """One order's side of a trade."""
-
-    trade_id: int
-    order: Order
-    price: Decimal
-    quantity: Decimal
-    quote_quantity: Decimal
-    commission: Decimal
-    commission_asset: str
-    time_us: int
-    is_maker: bool
 
 
 class Prevention(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -141,9 +141,9 @@ def listed(order: Order, time: Time) -> Payload:
 def own_trade(fill: Fill, time: Time) -> Payload:
     """A line of an account's trades."""
     return {
-        "symbol": fill.order.symbol,
+        "symbol": fill.symbol,
         "id": fill.trade_id,
-        "orderId": fill.order.order_id,
+        "orderId": fill.order_id,
         "orderListId": NO_LIST,
         "price": text(fill.price),
         "qty": text(fill.quantity),
@@ -151,7 +151,7 @@ def own_trade(fill: Fill, time: Time) -> Payload:
         "commission": text(fill.commission),
         "commissionAsset": fill.commission_asset,
         "time": time(fill.time_us),
-        "isBuyer": fill.order.is_buy,
+        "isBuyer": fill.is_buy,
         "isMaker": fill.is_maker,
         "isBestMatch": True,
     }

@@ -70,7 +70,9 @@ class Settlement:
         self.keep(order, rules, needed(order))
         return Fill(
             trade_id=trade.trade_id,
-            order=order,
+            symbol=order.symbol,
+            order_id=order.order_id,
+            is_buy=order.is_buy,
             price=trade.price,
             quantity=trade.quantity,
             quote_quantity=trade.quote_quantity,

@@ -33,7 +33,7 @@ def _account(account: Account) -> dict[str, Any]:
             for order_id, order in orders.items()
         },
         "trades": {
-            f"{symbol}/{fill.trade_id}/{fill.order.order_id}": own_trade(fill, _microseconds)
+            f"{symbol}/{fill.trade_id}/{fill.order_id}": own_trade(fill, _microseconds)
             for symbol, fills in account.fills.items()
             for fill in fills
         },
