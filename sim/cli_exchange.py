@@ -5,9 +5,7 @@ import gc
 import json
 import secrets
 import signal
-import tempfile
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 
 import click
 
@@ -113,8 +111,7 @@ def month(seed: int, days: int) -> None:
     """
     from sim.month.runner import play_month  # slow to import, like the server
 
-    with tempfile.TemporaryDirectory(prefix="sim-month-") as folder:
-        played = play_month(Path(folder), seed=seed, days=days)
+    played = play_month(seed=seed, days=days)
     for line in played.lines():
         click.echo(line)
     if not played.is_sound:

@@ -1,6 +1,8 @@
 """Plays the month: the bot cycle by cycle, the clock in steps, trouble in between, and a look at every turn."""
 
+import os
 import random
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ from sim.fake_bot.management import Disagreement, Management
 from sim.fake_bot.reading import content_of, explanation, sha256_of
 from sim.month.in_process import BotKilled, KillingTransport, SessionMaker, WorldPulse, open_client
 from sim.month.troubles import Troubles
+from sim.postgres.run_folder import MEMORY_FOLDER
 from sim.rules.breach import Breach
 from sim.rules.exchange import order_without_intent_or_sent_twice, portfolio_and_exchange_disagree
 from sim.stack.evidence_exchange import LOOKED, ExchangeWitness
@@ -85,9 +88,11 @@ class Month:
         yield "sound" if self.is_sound else "NOT SOUND"
 
 
-def play_month(home: Path, *, seed: int, days: int = 30) -> Month:
-    """The month of that seed, played in the empty folder `home`; the same seed gives the same month."""
-    return _Player(home, seed=seed, days=days).play()
+def play_month(*, seed: int, days: int = 30) -> Month:
+    """The month of that seed; the same seed gives the same month. Its home lies in memory where there is some."""
+    below = MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="sim-month-", dir=below) as folder:
+        return _Player(Path(folder), seed=seed, days=days).play()
 
 
 class _NobodyFlags:

@@ -86,8 +86,8 @@ BUGS: tuple[PlantedBug, ...] = (
         "reset of the testnet is not recognised",
         claim="contract §1: a reset is told, and the portfolio is the account",
         file=_SETTLING,
-        old="        if self._is_history_gone(turn, missing):\n"
-        "            return self._rebuild(turn)\n        if _dealings",
+        old="        if self._is_history_gone(turn, missing):\n            return self._rebuild(turn)\n"
+        "        if _dealings",
         new="        if _dealings",
         scenario=f"{_RESET}::test_reset_while_no_bot_runs_is_told_by_the_next_one[kill]",
         says="== 'settled'",

@@ -29,8 +29,8 @@ TURNED: dict[str, dict[str, Any]] = {
 
 def resting_order(stack: Stack) -> ExchangeOrder:
     """09:00 the bot begins; 09:01 it sends an order that rests, the only one for now."""
-    stack.bot.start(on_exchange=True, trade_every=10, limit_every=1, rest_cycles=100)
-    for _ in range(10):
+    stack.bot.start(on_exchange=True, trade_every=4, limit_every=1, rest_cycles=100)
+    for _ in range(4):
         stack.bot.cycle()
     (order,) = stack.exchange.orders()
     assert order.status == "NEW"

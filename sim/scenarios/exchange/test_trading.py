@@ -51,8 +51,8 @@ def test_commission_is_in_the_portfolio_to_the_last_digit(stack: Stack, pays_in_
 
 @pytest.mark.parametrize("parts", [1, 2, 7])
 def test_order_that_fills_in_parts_is_in_the_portfolio_part_by_part(stack: Stack, parts: int) -> None:
-    stack.bot.start(on_exchange=True, trade_every=10, limit_every=1, rest_cycles=100)
-    for _ in range(10):
+    stack.bot.start(on_exchange=True, trade_every=4, limit_every=1, rest_cycles=100)
+    for _ in range(4):
         stack.bot.cycle()
     (order,) = stack.exchange.orders()
     part = (order.quantity / 8).quantize(Decimal("0.00000001"))
@@ -61,7 +61,7 @@ def test_order_that_fills_in_parts_is_in_the_portfolio_part_by_part(stack: Stack
         stack.exchange.fill(order, str(part))
         stack.bot.cycle()
         assert stack.exchange.portfolio() == stack.exchange.holds()
-    assert stack.exchange.in_flight() == (order.client_order_id,)
+    assert order.client_order_id in stack.exchange.in_flight()
 
 
 def test_bot_started_cold_trades_as_one_from_the_warm_process_does(stack: Stack) -> None:
