@@ -123,8 +123,8 @@ class ExchangeWitness:
 
 def _moves(world: World, fill: Fill) -> dict[str, Decimal]:
     """What a trade moved, by asset."""
-    rules = world.rules.symbols[fill.order.symbol]
-    sign = 1 if fill.order.is_buy else -1
+    rules = world.rules.symbols[fill.symbol]
+    sign = 1 if fill.is_buy else -1
     moves = {rules.base: sign * fill.quantity, rules.quote: -sign * fill.quote_quantity}
     moves[fill.commission_asset] = moves.get(fill.commission_asset, Decimal(0)) - fill.commission
     return moves

@@ -86,7 +86,7 @@ class FillSeen:
     def held(cls, fill: Fill) -> "FillSeen":
         return cls(
             trade_id=fill.trade_id,
-            order_id=fill.order.order_id,
+            order_id=fill.order_id,
             price=fill.price,
             quantity=fill.quantity,
             commission=fill.commission,
