@@ -16,7 +16,7 @@ BUGS: tuple[PlantedBug, ...] = (
     _otherwise(
         "the exchange takes any signature",
         file="checks.py",
-        old="    if not call.key.accepts(payload, signature):\n",
+        old="    if not call.key.accepts(payload if given is None else given.encode(), signature):\n",
         new="    if not signature:\n",
         number="207",
         says="status 200",
@@ -24,7 +24,7 @@ BUGS: tuple[PlantedBug, ...] = (
     _otherwise(
         "the exchange takes requests that are too old",
         file="call.py",
-        old='        if now_us - as_microseconds(self.parameters["timestamp"]) > window_us:\n',
+        old="        if now_us - self.sent_us > window_us:\n",
         new="        if window_us < 0:\n",
         number="209",
         says="status 200",
