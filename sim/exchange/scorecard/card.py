@@ -42,6 +42,8 @@ class Cell:
 
 
 _BY_LISTEN_KEY: Final = "by listen key"
+# How the table of clients marks those that were run by the WebSocket API.
+_API_CLIENT: Final = "_api"
 NOTHING: Final = Cell(verdict=_EMPTY)
 
 
@@ -176,7 +178,7 @@ def rest_row(operation: Operation, way: Way = HTTP) -> Row:
         models=_model_cell("rest", name, _results(answers)),
         errors=_error_cell(refusals.verdicts(name, way)),
         filters=_filter_cell(name, way) if name in PLACING else NOTHING,
-        clients=clients_of(name, f"{operation.method} {operation.path}"),
+        clients=clients_of("operation", name, by_message=False),
     )
 
 
@@ -199,7 +201,7 @@ def method_row(operation: str, way: Way = MESSAGES) -> Row:
         models=_model_cell("ws", method, _results(answers)),
         errors=_error_cell(refusals.verdicts(operation, way)),
         filters=_filter_cell(operation, way) if operation in PLACING else NOTHING,
-        clients=clients_of(f"ws {method}", method),
+        clients=clients_of("operation", operation, by_message=True),
     )
 
 
@@ -214,7 +216,7 @@ def session_row(method: str, way: Way = MESSAGES) -> Row:
         shape=_shape_cell(answers),
         models=_model_cell("ws", method, answers),
         errors=_error_cell(refusals.session_verdicts(method, way)),
-        clients=clients_of(f"ws {method}", method),
+        clients=clients_of("operation", method, by_message=True),
     )
 
 
@@ -235,7 +237,7 @@ def stream_row(pattern: str) -> Row:
         told=pattern,
         shape=_shape_cell(answers),
         models=_model_cell("stream", pattern, answers),
-        clients=clients_of(f"stream {pattern}", pattern),
+        clients=clients_of("stream", STREAMS[pattern].partition("@")[2] if pattern.startswith("<") else pattern),
     )
 
 
@@ -251,7 +253,6 @@ def message_row(name: str) -> Row:
         shape=_shape_cell(_heard("answer", name, "answer", [MESSAGES_SAID[name]()], written)),
         models=Cell(verdict=NO_MODEL),
         errors=_error_cell(verdicts) if verdicts else NOTHING,
-        clients=clients_of(f"stream {name}", name),
     )
 
 
@@ -275,23 +276,22 @@ def event_row(kind: str) -> Row:
         told=kind,
         shape=summed([*problems, *shape.problems], shape.count),
         models=_model_cell("event", kind, answers),
-        clients=clients_of(f"event {kind}", kind),
+        clients=clients_of("stream", "userData"),
     )
 
 
-def clients_of(*names: str) -> Sequence[str]:
-    """The clients that `tables/clients.toml` names for an operation, under one of its names; none without that file."""
+def clients_of(part: str, name: str, *, by_message: bool | None = None) -> Sequence[str]:
+    """The clients that `tables/clients.toml` names for an operation or a stream; none without that file."""
     path = files("sim.exchange").joinpath("tables", "clients.toml")
-    return clients_named(tomllib.loads(path.read_text(encoding="utf-8")), names) if path.is_file() else ()
+    if not path.is_file():
+        return ()
+    return clients_named(tomllib.loads(path.read_text(encoding="utf-8")), part, name, by_message=by_message)
 
 
-def clients_named(told: Mapping[str, Any], names: Sequence[str]) -> Sequence[str]:
-    """The clients of the first of these names that is there, at the top of the table or in a part of it."""
-    for part in (told, *(each for each in told.values() if isinstance(each, dict))):
-        for name in names:
-            if isinstance(part.get(name), list):
-                return tuple(str(client) for client in part[name])
-    return ()
+def clients_named(told: Mapping[str, Any], part: str, name: str, *, by_message: bool | None) -> Sequence[str]:
+    """The clients of that name in a part of the table; `by_message`: those of the WebSocket API, or all others."""
+    clients: Sequence[str] = told.get(part, {}).get(name, ())
+    return tuple(each for each in clients if by_message is None or each.endswith(_API_CLIENT) is by_message)
 
 
 def _any_row(name: str) -> bool:

@@ -153,16 +153,21 @@ def test_name_that_is_no_row_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("part", "name", "by_message", "expected"),
     [
-        ({"order_place": ["ccxt"]}, ("ccxt",)),
-        ({"rest": {"POST /api/v3/order": ["ccxt", "python-binance"]}}, ("ccxt", "python-binance")),
-        ({"rest": {"order_query": ["ccxt"]}}, ()),
-        ({}, ()),
+        ("operation", "order_place", False, ("ccxt", "sdk_rest")),
+        ("operation", "order_place", True, ("ccxt_pro_api",)),
+        ("operation", "order_query", False, ()),
+        ("stream", "trade", None, ("ccxt_pro",)),
+        ("event", "trade", None, ()),
     ],
 )
-def test_clients_are_read_by_one_of_the_names(told: dict[str, Any], expected: tuple[str, ...]) -> None:
-    assert clients_named(told, ["order_place", "POST /api/v3/order"]) == expected
+def test_clients_are_read_by_part_and_name(
+    part: str, name: str, by_message: bool | None, expected: tuple[str, ...]
+) -> None:
+    told = {"operation": {"order_place": ["ccxt", "ccxt_pro_api", "sdk_rest"]}, "stream": {"trade": ["ccxt_pro"]}}
+
+    assert clients_named(told, part, name, by_message=by_message) == expected
 
 
 def test_clients_of_a_row_are_told(rows: list[Row]) -> None:
