@@ -72,6 +72,7 @@ class WarmBot:
     def __init__(self, process: "subprocess.Popen[str]", errors: Path) -> None:
         self._process = process
         self._errors = errors
+        self._asked = 0
 
     def run(
         self,
@@ -89,7 +90,9 @@ class WarmBot:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        self._asked += 1
         request = {
+            "number": self._asked,
             "argv": [*(["--paper"] if paper else []), "--interval-s", "0", *options],
             "environment": dict(environment),
             "kill_at": kill_at,
@@ -99,9 +102,12 @@ class WarmBot:
         }
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        ready, _, _ = select.select([self._process.stdout], [], [], ANSWER_TIMEOUT_S)
-        assert ready, "the warm process did not answer in time"
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        answer: dict[str, Any] = {"number": 0}
+        # A test that ran out of time has left its answer behind; it is not the next one's.
+        while answer["number"] != self._asked:
+            ready, _, _ = select.select([self._process.stdout], [], [], ANSWER_TIMEOUT_S)
+            assert ready, "the warm process did not answer in time"
+            answer = json.loads(self._process.stdout.readline())
         return Ended(
             exit_code=answer["exit_code"], errors=self._errors.read_text(), operations=tuple(answer["operations"])
         )

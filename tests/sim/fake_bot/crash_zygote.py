@@ -1,9 +1,9 @@
 """Forks the bot from a warm process, counts its file operations and its requests, and kills it at one of them.
 
-Run as a program. One JSON request per line on standard input: `argv`, `environment`, `kill_at` (null, or the number of
-the operation before which the bot kills itself), `halfway` (a write is done by half before the kill), `max_file_bytes`
-(null, or where a write meets a full disk), `errors` (a file for standard error). One JSON answer per line: `exit_code`
-(-9 when killed) and `operations`, in order.
+Run as a program. One JSON request per line on standard input: `number`, `argv`, `environment`, `kill_at` (null, or the
+number of the operation before which the bot kills itself), `halfway` (a write is done by half before the kill),
+`max_file_bytes` (null, or where a write meets a full disk), `errors` (a file for standard error). One JSON answer per
+line: the same `number`, `exit_code` (-9 when killed) and `operations`, in order.
 """
 
 import importlib
@@ -94,7 +94,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     with open(operations, "rb") as told:
         done = told.read().decode().splitlines()
     _, status = os.waitpid(child, 0)
-    return {"exit_code": os.waitstatus_to_exitcode(status), "operations": done}
+    return {"number": request["number"], "exit_code": os.waitstatus_to_exitcode(status), "operations": done}
 
 
 if __name__ == "__main__":
