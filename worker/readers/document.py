@@ -69,10 +69,14 @@ def read_bytes(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> bytes | None:
     except OSError as error:
         raise UnreadableFile(path, error) from error
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
             raise DamagedFile(path, place="the file itself", problem="expected a regular file, found another kind")
         with open(descriptor, "rb", closefd=False) as stream:
-            content = stream.read(max_bytes + 1)
+            # Room for what is there: asked for all that may be, Python takes that much memory first.
+            content = stream.read(min(found.st_size, max_bytes) + 1)
+            if len(content) > found.st_size:  # it has grown since
+                content += stream.read(max_bytes + 1 - len(content))
     except OSError as error:
         raise UnreadableFile(path, error) from error
     finally:

@@ -91,3 +91,15 @@ def test_content_that_is_no_document_is_damage_with_its_place(content: bytes, pl
 
 def test_content_of_the_expected_version_is_its_object() -> None:
     assert parse_document(b'{"schema_version": 1, "a": "b"}', path=Path("a.json"), schema_version=1)["a"] == "b"
+
+
+def test_file_that_grew_since_it_was_opened_is_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b'{"whole": true}')
+    now = os.stat(path)
+    earlier = os.stat_result((*now[:6], 3, *now[7:10]))
+    monkeypatch.setattr("worker.readers.document.os.fstat", lambda _: earlier)
+
+    assert read_bytes(path) == b'{"whole": true}'
+    with pytest.raises(DamagedFile):
+        read_bytes(path, max_bytes=14)
