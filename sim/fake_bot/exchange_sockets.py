@@ -1,10 +1,13 @@
 """WebSocket connections of a bot that has one thread: it reads when it looks, and never waits without a bound."""
 
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
+from weakref import WeakSet
 
-from sim.guard import exchange_socket
+from sim.guard import client_settings, exchange_socket
 
 MAX_MESSAGE_BYTES: Final = 1_048_576
 
@@ -40,12 +43,17 @@ class Connect(Protocol):
 class SocketMaker:
     """Connections to one host by aiohttp, whose loop runs only while the bot waits for something."""
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
-        """`url` is scheme, host and port. Raises: `GuardRefused`, recorded, for anything but testnet or loopback."""
+    def __init__(self, url: str, *, timeout_s: float, authorities: Path | None = None) -> None:
+        """`url` is scheme, host and port; `authorities` as of `exchange_socket.open_session`.
+
+        Raises: `GuardRefused`, recorded, for anything but testnet or loopback.
+        """
         self._url = exchange_socket.require(url).rstrip("/")
+        self._authorities = authorities
         self._timeout_s = timeout_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: Any = None
+        self._transports: WeakSet[Any] = WeakSet()
 
     def __enter__(self) -> Self:
         return self
@@ -54,29 +62,36 @@ class SocketMaker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._loop is not None:
-            self._loop.run_until_complete(self._session.close())
+            self._loop.run_until_complete(_ended(self._session, list(self._transports)))
             self._loop.close()
 
     def __call__(self, target: str) -> Socket:
-        """See `Connect`."""
-        import aiohttp  # a third of a second, which a bot without an exchange need not wait
+        """See `Connect`. Raises: `GuardRefused`, recorded, also for a server that leads elsewhere or proves nothing."""
+        import aiohttp  # see `open_session`
         import yarl
 
         address = yarl.URL(self._url + target, encoded=True)
         exchange_socket.require_as_read(address)
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            self._session = self._loop.run_until_complete(_opened(aiohttp.ClientSession))
+            self._session = self._loop.run_until_complete(
+                exchange_socket.open_session(self._authorities, transports=self._transports)
+            )
         connecting = self._session.ws_connect(address, max_msg_size=MAX_MESSAGE_BYTES, timeout=_close_within(aiohttp))
         try:
             connected = self._loop.run_until_complete(asyncio.wait_for(connecting, self._timeout_s))
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise client_settings.certificate_refused(address.raw_host, error.certificate_error) from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise SocketLost(f"no connection, {type(error).__name__}") from error
         return _AiohttpSocket(self._loop, connected, aiohttp.WSMsgType.TEXT, timeout_s=self._timeout_s)
 
 
-async def _opened(make: Any) -> Any:
-    return make(trust_env=False)
+async def _ended(session: Any, transports: Sequence[Any]) -> None:
+    await session.close()
+    for transport in transports:
+        transport.abort()  # or one behind TLS would wait for the other side's goodbye
+    await asyncio.sleep(0)  # one turn of the loop, in which they let go of their sockets
 
 
 def _close_within(aiohttp: Any) -> Any:

@@ -102,7 +102,7 @@ class Bot:
         self._said = frozenset(turn.said)
         if quotes is not None:
             market_sha256 = sha256_of(content_of(self._home / paths.MARKET))
-            self._publish(
+            self._journal.publish(
                 JournalEvent.MARKET_SNAPSHOT_WRITE,
                 market_document(quotes, at=at),
                 previous_sha256=market_sha256,
@@ -155,7 +155,7 @@ class Bot:
     ) -> str:
         """The hash of the file that holds it now."""
         content = portfolio_document(portfolio, at=at)
-        self._sha256 = self._publish(
+        self._sha256 = self._journal.publish(
             JournalEvent.PORTFOLIO_WRITE,
             content,
             previous_sha256=self._sha256,
@@ -166,21 +166,6 @@ class Bot:
         )
         self._portfolio = portfolio
         return self._sha256
-
-    def _publish(
-        self,
-        event: JournalEvent,
-        content: bytes,
-        *,
-        previous_sha256: str | None,
-        at: datetime,
-        cycle: int,
-        reason: str | None = None,
-        order: str | None = None,
-    ) -> str:
-        return self._journal.publish(
-            event, content, previous_sha256=previous_sha256, at=at, cycle=cycle, reason=reason, order=order
-        )
 
     def _require_own_portfolio(self) -> None:
         path = self._home / paths.PORTFOLIO

@@ -13,16 +13,22 @@ from typing import Any, Final
 
 import httpx
 
-from sim.guard.refusal import Layer, refusal, shown
+from sim.guard.refusal import GuardRefused, Layer, refusal, shown
 
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
 PROXY_VARIABLES: Final = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy")
 
 
 def problem(response: httpx.Response) -> str | None:
     """Why the answer may not be acted upon, or None: an answer that sends the client elsewhere is refused."""
-    if not response.has_redirect_location:
+    return redirect_problem(response.status_code, response.headers.get("location"))
+
+
+def redirect_problem(status: int, location: str | None) -> str | None:
+    """Why an answer of that status and Location header may not be acted upon, or None."""
+    if location is None or status not in _REDIRECTS:
         return None
-    return f"expected an answer, found {response.status_code} that leads to {shown(response.headers['location'])}"
+    return f"expected an answer, found {status} that leads to {shown(location)}"
 
 
 def proxies(environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -63,6 +69,12 @@ def _judging(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
+def certificate_refused(host: str | None, error: Exception) -> GuardRefused:
+    """The error to raise for a certificate that proves nothing, recorded."""
+    found = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else type(error).__name__
+    return refusal(Layer.CLIENT_SETTINGS, f"expected a certificate of {shown(host)}, found one refused: {found}")
+
+
 class _JudgedSocket(ssl.SSLSocket):
     """Puts a certificate that was refused on record; without this it would be one network error among many."""
 
@@ -72,8 +84,7 @@ class _JudgedSocket(ssl.SSLSocket):
             super().do_handshake(block)
         except ssl.SSLCertVerificationError as error:
             self.close()  # whoever called does so for network errors alone
-            why = f"expected a certificate of {shown(self.server_hostname)}, found one refused: {error.verify_message}"
-            raise refusal(Layer.CLIENT_SETTINGS, why) from error
+            raise certificate_refused(self.server_hostname, error) from error
 
 
 def _refuse(response: httpx.Response) -> None:

@@ -1,11 +1,16 @@
-"""The one way to a WebSocket of the exchange: the address as text, and as the library reads it, lead to testnet."""
+"""The one way to a WebSocket of the exchange: with every layer that the client of its REST API has."""
 
 import os
+from collections.abc import Awaitable, Callable, MutableSet
+from pathlib import Path
 from typing import Any
 
 from sim.guard import base_url, client_settings
 from sim.guard.hosts import is_allowed
 from sim.guard.refusal import Layer, refusal, shown
+
+Send = Callable[[Any], Awaitable[Any]]
+"""Sends a request of aiohttp, to its answer."""
 
 
 def require(url: object) -> str:
@@ -33,3 +38,37 @@ def require_as_read(url: Any) -> None:
             Layer.REQUEST_HOST,
             f"expected a testnet or loopback host, found {shown(f'{url.scheme}://{host}:{url.port}')}",
         )
+
+
+async def open_session(authorities: Path | None, *, transports: MutableSet[Any]) -> Any:
+    """An `aiohttp.ClientSession` of the loop that runs. `authorities` is a PEM file to trust; None: the public ones.
+
+    aiohttp follows a redirect of a handshake, and would take authorities from the environment: here it does neither.
+    Raises: `GuardRefused` (`guard/client_settings`), recorded, where a proxy is set; each connection for a server that
+    leads elsewhere, and (`guard/request_host`) for a foreign host. Effects: `transports` holds those of connections.
+    """
+    import aiohttp  # a third of a second, which a bot without an exchange need not wait
+
+    settings = client_settings.settings(authorities)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=settings["verify"]),
+        trust_env=settings["trust_env"],
+        middlewares=(_judging(transports, follow_redirects=settings["follow_redirects"]),),
+    )
+
+
+def _judging(transports: MutableSet[Any], *, follow_redirects: bool) -> Callable[[Any, Send], Awaitable[Any]]:
+    """Judges each request as it is about to be sent, and what it was answered."""
+
+    async def judge(request: Any, send: Send) -> Any:
+        require_as_read(request.url)
+        answer = await send(request)
+        if answer.connection is not None:
+            transports.add(answer.connection.transport)
+        why = client_settings.redirect_problem(answer.status, answer.headers.get("location"))
+        if why is not None and not follow_redirects:
+            answer.close()
+            raise refusal(Layer.CLIENT_SETTINGS, why)
+        return answer
+
+    return judge

@@ -4,6 +4,7 @@ import os
 import socket
 from functools import partial
 
+from sim.fake_bot.exchange_sockets import SocketMaker
 from sim.guard.exchange_client import open_client
 from sim.guard_matrix.attempt import OF_A_CLIENT, Attempt, Stage
 
@@ -62,6 +63,12 @@ def redirect(status: int, method: str, stage: Stage) -> None:
         client.request(method, f"/{status}", headers={"X-MBX-APIKEY": "k" * 64})
 
 
+def redirected_socket(status: int, stage: Stage) -> None:
+    """A WebSocket to a loopback server that answers the handshake with a redirect to mainnet."""
+    with SocketMaker(f"ws://127.0.0.1:{stage.redirecting}", timeout_s=8) as connect:
+        connect(f"/{status}").close()
+
+
 def proxy(variable: str, stage: Stage) -> None:
     """A request to loopback in an environment that names a proxy."""
     os.environ[variable] = PROXY
@@ -94,6 +101,10 @@ ATTEMPTS = (
         Attempt(row="C", name=f"{status} of a {method}", layers=OF_A_CLIENT, make=partial(redirect, status, method))
         for status in REDIRECTS
         for method in ("GET", "POST")
+    ),
+    *(
+        Attempt(row="C", name=f"{status} of a handshake", layers=OF_A_CLIENT, make=partial(redirected_socket, status))
+        for status in REDIRECTS
     ),
     *(
         Attempt(row="D", name=variable, layers=OF_A_CLIENT, make=partial(proxy, variable))

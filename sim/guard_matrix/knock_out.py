@@ -10,7 +10,7 @@ import httpx
 import sim.fake_bot.__main__
 import sim.fake_bot.settings
 import worker.settings
-from sim.guard import base_url, client_settings, python_sockets, request_host
+from sim.guard import base_url, client_settings, exchange_socket, python_sockets, request_host
 from sim.guard.refusal import Layer, refusal
 from sim.guard_matrix import kernel, knock_out_bus
 
@@ -35,6 +35,7 @@ def put_in_force(layers: AbstractSet[Layer], *, ports: Sequence[int]) -> None:
         client_settings.settings = _careless
     if Layer.REQUEST_HOST not in layers:
         setattr(request_host, "GuardedTransport", _yes)  # noqa: B010 - httpx then makes its own
+        exchange_socket.require_as_read = _yes
     if Layer.PYTHON_SOCKETS in layers:
         python_sockets.put_in_force()
     if Layer.KERNEL in layers:

@@ -11,6 +11,8 @@ _BOT_SETTINGS = "sim/fake_bot/settings.py"
 _BASE_URL = "sim/guard/base_url.py"
 _HOSTS = "sim/guard/hosts.py"
 _CLIENT = "sim/guard/client_settings.py"
+_SOCKET = "sim/guard/exchange_socket.py"
+_SOCKETS = "tests/sim/guard/test_exchange_socket.py"
 _REQUEST = "sim/guard/request_host.py"
 _START = "sim/scenarios/guards/test_bot_start.py"
 _RUNNING = "sim/scenarios/guards/test_running_bot.py"
@@ -149,6 +151,24 @@ _OF_A_CLIENT = (
         ),
         scenarios=(f"{_RUNNING}::test_bot_whose_exchange_begins_to_lead_elsewhere_does_not_follow[307]",),
         says="guard/request_host",
+    ),
+    one_edit(
+        "redirect of a WebSocket's handshake is followed",
+        claim="contract §9: redirects are refused",
+        file=_SOCKET,
+        old="        if why is not None and not follow_redirects:\n",
+        new="        if why is not None and follow_redirects:\n",
+        scenario=f"{_SOCKETS}::test_handshake_that_is_answered_with_a_redirect_goes_nowhere_and_is_recorded[307]",
+        says="guard/request_host",
+    ),
+    one_edit(
+        "WebSocket believes whom its library believes",
+        claim="contract §9: DNS names that lead elsewhere are refused",
+        file=_SOCKET,
+        old='        connector=aiohttp.TCPConnector(ssl=settings["verify"]),\n',
+        new="        connector=aiohttp.TCPConnector(),\n",
+        scenario=f"{_SOCKETS}::test_server_that_proves_who_it_is_is_heard",
+        says="guard/client_settings",
     ),
     one_edit(
         "proxy in the environment is passed over",

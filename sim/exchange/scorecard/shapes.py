@@ -6,6 +6,7 @@ is empty where keys, their order, nesting and JSON types are those of the shape.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,12 +17,12 @@ from sim.exchange.tables import table
 _DECIMAL: Final = re.compile(r"-?\d+(\.\d+)?")
 
 
-class Shape:
+class Shape(ABC):
     """What a JSON value may look like."""
 
+    @abstractmethod
     def differences(self, value: Any, at: str) -> Iterator[str]:
         """One sentence for each way in which the value is not so; `at` says where it stands."""
-        raise NotImplementedError
 
     def names(self) -> Iterator[str]:
         """The keys of all objects in it."""

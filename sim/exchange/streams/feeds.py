@@ -4,6 +4,7 @@ A feed hears every event of the world after `tick` has let it send what was due 
 events, so that what it sends late is what was so when it was due.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
@@ -26,21 +27,21 @@ Sides = tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]]
 """Bids and asks: quantity by price, best first."""
 
 
-class Feed:
+class Feed(ABC):
     """One stream of one connection."""
 
     def __init__(self, push: Push, time: Time) -> None:
         self._push = push
         self._time = time
 
+    @abstractmethod
     def hear(self, event: Event, now_us: int) -> None:
         """An event of the world, which happened at `now_us`."""
-        raise NotImplementedError
 
-    def tick(self, now_us: int) -> None:
+    def tick(self, now_us: int) -> None:  # noqa: B027 - most have nothing due
         """Sends what was due by then."""
 
-    def settle(self) -> None:
+    def settle(self) -> None:  # noqa: B027 - most wait for nothing
         """A step of the exchange is done: sends what waited for its end."""
 
 
@@ -62,8 +63,9 @@ class TimedFeed(Feed):
         if self._due_us == NEVER_US:
             self._due_us = (now_us // self._period_us + 1) * self._period_us
 
+    @abstractmethod
     def _tell(self, due_us: int) -> None:
-        raise NotImplementedError
+        """Sends what is to be told at that moment."""
 
 
 class TradeFeed(Feed):

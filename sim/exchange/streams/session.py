@@ -9,6 +9,7 @@ A session hears the world's events as they happen, and keeps time by the world's
 it calls it from the world's thread, and ends it when the client has gone.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from functools import cache
@@ -39,7 +40,7 @@ def encoded(payload: Any) -> str:
     return _encode(payload).decode()
 
 
-class Session:
+class Session(ABC):
     """What all connections have in common: pings, age, the rate of messages, faults, and the frames that wait.
 
     `wake` is called whenever there may be something to take. Once `is_over`, nothing more comes.
@@ -120,16 +121,18 @@ class Session:
         now_us = self.world.now_us()
         self.world.events.emit(Subscribed(stream=stream, account=account, address=self.address, time_us=now_us))
 
+    @abstractmethod
     def _receive(self, text: str) -> None:
-        raise NotImplementedError
+        """The client has sent a text."""
 
+    @abstractmethod
     def _hear_event(self, event: Event) -> None:
-        raise NotImplementedError
+        """An event of the world."""
 
-    def _pass_time(self, now_us: int) -> None:
+    def _pass_time(self, now_us: int) -> None:  # noqa: B027 - one kind has nothing due
         """Sends what is due by then."""
 
-    def _settle(self) -> None:
+    def _settle(self) -> None:  # noqa: B027 - one kind waits for nothing
         """Sends what waited for the end of the exchange's step."""
 
     def _shutdown_text(self, payload: dict[str, Any]) -> str:

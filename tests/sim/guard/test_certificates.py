@@ -1,6 +1,5 @@
 """A client of the exchange against a real server behind TLS: one right certificate, and every way to be wrong."""
 
-import json
 import ssl
 import threading
 from collections.abc import Iterator
@@ -10,12 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sim.guard import client_settings, refusal, request_host
+from sim.guard import client_settings, request_host
 from sim.guard.exchange_client import open_client
 from sim.guard.refusal import GuardRefused, Layer
 from sim.guard_matrix.by_loopback import IMPOSTORS
-from sim.guard_matrix.certificates import AUTHORITY_FILE, RIGHT, write_certificates
+from sim.guard_matrix.certificates import RIGHT
 from sim.guard_matrix.servers import LoopbackServer, noting
+from tests.sim.guard.conftest import layers_in
 
 PING = "/api/v3/ping"
 WHY = {
@@ -28,35 +28,11 @@ WHY = {
 }
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("certificates")
-
-
-@pytest.fixture(scope="module")
-def certificates(folder: Path) -> dict[str, Path]:
-    return write_certificates(folder)
-
-
-@pytest.fixture
-def authority(folder: Path, certificates: dict[str, Path]) -> Path:
-    return folder / AUTHORITY_FILE
-
-
 @pytest.fixture
 def arrivals(tmp_path: Path) -> Path:
     path = tmp_path / "arrivals.txt"
     path.touch()
     return path
-
-
-@pytest.fixture
-def record(tmp_path: Path) -> Iterator[Path]:
-    """Where refusals of this process are kept during a test."""
-    path = tmp_path / "record.jsonl"
-    refusal.keep_record_in(path)
-    yield path
-    refusal._RECORD.clear()
 
 
 @contextmanager
@@ -71,10 +47,6 @@ def serving(certificate: Path, arrivals: Path) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def layers_in(record: Path) -> list[str]:
-    return [json.loads(line)["layer"] for line in record.read_text().splitlines()]
 
 
 def test_server_that_proves_who_it_is_is_asked(certificates: dict[str, Path], authority: Path, arrivals: Path) -> None:
@@ -101,6 +73,7 @@ def test_server_with_a_wrong_certificate_is_sent_nothing_and_recorded(
     assert arrivals.read_text() == ""
 
 
+@pytest.mark.usefixtures("unread_authorities")
 def test_authority_that_only_the_environment_names_is_nobodys(
     certificates: dict[str, Path], authority: Path, arrivals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

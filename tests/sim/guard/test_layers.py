@@ -2,24 +2,14 @@
 
 import json
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from sim.guard import client_settings, python_sockets, refusal, request_host
+from sim.guard import client_settings, python_sockets, request_host
 from sim.guard.exchange_client import open_client
 from sim.guard.refusal import GuardRefused, Layer
-
-
-@pytest.fixture
-def record(tmp_path: Path) -> Iterator[Path]:
-    """Where refusals of this process are kept during a test."""
-    path = tmp_path / "record.jsonl"
-    refusal.keep_record_in(path)
-    yield path
-    refusal._RECORD.clear()
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

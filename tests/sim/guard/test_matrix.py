@@ -43,6 +43,7 @@ EXPECTED: dict[str, tuple[Layer, Layer]] = {
         for status in (301, 302, 303, 307, 308)
         for method in ("GET", "POST")
     },
+    **{f"C {status} of a handshake": (SETTINGS, HOST) for status in (301, 302, 303, 307, 308)},
     "D bot, proxy": (SETTINGS, SOCKETS),
     "D running bot, proxy set": (SETTINGS, SOCKETS),
     "D HTTP_PROXY": (SETTINGS, SOCKETS),
