@@ -1,17 +1,23 @@
 """Which hosts the double answers for: an exact list, never a pattern, because production lives under like names."""
 
+import re
 from functools import cache, lru_cache
+from typing import Final
 
 from sim.exchange.tables import table
 
+_HOST_AND_PORT: Final = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\[\]:@/]+))(?::[0-9]*)?", re.ASCII)
+
 
 def normal_host(host: str) -> str:
-    """The host as it is compared: without port and brackets, in small letters, without a dot at the end, as IDNA."""
+    """The host as it is compared: without port and brackets, in small letters, without a dot at the end, as IDNA.
+
+    What is no host and port is left as it is, so that it is none that is answered.
+    """
     name = host.strip().lower()
-    if name.startswith("["):
-        name = name[1:].partition("]")[0]
-    elif name.count(":") == 1:
-        name = name.partition(":")[0]
+    found = _HOST_AND_PORT.fullmatch(name)
+    if found is not None:
+        name = found["address"] or found["name"]
     name = name.rstrip(".")
     try:
         return name.encode("idna").decode() if not name.isascii() else name

@@ -90,7 +90,7 @@ class ExchangeServer:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The response to one request, or a broken connection."""
         headers = _asked_headers(request)
-        host = headers.get("host", "")
+        host = _asked_host(request.raw_path, headers)
         path, _, query = request.raw_path.partition("?")
         is_stream = not path.startswith("/api/") and is_stream_path(path)
         if not (is_stream_host(host) if is_stream else is_answered(host)):
@@ -178,6 +178,13 @@ def _asked_headers(request: web.BaseRequest) -> dict[str, str]:
         if name is not None and name not in found:
             found[name] = value.decode("utf-8", "surrogateescape")
     return found
+
+
+def _asked_host(target: str, headers: Mapping[str, str]) -> str:
+    """The host that a request is for: that of its target, as a proxy is asked, before that of its header (RFC 9112)."""
+    if target.startswith(("/", "*")):
+        return headers.get("host", "")
+    return target.rpartition("://")[2].partition("/")[0].partition("?")[0]
 
 
 def _received(

@@ -231,6 +231,36 @@ def test_host_that_is_testnet_is_answered(host: str) -> None:
     assert is_answered(host)
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "testnet.binance.vision:443@api.binance.com",
+        "testnet.binance.vision:api.binance.com",
+        "testnet.binance.vision/api.binance.com",
+        "[::1]api.binance.com",
+        "[::1]:8.api.binance.com",
+        "api.binance.com[::1]",
+        "::1:8",
+        "",
+    ],
+)
+def test_host_that_only_begins_like_testnet_is_not_answered(host: str) -> None:
+    assert not is_answered(host)
+
+
+@pytest.mark.parametrize("target", ["http://{}/api/v3/ping", "http://{}?x", "https://{}:443/"])
+def test_server_that_is_asked_as_a_proxy_judges_the_host_of_the_target(server: ServedWorld, target: str) -> None:
+    def status(host: str) -> str:
+        request = f"GET {target.format(host)} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", int(server.api.url.rpartition(":")[2])), timeout=10) as asking:
+            asking.sendall(request.encode())
+            return asking.recv(4096).decode().split(" ")[1]
+
+    assert (status("api.binance.com"), status("testnet.binance.vision")) == ("421", "404")
+    (refused,) = server.call(lambda world: list(world.refused_hosts))
+    assert refused.startswith("api.binance.com")
+
+
 def test_server_refuses_the_name_of_another_host(server: ServedWorld) -> None:
     refused = httpx.get(f"{server.api.url}/api/v3/ping", headers={"Host": "api.binance.com"})
     taken = httpx.get(f"{server.api.url}/api/v3/ping", headers={"Host": "testnet.binance.vision"})
