@@ -30,6 +30,7 @@ from sim.fake_bot.managed_files import ManagedFiles
 from sim.fake_bot.management import Management
 from sim.fake_bot.pacing import run_as_told, run_at_interval, stop_signal
 from sim.fake_bot.prices import PriceWalk
+from sim.fake_bot.scrubbing import scrubbed, secrets_of
 from sim.fake_bot.settings import Settings, read_settings
 from sim.guard import base_url, exchange_client
 from sim.guard.refusal import Layer, refusal
@@ -56,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
         where = error.filename or "standard output or a file of the home"
         return _ended(f"bot/disk: {where}: {error.strerror or error}; see to it and start the bot again", exit_code=1)
     except Exception:  # noqa: BLE001  (here the process ends)
-        traceback.print_exc()
+        print(scrubbed(traceback.format_exc(), secrets_of(os.environ)), file=sys.stderr, flush=True)
         return 3
 
 

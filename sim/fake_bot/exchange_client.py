@@ -18,6 +18,7 @@ import httpx
 import msgspec
 
 from sim.fake_bot.exchange_answers import Refused, ServerTime
+from sim.fake_bot.scrubbing import scrubbed
 
 RECEIVE_WINDOW_MS: Final = 5_000
 """A request that reaches the exchange later than this after its timestamp is refused there."""
@@ -48,7 +49,7 @@ class Held(Unanswered):
 
 
 class SaidNo(Exception):
-    """The exchange refused the request for certain. `code` is its own."""
+    """The exchange refused the request for certain. `code` is its own, and so are its words but for our secrets."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(f"{text[:200]} ({code})")
@@ -143,7 +144,7 @@ class ExchangeClient:
             return Unanswered(f"an order of that id is there already, after {what}")
         is_certain = 400 <= status < 500 and status != httpx.codes.REQUEST_TIMEOUT
         if is_certain and refused.code not in UNKNOWN_CODES:
-            return SaidNo(refused.code, refused.msg)
+            return SaidNo(refused.code, scrubbed(refused.msg, (self._secret.decode(), self.api_key)))
         return Unanswered(f"status {status} and error {refused.code} to {what}")
 
     def _hold(self, told: str) -> None:

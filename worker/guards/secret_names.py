@@ -28,6 +28,7 @@ _ANYWHERE = (
     "encryptionkey",
     "masterkey",
     "sessionkey",
+    "listenkey",
     "sessionid",
     "seedphrase",
     "recoveryphrase",

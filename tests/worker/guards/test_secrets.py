@@ -74,6 +74,7 @@ SECRET_NAMES = [
     "refresh-token",
     "api_key",
     "apiKey",
+    "listenKey",
     "APIKEY",
     "X-MBX-APIKEY",
     "private_key",
