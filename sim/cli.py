@@ -17,7 +17,7 @@ from sim.cli_guard import guard
 from sim.cli_netns import netns
 from sim.cli_soak import soak_command
 from sim.errors import SimError
-from sim.postgres.address import DatabaseAddress
+from sim.postgres.address import DatabaseAddress, require_address
 from sim.postgres.backup import back_up, tables_with_rows
 from sim.postgres.marker import init_database, read_marker
 from sim.postgres.template import sqlalchemy_url
@@ -101,7 +101,11 @@ def _database(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _address(host: str, port: int, name: str, user: str) -> DatabaseAddress:
-    """The address; the password comes from the environment only, never from the process table."""
+    """The address; the password comes from the environment only, never from the process table.
+
+    Raises: `SimError` (`postgres/led_elsewhere`).
+    """
+    require_address({**os.environ, "GUI_DB_HOST": host})
     password = os.environ.get("GUI_DB_PASSWORD", "")
     return DatabaseAddress(host=host, port=port, name=name, user=user, password=password)
 

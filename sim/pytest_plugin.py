@@ -4,6 +4,7 @@ Options: `--postgres=embedded|container|dsn`, `--worker-command 'CMD'`, `--worke
 `--sim-forensics DIR`. Fixture: `stack`.
 """
 
+import argparse
 import json
 import os
 import shlex
@@ -70,7 +71,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("sim", "trading stack simulation")
     group.addoption(
         "--postgres",
-        choices=[kind.value for kind in Kind],
+        type=_kind,
+        metavar=f"{{{','.join(Kind)}}}",
         default=Kind.EMBEDDED.value,
         help="which Postgres: packaged binaries (default), a container (SIM_POSTGRES_IMAGE), or SIM_DATABASE_URL",
     )
@@ -95,6 +97,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the worker of --worker-command has no handlers for this group (managed): its scenarios are listed as "
         "not playable; without this option everything is played",
     )
+
+
+def _kind(text: str) -> str:
+    """The name of a kind of server. What is none is not shown: it may be a URL with a password."""
+    if text not in set(Kind):
+        raise argparse.ArgumentTypeError(
+            f"expected {', '.join(Kind)}, found {len(text)} characters; a database's URL goes into SIM_DATABASE_URL"
+        )
+    return text
 
 
 def pytest_configure(config: pytest.Config) -> None:

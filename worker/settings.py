@@ -15,6 +15,7 @@ from pathlib import Path
 from worker.contracts.canonical_json import kind_of, number_or_kind, parse
 from worker.contracts.commands import understood_versions
 from worker.contracts.errors import Refusal, TransientError
+from worker.guards.database_address import database_address_problems
 from worker.guards.network import FLAG_VALUE, env_file_problem, testnet_flag_problem
 from worker.readers.document import exists, read_bytes
 from worker.readers.home import Home
@@ -83,6 +84,7 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
     if flag_problem is not None:
         problems.append(flag_problem)
     values = {name: _required(environ, name, problems) for name in ("GUI_DB_HOST", "GUI_DB_NAME", "GUI_DB_USER")}
+    problems += database_address_problems(environ)
     port = _port(environ.get("GUI_DB_PORT", "5432"), problems)
     password = environ.get("GUI_DB_PASSWORD", "")
     if not _is_text(password):

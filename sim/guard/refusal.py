@@ -5,6 +5,7 @@ Source: contract §9 (every attempt is recorded).
 
 import json
 import os
+import re
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -16,11 +17,16 @@ _RECORD: list[Path] = []
 MAX_SHOWN: Final = 120
 """Characters of an attempt that are kept: enough for a host, too few for a payload."""
 
+_PARAMETERS: Final = re.compile("[?#;&]|%(?:3f|23|3b|26)", re.IGNORECASE)
+_KEY: Final = re.compile("[A-Za-z0-9_-]{32,}")
+"""No label of a host that we know is half as long; listen keys have 60 characters, all other keys 64."""
+
 
 class Layer(StrEnum):
     """The layers between a client, or a command, and mainnet, in the order in which an attempt meets them."""
 
     FLAG = "flag"
+    DATABASE_ADDRESS = "database_address"
     PAPER = "paper"
     SERVICE = "service"
     DATABASE = "database"
@@ -29,6 +35,7 @@ class Layer(StrEnum):
     BASE_URL = "base_url"
     CLIENT_SETTINGS = "client_settings"
     REQUEST_HOST = "request_host"
+    PEER_ADDRESS = "peer_address"
     EXCHANGE_DOUBLE = "exchange_double"
     PYTHON_SOCKETS = "python_sockets"
     KERNEL = "kernel"
@@ -61,6 +68,9 @@ def refusal(layer: Layer, message: str) -> GuardRefused:
 
 
 def shown(value: object) -> str:
-    """`value` as far as it may stand in a message: a host, never what stands before an `@` or after a `?`."""
-    text = str(value).partition("?")[0].partition("#")[0]
-    return ascii(text.rpartition("@")[2][:MAX_SHOWN])
+    """`value` as far as it may stand in a message: a host, never what stands before an `@` or where parameters begin.
+
+    A word as long as a key is one, wherever it stands: somebody took one line of his settings for another.
+    """
+    text = _PARAMETERS.split(str(value), maxsplit=1)[0].rpartition("@")[2]
+    return ascii(_KEY.sub("[scrubbed]", text)[:MAX_SHOWN])

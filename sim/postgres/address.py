@@ -1,8 +1,22 @@
 """Where a database is, and how each kind of client is told."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from psycopg.conninfo import make_conninfo
+
+from sim.errors import SimError
+from worker.guards.database_address import database_address_problems
+
+
+def require_address(environment: Mapping[str, str]) -> None:
+    """Nothing where libpq, in `environment`, connects to the host that it is given, and `GUI_DB_HOST` is one, if set.
+
+    Raises: `SimError` (`postgres/led_elsewhere`).
+    """
+    found = database_address_problems(environment)
+    if found:
+        raise SimError("postgres/led_elsewhere", "; ".join(found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,9 @@ server.stop()
 run.close()
 """
 
+import os
+
+from sim.postgres.address import require_address
 from sim.postgres.run_folder import RunFolder, open_run
 from sim.postgres.running import Kind, RunningServer, ServerKind
 from sim.postgres.template import TemplateSource, stack_template
@@ -18,8 +21,9 @@ def start_server(kind: Kind, run: RunFolder, source: TemplateSource) -> RunningS
     """The server of a run.
 
     Raises: `SimError` (`postgres/…`) when it cannot be had: no binaries, no such image, no Docker, a database that
-    cannot be reached or is not marked as a test database.
+    cannot be reached or is not marked as a test database, an environment that leads libpq elsewhere.
     """
+    require_address({name: value for name, value in os.environ.items() if name != "GUI_DB_HOST"})
     return _starter(kind).start(run, source)
 
 

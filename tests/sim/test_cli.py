@@ -13,6 +13,7 @@ from sim.cli import main
 from sim.postgres.running import RunningServer
 from sim.rules.registry import RULES
 from tests.sim.conftest import (
+    PASSWORD,
     REPOSITORY,
     TIMEOUT_S,
     MakeDatabase,
@@ -195,6 +196,20 @@ def test_setting_that_is_missing_is_named(make_database: MakeDatabase, setting: 
 
     assert result.exit_code == click.UsageError.exit_code
     assert setting.removeprefix("GUI_DB_").lower() in result.output
+
+
+def test_url_in_place_of_a_host_is_refused_and_not_shown(make_database: MakeDatabase) -> None:
+    url = f"postgresql://me:{PASSWORD}@127.0.0.1/db"
+    refused(sim(make_database(), "status", "--host", url), "postgres/led_elsewhere", "GUI_DB_HOST")
+
+
+@pytest.mark.parametrize("variable", ["PGHOSTADDR", "PGSERVICE"])
+def test_environment_that_leads_libpq_elsewhere_is_refused(make_database: MakeDatabase, variable: str) -> None:
+    address = make_database(None)
+
+    refused(sim(address, "init", **{variable: "203.0.113.9"}), "postgres/led_elsewhere", variable)
+    assert comment_of(address) is None
+    assert sim(address, "init", PGHOST="203.0.113.9").exit_code == 0
 
 
 def test_password_is_no_option() -> None:

@@ -258,6 +258,24 @@ def misses_the_url(result: pytest.RunResult) -> None:
     assert "Traceback" not in told(result)
 
 
+def test_url_in_place_of_a_kind_of_server_is_refused_and_not_shown(alone: Nested) -> None:
+    result = alone.run(NEEDS_A_SERVER, f"--postgres=postgresql://me:{PASSWORD}@127.0.0.1/db")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "SIM_DATABASE_URL" in told(result)
+    assert PASSWORD not in told(result)
+
+
+def test_environment_that_leads_libpq_elsewhere_is_one_clear_error(
+    alone: Nested, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGHOSTADDR", "203.0.113.9")
+    result = alone.run(NEEDS_A_SERVER)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert told(result).count("postgres/led_elsewhere") == 1
+
+
 def test_dsn_without_a_url_is_one_clear_error(alone: Nested) -> None:
     misses_the_url(alone.run(NEEDS_A_SERVER, "--postgres=dsn"))
 

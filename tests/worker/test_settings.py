@@ -77,6 +77,21 @@ def test_right_environment_is_taken_as_it_stands(home: Path) -> None:
     assert (settings.worker_id, settings.home.root) == ("w1", home)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"PGHOSTADDR": "203.0.113.9"}, {"PGSERVICE": "gui"}, {"GUI_DB_HOST": f"gui:{SECRET}@db"}, {"GUI_DB_HOST": "a,b"}],
+    ids=str,
+)
+def test_database_that_is_looked_for_elsewhere_is_refused(home: Path, changed: dict[str, str]) -> None:
+    told = problem(home, **changed)
+    assert next(iter(changed)) in told
+    assert SECRET not in told
+
+
+def test_variables_of_libpq_that_lead_nowhere_are_accepted(home: Path) -> None:
+    assert accepted(home, PGUSER="me", PGHOST="elsewhere").database.host == "127.0.0.1"
+
+
 def test_password_shows_in_no_repr(home: Path) -> None:
     assert SECRET not in repr(accepted(home))
 

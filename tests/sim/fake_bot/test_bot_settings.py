@@ -6,6 +6,7 @@ import pytest
 
 from sim.fake_bot.errors import BotRefused
 from sim.fake_bot.settings import read_settings
+from sim.guard.refusal import GuardRefused, Layer
 
 DATABASE = {
     "GUI_DB_HOST": "127.0.0.1",
@@ -42,6 +43,11 @@ def test_password_may_be_left_out(home: Path) -> None:
         {"GUI_DB_PORT": "65536"},
         {"GUI_DB_PORT": "9" * 5000},
         {"GUI_DB_PORT": "5432 "},
+        {"GUI_DB_PASSWORD": "hunter-two\udcff"},
+        {"EXCHANGE_API_KEY": "k\udcff"},
+        {"EXCHANGE_API_KEY": "k\u00e9y"},
+        {"EXCHANGE_API_SECRET": "two lines\n"},
+        {"EXCHANGE_API_SECRET": "a blank "},
         {"BOT_HOME": ""},
         {"BOT_HOME": "relative"},
         {"BOT_HOME": "/nowhere/at/all"},
@@ -60,6 +66,24 @@ def test_all_wrong_settings_are_named_at_once() -> None:
     with pytest.raises(BotRefused) as refused:
         read_settings({})
     assert all(name in refused.value.message for name in ("GUI_DB_HOST", "GUI_DB_NAME", "GUI_DB_USER", "BOT_HOME"))
+
+
+@pytest.mark.parametrize("name", ["BINANCE_TESTNET", "GUI_DB_PORT", "EXCHANGE_TIMEOUT_S"])
+def test_key_in_the_wrong_setting_is_not_shown(home: Path, name: str) -> None:
+    with pytest.raises(BotRefused) as refused:
+        read_settings(environment(home, **{name: "hunter-two-hunter-two"}))
+    assert "21 characters" in refused.value.message
+    assert "hunter" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"PGHOSTADDR": "203.0.113.9"}, {"PGSERVICE": "gui"}, {"GUI_DB_HOST": "127.0.0.1,203.0.113.9"}], ids=str
+)
+def test_database_that_is_looked_for_elsewhere_is_refused(home: Path, changed: dict[str, str]) -> None:
+    with pytest.raises(GuardRefused) as refused:
+        read_settings(environment(home, **changed))
+    assert refused.value.layer is Layer.DATABASE_ADDRESS
+    assert next(iter(changed)) in refused.value.message
 
 
 NOT_EXACTLY_TRUE = ["True", "TRUE", "1", " true", "true ", "false", "", "yes", '"true"', "true\r", "truе"]
