@@ -1,5 +1,5 @@
 """Layer `client_settings`: an HTTP client that verifies its server, follows no redirect, and takes nothing from its
-environment: no proxy, no further authority.
+environment: no proxy, no further authority, no file to write the keys of its sessions to.
 
 Source: contract §9; exchange facts §4 matrices C, D and F.
 """
@@ -16,19 +16,25 @@ import httpx
 from sim.guard.refusal import GuardRefused, Layer, refusal, shown
 
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
+_LEADING: Final = ("location", "uri")
+"""The headers in which libraries look for the place that a redirect leads to."""
 PROXY_VARIABLES: Final = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy")
 
 
 def problem(response: httpx.Response) -> str | None:
     """Why the answer may not be acted upon, or None: an answer that sends the client elsewhere is refused."""
-    return redirect_problem(response.status_code, response.headers.get("location"))
+    return redirect_problem(response.status_code, response.headers)
 
 
-def redirect_problem(status: int, location: str | None) -> str | None:
-    """Why an answer of that status and Location header may not be acted upon, or None."""
-    if location is None or status not in _REDIRECTS:
+def redirect_problem(status: int, headers: Mapping[str, str]) -> str | None:
+    """Why an answer of that status may not be acted upon, or None. `headers` are read without case.
+
+    The status decides: where a redirect leads, each library reads in a header of its own choice (aiohttp in URI, too).
+    """
+    if status not in _REDIRECTS:
         return None
-    return f"expected an answer, found {status} that leads to {shown(location)}"
+    told = next((headers[name] for name in _LEADING if headers.get(name)), None)
+    return f"expected an answer, found {status} that leads " + ("nowhere" if told is None else f"to {shown(told)}")
 
 
 def proxies(environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -65,6 +71,8 @@ def public_context() -> ssl.SSLContext:
 
 def _judging(context: ssl.SSLContext) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # some Pythons leave it to the machine
+    # Python takes it from SSLKEYLOGFILE: whoever has that file reads every API key and signature off the wire.
+    context.keylog_filename = None  # type: ignore[assignment]  # typeshed knows only how it is set
     context.sslsocket_class = _JudgedSocket
     return context
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 
-from sim.guard import base_url, client_settings, request_host
+from sim.guard import base_url, client_settings, library_logs, peer_address, request_host
 
 TIMEOUT_S = 10.0
 
@@ -16,7 +16,10 @@ def open_client(url: object, *, authorities: Path | None = None, timeout_s: floa
     Raises: `GuardRefused`, recorded; see the layers.
     """
     allowed = base_url.require(url)
+    library_logs.put_in_force()
     settings = client_settings.settings(authorities)
     # A client that is given a transport hands it none of its settings.
     transport = request_host.GuardedTransport(verify=settings["verify"], trust_env=settings["trust_env"])
-    return httpx.Client(base_url=allowed, transport=transport, timeout=timeout_s, **settings)
+    client = httpx.Client(base_url=allowed, transport=transport, timeout=timeout_s, **settings)
+    client.event_hooks["request"].append(peer_address.judge_connections)
+    return client

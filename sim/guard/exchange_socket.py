@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, MutableSet
 from pathlib import Path
 from typing import Any
 
-from sim.guard import base_url, client_settings
+from sim.guard import base_url, client_settings, peer_address
 from sim.guard.hosts import is_allowed
 from sim.guard.refusal import Layer, refusal, shown
 
@@ -45,13 +45,14 @@ async def open_session(authorities: Path | None, *, transports: MutableSet[Any])
 
     aiohttp follows a redirect of a handshake, and would take authorities from the environment: here it does neither.
     Raises: `GuardRefused` (`guard/client_settings`), recorded, where a proxy is set; each connection for a server that
-    leads elsewhere, and (`guard/request_host`) for a foreign host. Effects: `transports` holds those of connections.
+    leads elsewhere, (`guard/request_host`) for a foreign host, (`guard/peer_address`) for a foreign address.
+    Effects: `transports` holds those of connections.
     """
     import aiohttp  # a third of a second, which a bot without an exchange need not wait
 
     settings = client_settings.settings(authorities)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=settings["verify"]),
+        connector=aiohttp.TCPConnector(ssl=settings["verify"], resolver=peer_address.resolver()),
         trust_env=settings["trust_env"],
         middlewares=(_judging(transports, follow_redirects=settings["follow_redirects"]),),
     )
@@ -65,7 +66,7 @@ def _judging(transports: MutableSet[Any], *, follow_redirects: bool) -> Callable
         answer = await send(request)
         if answer.connection is not None:
             transports.add(answer.connection.transport)
-        why = client_settings.redirect_problem(answer.status, answer.headers.get("location"))
+        why = client_settings.redirect_problem(answer.status, answer.headers)
         if why is not None and not follow_redirects:
             answer.close()
             raise refusal(Layer.CLIENT_SETTINGS, why)

@@ -8,7 +8,8 @@ from typing import Final
 
 TESTNET_REST: Final = frozenset({"testnet.binance.vision", "api1.testnet.binance.vision"})
 TESTNET_SOCKETS: Final = frozenset({"stream.testnet.binance.vision", "ws-api.testnet.binance.vision"})
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+LOOPBACK_ADDRESSES: Final = frozenset({"127.0.0.1", "::1"})
+LOOPBACK: Final = LOOPBACK_ADDRESSES | {"localhost"}
 
 TESTNET_PORTS: Final = {"https": frozenset({443}), "wss": frozenset({443, 9443})}
 """Ports of the testnet by scheme; there is no unencrypted door."""

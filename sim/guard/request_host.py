@@ -29,6 +29,17 @@ def problem(url: httpx.URL, header: str | None = None) -> str | None:
     return None
 
 
+def target_problem(request: httpx.Request) -> str | None:
+    """Why `request` asks a server on the way for another one, as a proxy is asked, or None."""
+    if request.method == "CONNECT":
+        return "expected a request of the exchange, found CONNECT, which asks for a way to another host"
+    target = request.extensions.get("target", request.url.raw_path)
+    if target != request.url.raw_path:
+        told = target.decode("latin-1") if isinstance(target, bytes) else target
+        return f"expected the target of the request's own URL, found {shown(told)}"
+    return None
+
+
 def session_problem(session: ssl.SSLSocket | ssl.SSLObject, url: httpx.URL) -> str | None:
     """Why nothing may be sent to `url` over a TLS session, or None for one that verified the host of `url`."""
     context = session.context
@@ -44,11 +55,15 @@ class GuardedTransport(httpx.HTTPTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The response. Raises: `GuardRefused` (`guard/request_host`), recorded; nothing was sent then."""
-        why = problem(request.url, request.headers.get("host"))
+        why = problem(request.url, request.headers.get("host")) or target_problem(request)
         if why is not None:
             raise refusal(Layer.REQUEST_HOST, why)
 
+        earlier = request.extensions.get("trace")
+
         def judge_session(event: str, told: Mapping[str, Any]) -> None:
+            if earlier is not None:
+                earlier(event, told)
             if event == _ENCRYPTED:
                 stream = told["return_value"]
                 unverified = session_problem(stream.get_extra_info("ssl_object"), request.url)

@@ -9,9 +9,9 @@ from sim.postgres.address import DatabaseAddress
 
 IMPOSED = (Layer.PYTHON_SOCKETS, Layer.KERNEL)
 """On the way of any code in a process of the stage."""
-OF_A_CLIENT = (Layer.BASE_URL, Layer.CLIENT_SETTINGS, Layer.REQUEST_HOST, *IMPOSED)
+OF_A_CLIENT = (Layer.BASE_URL, Layer.CLIENT_SETTINGS, Layer.REQUEST_HOST, Layer.PEER_ADDRESS, *IMPOSED)
 OF_THE_BOT = (Layer.FLAG, *OF_A_CLIENT)
-OF_THE_WORKER = (Layer.FLAG, *IMPOSED)
+OF_THE_WORKER = (Layer.FLAG, Layer.DATABASE_ADDRESS, *IMPOSED)
 
 
 class Ended(Exception):

@@ -63,10 +63,10 @@ def redirect(status: int, method: str, stage: Stage) -> None:
         client.request(method, f"/{status}", headers={"X-MBX-APIKEY": "k" * 64})
 
 
-def redirected_socket(status: int, stage: Stage) -> None:
+def redirected_socket(path: str, stage: Stage) -> None:
     """A WebSocket to a loopback server that answers the handshake with a redirect to mainnet."""
     with SocketMaker(f"ws://127.0.0.1:{stage.redirecting}", timeout_s=8) as connect:
-        connect(f"/{status}").close()
+        connect(path).close()
 
 
 def proxy(variable: str, stage: Stage) -> None:
@@ -82,16 +82,28 @@ def foreign_resolver(_: Stage) -> None:
         client.get(PING)
 
 
-def rebound(_: Stage) -> None:
-    """`localhost` first leads to loopback, and then elsewhere."""
-    resolve = socket.getaddrinfo
-
-    def elsewhere(host: str | bytes, *rest: object, **named: object) -> object:
-        return resolve("203.0.113.9", *rest, **named)  # type: ignore[arg-type]
-
-    setattr(socket, "getaddrinfo", elsewhere)  # noqa: B010 - the resolver that lies
+def localhost_elsewhere(_: Stage) -> None:
+    """A client on `localhost`, which a hosts file leads elsewhere."""
+    _lead_elsewhere()
     with open_client("http://localhost:8080") as client:
         client.get(PING)
+
+
+def socket_to_localhost_elsewhere(_: Stage) -> None:
+    """A WebSocket to `localhost`, which a hosts file leads elsewhere."""
+    _lead_elsewhere()
+    with SocketMaker("ws://localhost:8080", timeout_s=8) as connect:
+        connect("/ws").close()
+
+
+def _lead_elsewhere() -> None:
+    """Effects: every name leads to an address in the world, as with a hosts file: nobody is asked."""
+
+    def elsewhere(_: str | bytes, port: int | None, *rest: object, **named: object) -> object:
+        del rest, named
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("203.0.113.9", port or 0))]
+
+    setattr(socket, "getaddrinfo", elsewhere)  # noqa: B010 - the hosts file
 
 
 ATTEMPTS = (
@@ -103,13 +115,24 @@ ATTEMPTS = (
         for method in ("GET", "POST")
     ),
     *(
-        Attempt(row="C", name=f"{status} of a handshake", layers=OF_A_CLIENT, make=partial(redirected_socket, status))
+        Attempt(
+            row="C", name=f"{status} of a handshake", layers=OF_A_CLIENT, make=partial(redirected_socket, f"/{status}")
+        )
         for status in REDIRECTS
+    ),
+    Attempt(
+        row="C", name="307 of a handshake, by URI", layers=OF_A_CLIENT, make=partial(redirected_socket, "/307/uri")
     ),
     *(
         Attempt(row="D", name=variable, layers=OF_A_CLIENT, make=partial(proxy, variable))
         for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY")
     ),
     Attempt(row="E", name="testnet's name leads elsewhere", layers=OF_A_CLIENT, make=foreign_resolver),
-    Attempt(row="E", name="localhost leads elsewhere", layers=OF_A_CLIENT, make=rebound),
+    Attempt(row="E", name="localhost leads elsewhere", layers=OF_A_CLIENT, make=localhost_elsewhere),
+    Attempt(
+        row="E",
+        name="localhost leads a WebSocket elsewhere",
+        layers=OF_A_CLIENT,
+        make=socket_to_localhost_elsewhere,
+    ),
 )

@@ -56,6 +56,13 @@ def foreign_header(stage: Stage) -> None:
         client.get(PING, headers={"Host": MAINNET}).raise_for_status()
 
 
+def foreign_target(stage: Stage) -> None:
+    """A client on loopback that asks for mainnet as one asks a proxy."""
+    with open_client(f"http://127.0.0.1:{stage.double}") as client:
+        target = f"http://{MAINNET}{PING}".encode()
+        client.get(PING, extensions={"target": target}).raise_for_status()
+
+
 def _lead_here(name: str) -> None:
     """Effects: `name` leads to loopback, as with a line in the hosts file: it is looked up all the same."""
     resolve = socket.getaddrinfo
@@ -81,6 +88,7 @@ ATTEMPTS = (
         stays=True,
     ),
     Attempt(row="E", name="double asked for mainnet by header", layers=_DOUBLE, make=foreign_header, stays=True),
+    Attempt(row="E", name="double asked for mainnet by target", layers=_DOUBLE, make=foreign_target, stays=True),
     *(
         Attempt(row="F", name=f"certificate: {name}", layers=OF_A_CLIENT, make=partial(impostor, name), stays=True)
         for name in IMPOSTORS

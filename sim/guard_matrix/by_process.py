@@ -1,12 +1,13 @@
 """Attempts by the bot's and the worker's own `main`, started wrong (matrices A, B, C, D at start-up; J)."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from sim.fake_bot.__main__ import main as bot_main
-from sim.guard_matrix.attempt import OF_THE_BOT, OF_THE_WORKER, Attempt, Ended, Stage
+from sim.guard.refusal import Layer
+from sim.guard_matrix.attempt import IMPOSED, OF_THE_BOT, OF_THE_WORKER, Attempt, Ended, Stage
 from worker.command_worker import main as worker_main
 
 MAINNET = "https://api.binance.com"
@@ -89,6 +90,14 @@ def worker(stage: Stage, *, flag: str | None, pid_file: str = "") -> None:
     ended(worker_main(["--once"]))
 
 
+def led_elsewhere(main: Callable[[Sequence[str]], int], arguments: Sequence[str], stage: Stage) -> None:
+    """A start in an environment where libpq connects to another address than that of its host. Raises: `Ended`."""
+    environment(home_of(stage), "true", NOWHERE)
+    os.environ["PGHOSTADDR"] = "203.0.113.9"
+    stage.begin()
+    ended(main(arguments))
+
+
 def home_of(stage: Stage, env_file: str | None = f"{FLAG}=true\n") -> Path:
     """The bot's home with such an `.env`, or none."""
     (stage.home / ".env").unlink()
@@ -129,4 +138,16 @@ ATTEMPTS = (
     Attempt(row="C", name="bot, exchange redirects", layers=OF_THE_BOT, make=bot_redirected),
     Attempt(row="D", name="bot, proxy", layers=OF_THE_BOT, make=bot_with_proxy),
     Attempt(row="L", name="worker, database on mainnet", layers=OF_THE_WORKER, make=partial(worker, flag="true")),
+    *(
+        Attempt(
+            row="L",
+            name=f"{who}, libpq led elsewhere",
+            layers=(Layer.DATABASE_ADDRESS, *IMPOSED),
+            make=partial(led_elsewhere, main, arguments),
+        )
+        for who, main, arguments in (
+            ("worker", worker_main, ["--once"]),
+            ("bot", bot_main, ["--paper", "--cycles", "1"]),
+        )
+    ),
 )

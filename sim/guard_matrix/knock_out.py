@@ -10,7 +10,7 @@ import httpx
 import sim.fake_bot.__main__
 import sim.fake_bot.settings
 import worker.settings
-from sim.guard import base_url, client_settings, exchange_socket, python_sockets, request_host
+from sim.guard import base_url, client_settings, exchange_socket, peer_address, python_sockets, request_host
 from sim.guard.refusal import Layer, refusal
 from sim.guard_matrix import kernel, knock_out_bus
 
@@ -26,6 +26,11 @@ def put_in_force(layers: AbstractSet[Layer], *, ports: Sequence[int]) -> None:
         setattr(sim.fake_bot.settings, "_require_testnet", _yes)  # noqa: B010 - knocked out on purpose
         setattr(worker.settings, "testnet_flag_problem", _yes)  # noqa: B010
         setattr(worker.settings, "env_file_problems", lambda *_: [])  # noqa: B010
+    if Layer.DATABASE_ADDRESS in layers:
+        _recorded("database_address_problems", lambda found: found, Layer.DATABASE_ADDRESS)
+    else:
+        setattr(sim.fake_bot.settings, "database_address_problems", lambda _: [])  # noqa: B010
+        setattr(worker.settings, "database_address_problems", lambda _: [])  # noqa: B010
     if Layer.PAPER not in layers:
         setattr(sim.fake_bot.__main__, "_require_paper", _yes)  # noqa: B010
     knock_out_bus.put_in_force(layers)
@@ -36,6 +41,8 @@ def put_in_force(layers: AbstractSet[Layer], *, ports: Sequence[int]) -> None:
     if Layer.REQUEST_HOST not in layers:
         setattr(request_host, "GuardedTransport", _yes)  # noqa: B010 - httpx then makes its own
         exchange_socket.require_as_read = _yes
+    if Layer.PEER_ADDRESS not in layers:
+        peer_address.problem = _yes
     if Layer.PYTHON_SOCKETS in layers:
         python_sockets.put_in_force()
     if Layer.KERNEL in layers:
@@ -61,13 +68,13 @@ def _record_the_worker() -> None:
     _recorded("env_file_problems", lambda found: found)
 
 
-def _recorded(name: str, problems_in: Callable[[Any], Sequence[str]]) -> None:
+def _recorded(name: str, problems_in: Callable[[Any], Sequence[str]], layer: Layer = Layer.FLAG) -> None:
     judge = getattr(worker.settings, name)
 
     def recorded(*judged: object) -> object:
         found = judge(*judged)
         for problem in problems_in(found):
-            refusal(Layer.FLAG, problem)
+            refusal(layer, problem)
         return found
 
     setattr(worker.settings, name, recorded)

@@ -23,6 +23,7 @@ ALL: Final[tuple[Attempt, ...]] = tuple(
 
 CONTROLS: Final[Mapping[Layer, str]] = {
     Layer.FLAG: "A bot, flag false",
+    Layer.DATABASE_ADDRESS: "L worker, database on mainnet",
     Layer.PAPER: "K bot without --paper",
     Layer.SERVICE: "I service asked for environment mainnet",
     Layer.DATABASE: "I row for mainnet",
@@ -31,6 +32,7 @@ CONTROLS: Final[Mapping[Layer, str]] = {
     Layer.BASE_URL: "B production",
     Layer.CLIENT_SETTINGS: "C 307 of a POST",
     Layer.REQUEST_HOST: "B absolute URL of one request",
+    Layer.PEER_ADDRESS: "E localhost leads elsewhere",
     Layer.EXCHANGE_DOUBLE: "E mainnet's name leads to the double",
     Layer.PYTHON_SOCKETS: "G urllib",
     Layer.KERNEL: "L ctypes",

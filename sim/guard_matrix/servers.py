@@ -79,7 +79,10 @@ class Answering(BaseHTTPRequestHandler):
 
 
 class _Redirecting(Answering):
-    """Answers `/301` and its like, whatever follows, with that redirect to mainnet; all else with success."""
+    """Answers `/301` and its like, whatever follows, with that redirect to mainnet; all else with success.
+
+    Below `/301/uri` it is the header of that name that says where.
+    """
 
     _answers: ClassVar[dict[str, int]] = {}
 
@@ -89,7 +92,7 @@ class _Redirecting(Answering):
         status = self._turning(word) if word.startswith(TURNING) else int(word) if word.isdigit() else 200
         self.send_response(status)
         if 300 <= status < 400:
-            self.send_header("Location", MAINNET_ORDER)
+            self.send_header("URI" if self.path.strip("/").endswith("/uri") else "Location", MAINNET_ORDER)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

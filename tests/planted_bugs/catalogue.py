@@ -13,6 +13,7 @@ from tests.planted_bugs.bugs_envelope import BUGS as ENVELOPE_BUGS
 from tests.planted_bugs.bugs_exchange import BUGS as EXCHANGE_BUGS
 from tests.planted_bugs.bugs_files import BUGS as FILE_BUGS
 from tests.planted_bugs.bugs_guard import BUGS as GUARD_BUGS
+from tests.planted_bugs.bugs_guard_mistaken import BUGS as MISTAKEN_GUARD_BUGS
 from tests.planted_bugs.bugs_kill_points import BUGS as KILL_POINT_BUGS
 from tests.planted_bugs.bugs_limits import BUGS as LIMIT_BUGS
 from tests.planted_bugs.bugs_managed_approvals import BUGS as MANAGED_APPROVAL_BUGS
@@ -54,6 +55,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *DATABASE_BUGS,
     *START_BUGS,
     *GUARD_BUGS,
+    *MISTAKEN_GUARD_BUGS,
     *COMMAND_LINE_BUGS,
     *RACE_BUGS,
     *BOT_EXCHANGE_BUGS,

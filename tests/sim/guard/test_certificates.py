@@ -1,5 +1,6 @@
 """A client of the exchange against a real server behind TLS: one right certificate, and every way to be wrong."""
 
+import logging
 import ssl
 import threading
 from collections.abc import Iterator
@@ -55,6 +56,18 @@ def test_server_that_proves_who_it_is_is_asked(certificates: dict[str, Path], au
         by_name = client.get(url.replace("127.0.0.1", "localhost") + PING).status_code
 
     assert (by_address, by_name, len(arrivals.read_text().splitlines())) == (200, 200, 2)
+
+
+def test_signature_stands_in_no_log_and_host_and_path_do(
+    certificates: dict[str, Path], authority: Path, arrivals: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with serving(certificates[RIGHT], arrivals) as url, open_client(url, authorities=authority) as client:
+        client.get("/api/v3/account?timestamp=1&signature=0a0b0c", headers={"X-MBX-APIKEY": "k" * 64})
+
+    assert f"HTTP Request: GET '{url}/api/v3/account' " in caplog.text
+    assert "signature" not in caplog.text
+    assert "kkkk" not in caplog.text
 
 
 @pytest.mark.parametrize("name", IMPOSTORS)
@@ -119,6 +132,24 @@ def test_transport_sends_nothing_over_a_session_with_another_host_than_the_urls(
 
     assert refused.value.message == "expected a session with '127.0.0.1', found one with 'api.binance.com'"
     assert arrivals.read_text() == ""
+
+
+@pytest.mark.usefixtures("unread_authorities")
+def test_keys_of_a_session_are_written_for_nobody(
+    certificates: dict[str, Path], authority: Path, arrivals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = tmp_path / "keys.txt"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(written))
+    stock = ssl.create_default_context(cafile=str(authority))
+    with serving(certificates[RIGHT], arrivals) as url:
+        with open_client(url, authorities=authority) as client:
+            client.get(PING)
+        ours = written.read_text()
+        httpx.get(url + PING, verify=stock)
+
+    assert client_settings.public_context().keylog_filename is None
+    assert "_TRAFFIC_SECRET_" not in ours
+    assert "_TRAFFIC_SECRET_" in written.read_text()
 
 
 def test_verifying_context_demands_a_certificate_of_the_host() -> None:

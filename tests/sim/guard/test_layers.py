@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sim.guard import client_settings, python_sockets, request_host
+from sim.guard import base_url, client_settings, hosts, python_sockets, request_host
 from sim.guard.exchange_client import open_client
-from sim.guard.refusal import GuardRefused, Layer
+from sim.guard.refusal import GuardRefused, Layer, shown
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -17,6 +17,16 @@ def test_answer_that_leads_elsewhere_is_refused(status: int) -> None:
     answer = httpx.Response(status, headers={"location": "https://api.binance.com/api/v3/order?signature=abc"})
     found = client_settings.problem(answer)
     assert found == f"expected an answer, found {status} that leads to 'https://api.binance.com/api/v3/order'"
+
+
+@pytest.mark.parametrize(
+    ("headers", "where"),
+    [({}, "nowhere"), ({"Location": ""}, "nowhere"), ({"URI": "//api.binance.com/x"}, "to '//api.binance.com/x'")],
+    ids=str,
+)
+def test_redirect_is_one_whatever_header_says_where(headers: dict[str, str], where: str) -> None:
+    found = client_settings.problem(httpx.Response(302, headers=headers))
+    assert found == f"expected an answer, found 302 that leads {where}"
 
 
 @pytest.mark.parametrize("status", [200, 304, 400, 418, 503])
@@ -88,6 +98,47 @@ def test_host_header_of_another_host_is_refused(header: str) -> None:
 )
 def test_host_header_of_the_urls_own_host_is_accepted(url: str, header: str | None) -> None:
     assert request_host.problem(httpx.URL(url), header) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "target"), [("GET", b"http://api.binance.com/x"), ("GET", b"/y"), ("CONNECT", b"api.binance.com:443")]
+)
+def test_client_that_asks_a_server_for_another_one_is_refused(method: str, target: bytes, record: Path) -> None:
+    with open_client("http://127.0.0.1:8080") as client, pytest.raises(GuardRefused) as refused:
+        client.request(method, "/x", extensions={"target": target})
+    assert refused.value.layer is Layer.REQUEST_HOST
+    assert [json.loads(line)["layer"] for line in record.read_text().splitlines()] == ["request_host"]
+
+
+@pytest.mark.parametrize("extensions", [{}, {"target": b"/x?y=1"}], ids=str)
+def test_request_for_the_target_of_its_own_url_is_accepted(extensions: dict[str, bytes]) -> None:
+    request = httpx.Request("POST", "http://127.0.0.1:8080/x?y=1", extensions=extensions)
+    assert request_host.target_problem(request) is None
+
+
+KEY = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        KEY,
+        f"https://api.binance.com/ws/{KEY}",
+        f"https://api.binance.com/x;signature={KEY[:20]}",
+        f"https://api.binance.com/x&signature={KEY[:20]}",
+        f"https://api.binance.com/x%3Fsignature%3D{KEY[:20]}",
+        f"https://{KEY[:20]}@api.binance.com",
+        f"https://{KEY}.example",
+    ],
+)
+def test_key_is_shown_by_no_refusal(attempt: str) -> None:
+    assert KEY[:20] not in shown(attempt)
+    assert KEY[:20] not in str(base_url.problem(attempt))
+
+
+@pytest.mark.parametrize("host", [*sorted(hosts.TESTNET_SOCKETS), "eviltestnet.binance.vision", "203.0.113.7:8443"])
+def test_host_is_shown_by_a_refusal(host: str) -> None:
+    assert shown(f"https://{host}/api/v3") == f"'https://{host}/api/v3'"
 
 
 def test_client_that_asks_for_another_host_by_header_is_refused(record: Path) -> None:

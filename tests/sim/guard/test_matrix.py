@@ -23,13 +23,14 @@ MAX_S = 900
 pytestmark = pytest.mark.timeout(MAX_S)
 
 FLAG, BASE, SETTINGS, HOST = Layer.FLAG, Layer.BASE_URL, Layer.CLIENT_SETTINGS, Layer.REQUEST_HOST
+ADDRESS, PEER = Layer.DATABASE_ADDRESS, Layer.PEER_ADDRESS
 SOCKETS, KERNEL, NAMESPACE = Layer.PYTHON_SOCKETS, Layer.KERNEL, Layer.NAMESPACE
 SERVICE, DATABASE, HANDLER, SCHEMA = Layer.SERVICE, Layer.DATABASE, Layer.HANDLER, Layer.SCHEMA
 
 EXPECTED: dict[str, tuple[Layer, Layer]] = {
     **{f"A bot, flag {name}": (FLAG, BASE) for name in SPELLINGS},
     **{f"A bot, .env {name}": (FLAG, BASE) for name in ENV_FILES},
-    **{f"A worker, flag {name}": (FLAG, SOCKETS) for name in SPELLINGS},
+    **{f"A worker, flag {name}": (FLAG, ADDRESS) for name in SPELLINGS},
     "A running bot, .env and URL switched": (FLAG, BASE),
     "A running bot, flag and URL switched": (FLAG, BASE),
     "B bot, production's URL": (BASE, HOST),
@@ -44,13 +45,16 @@ EXPECTED: dict[str, tuple[Layer, Layer]] = {
         for method in ("GET", "POST")
     },
     **{f"C {status} of a handshake": (SETTINGS, HOST) for status in (301, 302, 303, 307, 308)},
+    "C 307 of a handshake, by URI": (SETTINGS, HOST),
     "D bot, proxy": (SETTINGS, SOCKETS),
     "D running bot, proxy set": (SETTINGS, SOCKETS),
     "D HTTP_PROXY": (SETTINGS, SOCKETS),
     "D http_proxy": (SETTINGS, SOCKETS),
     "D ALL_PROXY": (SETTINGS, SOCKETS),
     "E testnet's name leads elsewhere": (SOCKETS, KERNEL),
-    "E localhost leads elsewhere": (SOCKETS, KERNEL),
+    "E localhost leads elsewhere": (PEER, SOCKETS),
+    "E localhost leads a WebSocket elsewhere": (PEER, SOCKETS),
+    "E double asked for mainnet by target": (HOST, Layer.EXCHANGE_DOUBLE),
     "E mainnet's name leads to the double": (BASE, HOST),
     "E urllib, mainnet's name leads to the double": (SOCKETS, Layer.EXCHANGE_DOUBLE),
     "E double asked for mainnet by header": (HOST, Layer.EXCHANGE_DOUBLE),
@@ -81,10 +85,12 @@ EXPECTED: dict[str, tuple[Layer, Layer]] = {
     "K child bot, flag cleared": (FLAG, BASE),
     "K child bot, flag changed": (FLAG, BASE),
     "K second bot, told mainnet": (BASE, HOST),
-    "K worker, flag false, pid file of nobody": (FLAG, SOCKETS),
-    "K worker, flag false, pid file of somebody": (FLAG, SOCKETS),
+    "K worker, flag false, pid file of nobody": (FLAG, ADDRESS),
+    "K worker, flag false, pid file of somebody": (FLAG, ADDRESS),
     "K child Python, environment cleared": (KERNEL, NAMESPACE),
-    "L worker, database on mainnet": (SOCKETS, KERNEL),
+    "L worker, database on mainnet": (ADDRESS, SOCKETS),
+    "L worker, libpq led elsewhere": (ADDRESS, KERNEL),
+    "L bot, libpq led elsewhere": (ADDRESS, KERNEL),
     "L child curl": (KERNEL, NAMESPACE),
     "L uvloop": (KERNEL, NAMESPACE),
     "L libcurl": (KERNEL, NAMESPACE),
@@ -170,6 +176,20 @@ PLANTED = {
         "sim/guard/client_settings.py",
         '"event_hooks": {"response": [_refuse]}',
         '"event_hooks": {}',
+        HOLE,
+    ),
+    "nobody asks where localhost leads": (
+        "localhost leads",
+        "sim/guard/peer_address.py",
+        "address in LOOPBACK_ADDRESSES",
+        "address",
+        HOLE,
+    ),
+    "libpq goes where the environment says": (
+        "libpq led",
+        "worker/guards/database_address.py",
+        '("PGHOSTADDR", "PGSERVICE")',
+        '("PGSERVICE",)',
         HOLE,
     ),
     "a session that verified nobody is used": (
