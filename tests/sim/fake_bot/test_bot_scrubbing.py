@@ -38,6 +38,7 @@ def test_exchange_that_says_why_is_quoted() -> None:
 def test_secrets_are_those_that_are_set() -> None:
     environment = {"EXCHANGE_API_SECRET": SECRET, "EXCHANGE_API_KEY": "", "BINANCE_TESTNET": "true"}
     assert secrets_of(environment) == (SECRET,)
+    assert scrubbed("listenKey=a1b2, side=BUY", ()) == "listenKey=[scrubbed] side=BUY"
     assert scrubbed(f"{SECRET} and true", secrets_of(environment)) == "[scrubbed] and true"
 
 

@@ -183,14 +183,14 @@ PLANTED = {
         "sim/guard/peer_address.py",
         "address in LOOPBACK_ADDRESSES",
         "address",
-        HOLE,
+        NOT_PROVED,
     ),
-    "libpq goes where the environment says": (
-        "libpq led",
+    "the database may be the exchange": (
+        "database on mainnet",
         "worker/guards/database_address.py",
-        '("PGHOSTADDR", "PGSERVICE")',
-        '("PGSERVICE",)',
-        HOLE,
+        "    exchange = names_mainnet(host)\n",
+        "    exchange = None\n",
+        NOT_PROVED,
     ),
     "a session that verified nobody is used": (
         "expired",

@@ -74,7 +74,6 @@ SECRET_NAMES = [
     "refresh-token",
     "api_key",
     "apiKey",
-    "listenKey",
     "APIKEY",
     "X-MBX-APIKEY",
     "private_key",
