@@ -240,7 +240,7 @@ def test_migration_that_breaks_a_rule_fails_a_test_and_is_named_beside_its_own_f
 
 
 @pytest.mark.parametrize(
-    "command", ["", "worker 'unbalanced", "no-such-program --once", "./no/such/file", "sim"], ids=repr
+    "command", ["", "worker 'unbalanced", "no-such-program --once", "./no/such/file", "/usr"], ids=repr
 )
 def test_worker_command_that_starts_nothing_is_one_clear_error(alone: Nested, command: str) -> None:
     result = alone.run(NEEDS_A_SERVER, "--worker-command", command)
