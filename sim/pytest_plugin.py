@@ -59,7 +59,7 @@ _sessions_key = pytest.StashKey[Sessions]()
 _blind_key = pytest.StashKey[Counter[str]]()
 _stages_key = pytest.StashKey[KeptStages]()
 
-pytest_plugins = ("sim.pytest_memory", "sim.pytest_shared")
+pytest_plugins = ("sim.pytest_memory", "sim.pytest_shared", "sim.pytest_told_to_stop")
 
 
 class StopRuleBreached(AssertionError):
@@ -150,7 +150,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """True once a scenario that is marked so was played in every order; None leaves it to pytest."""
     if not director.is_directed(pyfuncitem):
         return None
-    director.play(pyfuncitem, pyfuncitem.stash[_sessions_key], pyfuncitem.stash[_stack_key])
+    director.play(pyfuncitem, pyfuncitem.stash.get(_sessions_key, None), pyfuncitem.stash.get(_stack_key, None))
     return True
 
 
