@@ -19,7 +19,7 @@ from sim.schedule.failing import Fallen, HandedOn
 from sim.schedule.gate import Seat, Trace
 from sim.schedule.hub import Choose, Cut, Disturbed, Hub, Moment
 from sim.schedule.ledger import Ledger, Seen
-from sim.schedule.outcome import Outcome, unknown
+from sim.schedule.outcome import Outcome, require_sound, unknown
 from sim.schedule.race import Race, Reach
 from sim.schedule.replay import Replay
 from sim.schedule.search import Search
@@ -113,7 +113,9 @@ class Conductor:
                 raise AssertionError(f"in this order {race.avoids.words}")
         if self.search is not None:
             self.node_key = self.search.end(hub.standings).key
-        return hub.trace, {name: one.report.outcome or unknown() for name, one in hub.standings.items()}
+        outcomes = {name: one.report.outcome or unknown() for name, one in hub.standings.items()}
+        require_sound(outcomes)
+        return hub.trace, outcomes
 
 
 def play(subject: Subject, conductor: Conductor) -> None:

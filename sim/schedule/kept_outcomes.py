@@ -49,8 +49,8 @@ def read_certificates(place: Path) -> list[Certificate]:
     if not paths or not place.exists():
         raise SimError(
             "schedule/no_certificates",
-            f"{place} holds no certificates; a run of scenarios writes them: pytest sim/scenarios/races "
-            f"--sim-certificates {place}",
+            f"{place} holds no certificates; a run of scenarios writes one for each race that passes, and a race that "
+            f"fails keeps none: pytest sim/scenarios/races --sim-certificates {place}",
         )
     return sorted(map(_read, paths), key=lambda one: (one.scenario, one.part))
 

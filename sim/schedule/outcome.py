@@ -1,9 +1,11 @@
 """How an actor's call ended, as a value: a race compares outcomes, and an unknown one is no exception."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from sim.errors import SimError
 from worker.contracts.errors import StackError, TransientError
 
 _EXPIRY = "expiry"
@@ -58,6 +60,30 @@ def raised(error: BaseException) -> Outcome:
         kind = OutcomeKind.EXPIRED if is_expiry else OutcomeKind.REFUSED
         return Outcome(kind=kind, error=error, code=code)
     return Outcome(kind=OutcomeKind.FAILED, error=error, code=code)
+
+
+DEFECTS = (
+    SimError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    NotImplementedError,
+    TypeError,
+)
+"""What no call ends with that is made and written as it should be."""
+
+
+def require_sound(outcomes: Mapping[str, Outcome]) -> None:
+    """Nothing where every call ended as a call may. Raises: the error of one that is a defect of its code or its call.
+
+    As a value it could pass for the loser of a race, or for an order in which nobody met anybody.
+    """
+    for name, outcome in outcomes.items():
+        if outcome.kind is OutcomeKind.FAILED and isinstance(outcome.error, DEFECTS):
+            outcome.error.add_note(f"so ended {name}, an actor of the race")
+            raise outcome.error
 
 
 def code_of(error: BaseException) -> str:

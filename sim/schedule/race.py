@@ -129,7 +129,14 @@ class Race:
         """Somebody who will make this call. Without a `name` it is called as whom the method belongs to.
 
         A call that runs a worker as a process of its own (`stack.worker.run_once`) is that worker, as with `worker`.
+        Raises: `SimError` (`schedule/no_call`) for what cannot be called, such as the answer of a call already made.
         """
+        if not callable(call):
+            raise SimError(
+                "schedule/no_call",
+                f"expected a call and its arguments, `race.start(day.approve, page, …)`, found {type(call).__name__}; "
+                "is that the answer of a call that was made before the race?",
+            )
         real = getattr(call, "real_call", call)
         wanted = self._read_call(real, arguments, named)
         if wanted is not None:

@@ -313,8 +313,9 @@ def foretold_wrong(node: Node, option: Option, what: str) -> SimError:
     return SimError(
         "schedule/foretold_wrong",
         f"{step.tell()!r} (option {option}, after {node.depth} steps) was foretold from the same step in the same "
-        f"surroundings, and when it was run {what} was otherwise: the exploration cannot be trusted; report the "
-        "scenario, and explore with foretells=False meanwhile",
+        f"surroundings, and when it was run {what} was otherwise: an actor depends on something besides what database "
+        "and files tell it, such as random numbers, the real clock, or a variable that outlives a run; if none does, "
+        "report the scenario, whose exploration cannot be trusted",
     )
 
 

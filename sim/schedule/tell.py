@@ -17,10 +17,19 @@ _WORDS = {
 }
 
 
+MAX_TOLD = 300
+"""Steps of one order that are told; of a longer one, as of an actor that circles, the first and the last of them."""
+
+
 def tell_trace(trace: Trace) -> Iterator[str]:
-    """One line per step; `►` marks a choice that is not the default."""
+    """One line per step, MAX_TOLD at most; `►` marks a choice that is not the default."""
     width = max((len(one.step.actor) for one in trace.taken), default=0)
+    left_out = range(MAX_TOLD // 2, len(trace.taken) - MAX_TOLD // 2)
     for number, one in enumerate(trace.taken, start=1):
+        if number - 1 in left_out:
+            if number - 1 == left_out.start:
+                yield f"       … {len(left_out):,} further steps …"
+            continue
         mark = "►" if one.is_preemption else " "
         yield f"{mark} {number:3}  {one.step.actor:{width}}  {_told(one)}"
 

@@ -5,8 +5,9 @@ first run notes each call on the stack and its answer; later runs are given the 
 which cannot be given back (a process that runs, a `with` block) is played from its beginning each time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
+from reprlib import Repr
 from typing import Any, cast
 
 from sim.errors import SimError
@@ -102,7 +103,9 @@ class Prompter:
     def _noted_answer(self, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         expected = self._noted[self._next] if self._next < len(self._noted) else None
         if expected is None or (name, (arguments, named)) != expected[:2]:
-            raise _other_body(f"its call number {self._next + 1} is {name}, before it was {expected and expected[0]}")
+            before = "none" if expected is None else _shown(expected[0], *expected[1])
+            found = _shown(name, arguments, named)
+            raise _other_body(f"its call number {self._next + 1} is {found}, before it was {before}")
         self._next += 1
         return expected[2]
 
@@ -140,6 +143,13 @@ class _Call:
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         return self._prompter.answer(self._path, self.real_call, arguments, named)
+
+
+def _shown(name: str, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> str:
+    """A call as somebody would write it; what is long in it is cut short."""
+    told = Repr().repr
+    words = [*map(told, arguments), *(f"{key}={told(value)}" for key, value in named.items())]
+    return f"{name}({', '.join(words)})"
 
 
 def _other_body(what: str) -> SimError:

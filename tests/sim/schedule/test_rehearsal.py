@@ -90,17 +90,43 @@ def test_beginning_that_changes_from_run_to_run_is_refused(sessions: Sessions, r
         Explorer(Rehearsal(rehearsed, sessions, body), Settings(), "changing").explore()
 
     assert failed.value.code == "schedule/body_differs"
+    assert "is given.risk_proposed('BTC'), before it was given.risk_proposed('ETH')" in failed.value.message
 
 
 def test_actor_that_starts_a_thread_is_refused(sessions: Sessions, rehearsed: Stack) -> None:
     def body(stack: Stack) -> None:
         with stack.race(reaches=ANYHOW) as race:
-            entrant = race.start(lambda: threading.Thread(target=print).start(), name="threads")
+            race.start(lambda: threading.Thread(target=print).start(), name="threads")
             race.start(stack.operator("day").pause, "ETH")
-        assert isinstance(entrant.outcome.error, SimError)
-        assert entrant.outcome.error.code == "schedule/foreign_thread"
 
-    Explorer(Rehearsal(rehearsed, sessions, body), Settings(budget=1, samples=0), "threads").explore()
+    with pytest.raises(SimError) as failed:
+        Explorer(Rehearsal(rehearsed, sessions, body), Settings(budget=1, samples=0), "threads").explore()
+
+    assert failed.value.code == "schedule/foreign_thread"
+    assert "so ended threads, an actor of the race" in failed.value.__notes__
+
+
+def test_call_that_is_made_wrongly_fails_the_scenario_and_is_no_loser(sessions: Sessions, rehearsed: Stack) -> None:
+    def body(stack: Stack) -> None:
+        with stack.race(reaches=ANYHOW) as race:
+            race.start(stack.operator("day").pause)
+            race.start(stack.operator("night").pause, "ETH")
+
+    with pytest.raises(TypeError, match="missing 1 required positional argument") as failed:
+        Explorer(Rehearsal(rehearsed, sessions, body), Settings(budget=1, samples=0), "wrong call").explore()
+
+    assert "so ended day, an actor of the race" in failed.value.__notes__
+
+
+def test_answer_of_a_call_that_was_made_before_the_race_is_refused(sessions: Sessions, rehearsed: Stack) -> None:
+    def body(stack: Stack) -> None:
+        with stack.race(reaches=ANYHOW) as race:
+            race.start(stack.given.market())  # type: ignore[arg-type, func-returns-value]
+
+    with pytest.raises(SimError) as failed:
+        Explorer(Rehearsal(rehearsed, sessions, body), Settings(budget=1, samples=0), "no call").explore()
+
+    assert failed.value.code == "schedule/no_call"
 
 
 def decide_and_work(stack: Stack, pids: list[int]) -> None:
