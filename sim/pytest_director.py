@@ -49,7 +49,10 @@ _PROGRESS_EVERY_S = 1.0
 def add_options(group: Any) -> None:
     """Effects: the options of the director."""
     group.addoption(
-        "--sim-budget", type=at_least(1), metavar="N", help=f"runs of one exploration at most ({DEFAULT_BUDGET})"
+        "--sim-budget",
+        type=at_least(1),
+        metavar="N",
+        help=f"runs of the search at most ({DEFAULT_BUDGET}); what it leaves is sampled, three times N runs at most",
     )
     group.addoption("--sim-depth", type=at_least(0), metavar="N", help="look only at orders with at most N preemptions")
     group.addoption(
@@ -70,7 +73,8 @@ def add_options(group: Any) -> None:
         type=at_least(0),
         default=DEFAULT_COUNTED,
         metavar="N",
-        help=f"count orders anew, by running them one by one, where there are at most N ({DEFAULT_COUNTED})",
+        help=f"count orders anew, by running them one by one, where there are at most N ({DEFAULT_COUNTED}); more than "
+        "that takes its time, without a limit; not with --sim-split",
     )
     group.addoption(
         "--sim-certificates", metavar="DIR", default=CERTIFICATES, help=f"where certificates go ({CERTIFICATES})"
@@ -130,10 +134,10 @@ def split(metafunc: pytest.Metafunc) -> None:
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Effects: with `--sim-token` only its scenario is left, with `--sim-traces` only races are.
 
-    With `--sim-complete` no race has a limit of time, be it its own or pytest's.
+    Where somebody asked for what takes as long as it takes, no race has a limit of time, be it its own or pytest's.
     Raises: `SimError` (`schedule/malformed_token`, `schedule/unknown_scenario`).
     """
-    if config.getoption("--sim-complete"):
+    if _takes_its_time(config):
         for item in items:
             if is_directed(item):
                 item.add_marker(pytest.mark.timeout(0), append=False)
@@ -157,6 +161,14 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
     items[:] = chosen
 
 
+def _takes_its_time(config: pytest.Config) -> bool:
+    """Whether this run was asked for more than a limit of time allows for: everything, a count, a shell."""
+    option = config.getoption
+    return bool(
+        option("--sim-complete") or option("--sim-count") > DEFAULT_COUNTED or option("--sim-pause-at") is not None
+    )
+
+
 def is_directed(item: pytest.Item) -> bool:
     """Whether the director plays this test."""
     function = getattr(item, "obj", None)
@@ -174,11 +186,17 @@ def needs_signals(item: pytest.Item) -> str | None:
     )
 
 
-def play(item: pytest.Function, sessions: Sessions, stack: Stack) -> None:
+def play(item: pytest.Function, sessions: Sessions | None, stack: Stack | None) -> None:
     """Effects: the scenario was played in every order, or in the token's; what was found is a property of its report.
 
-    Raises: as `Explorer.explore` and `replay`.
+    Raises: as `Explorer.explore` and `replay`; `SimError` (`schedule/no_stack`) for a scenario that takes none.
     """
+    if sessions is None or stack is None:
+        raise SimError(
+            "schedule/no_stack",
+            "a scenario that the director plays takes `stack` and starts its actors in `stack.race()`; "
+            f"{item.name} takes no `stack`",
+        )
     wish = interleaving_of(item.obj) or Interleaving()
     rehearsal = Rehearsal(
         stack, sessions, _body(item), struck_by=struck_by(item.obj), names_in_order=keeps_names_in_order(item.obj)

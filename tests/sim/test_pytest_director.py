@@ -2,6 +2,7 @@
 
 import pytest
 
+from sim.schedule.token import scenario_mark
 from tests.sim.test_pytest_plugin import Nested, alone, nested, told
 
 __all__ = ["alone", "nested"]
@@ -103,6 +104,26 @@ def test_race_that_limits_its_time_has_no_limit_where_it_is_explored_completely(
     limited.assert_outcomes(failed=1)
     limited.stdout.fnmatch_lines(["*Timeout*0.01*"])
     complete.assert_outcomes(passed=1)
+
+
+def test_race_that_limits_its_time_has_no_limit_where_its_orders_are_counted(nested: Nested) -> None:
+    counted = nested.run_apart(LIMITED, "--sim-budget", "20", "--sim-count", "100")
+
+    counted.assert_outcomes(passed=1)
+
+
+def test_race_that_limits_its_time_has_no_limit_where_somebody_looks_around(nested: Nested) -> None:
+    paused = nested.run_apart(LIMITED, "--sim-token", scenario_mark("test_nested.py::test_race"), "--sim-pause-at", "3")
+
+    paused.assert_outcomes(passed=1)
+    paused.stdout.fnmatch_lines(["*PAUSED where step 3 is due*"])
+
+
+def test_race_without_a_stack_is_told_what_it_lacks(alone: Nested) -> None:
+    result = alone.run_apart("from sim.story import every_interleaving\n\n@every_interleaving\n" + NO_STACK)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*schedule/no_stack: *test_alone takes no `stack`*"])
 
 
 def test_part_that_no_order_falls_to_is_explored_as_well(nested: Nested) -> None:
