@@ -226,7 +226,7 @@ def rules() -> None:
         click.echo(f"{rule_id:{width}}  {sentence(rule_id)}")
 
 
-@main.command("reference-run")
+@main.command("reference-run", short_help="Play the reference run (G10-3c): its twelve rows.")
 def reference_run() -> None:
     """Play the reference run (G10-3c) and print its twelve-row table."""
     folder = Path(__file__).parents[1]
@@ -234,7 +234,7 @@ def reference_run() -> None:
     raise SystemExit(done.returncode)
 
 
-@main.command("life-of-an-asset")
+@main.command("life-of-an-asset", short_help="One asset from frozen to managed and back, row by row.")
 def life_of_an_asset() -> None:
     """Take one asset from frozen to managed and back, and print every file and row that changed.
 

@@ -21,7 +21,7 @@ _REFUSED = 4
 _PLACE = click.Path(path_type=Path)
 
 
-@click.group()
+@click.group(short_help="Show and compare what races came to.")
 def outcomes() -> None:
     """Show and compare what races came to: the certificates that a run of scenarios keeps in build/outcomes."""
 
@@ -54,7 +54,7 @@ def outcomes_diff(old: Path, new: Path) -> None:
         sys.exit(1)
 
 
-@click.command("replay")
+@click.command("replay", short_help="Play the one order that TOKEN names, step by step.")
 @click.argument("token")
 @click.argument("paths", nargs=-1, type=click.Path())
 @click.option(
@@ -86,7 +86,7 @@ def replay(token: str, paths: tuple[str, ...], pause_at: int | None, certificate
     sys.exit(min(found.exit_code, 1))
 
 
-@click.command("selftest")
+@click.command("selftest", short_help="Draw orders of the races and see that they repeat.")
 @click.argument("paths", nargs=-1, type=click.Path())
 @click.option(
     "--replays", type=click.IntRange(min=1), default=300, show_default=True, help="how many at least, over all races"

@@ -25,7 +25,7 @@ def _balances(given: tuple[str, ...]) -> dict[str, Decimal] | None:
     return found or None
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="Serve a double of the Binance Spot testnet.")
 @click.pass_context
 @click.option("--port", default=0, show_default="one that is free", help="port of the API")
 @click.option("--control-port", default=0, show_default="one that is free", help="port of the control plane")

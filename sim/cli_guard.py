@@ -18,7 +18,7 @@ UNAVAILABLE: Final = 125
 """No namespace is to be had, and nothing was played; as `sim netns` ends."""
 
 
-@click.command("guard")
+@click.command("guard", short_help="Every attempt to reach mainnet, and what stops it.")
 @click.option("--rows", default="", metavar="LETTERS", help="play these rows of the matrix only, and the controls")
 @click.option(
     "--named", default="", metavar="TEXT", help="play attempts with this in their name only, and the controls"

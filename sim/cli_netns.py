@@ -11,7 +11,11 @@ from sim.netns.outside import Unavailable, run
 from sim.netns.without import run_without
 
 
-@click.command("netns", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(
+    "netns",
+    short_help="Run COMMAND where nothing leaves loopback.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
 @click.option(
     "--report", type=click.File("w", encoding="utf-8", lazy=False), help="write each attempt there, a line of JSON each"
 )

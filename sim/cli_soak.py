@@ -12,7 +12,7 @@ from sim.soak import run_in_project, soak
 LAST_LINES = 30
 
 
-@click.command("soak")
+@click.command("soak", short_help="Play the suite for a night, each round with a new seed.")
 @click.option(
     "--minutes", type=click.FloatRange(min=0), default=480, show_default=True, help="a round is begun so long"
 )
