@@ -17,6 +17,7 @@ PAGES = (
     "docs/bring_your_own_worker.md",
     "docs/exchange_double.md",
     "docs/mainnet_guard.md",
+    "docs/races.md",
 )
 
 _BRANCH = re.compile(r"^(│   |    )?[├└]── (\S+)", re.MULTILINE)
