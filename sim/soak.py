@@ -3,11 +3,15 @@
 A round takes one seed and plays every part with it. The first part that is red ends the soak; its seed repeats it.
 """
 
+import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from sim.schedule.stopwatch import now_s
 
@@ -92,9 +96,32 @@ def soak(seconds: float, *, seed: int, folder: Path, run: Run, parts: Sequence[P
 
 
 def run_in_project(command: Sequence[str], output: Path) -> int:
-    """The exit code of the command, run from this project's folder. Effects: `output` holds what it printed."""
-    with output.open("wb") as file:
-        done = subprocess.run(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, check=False
-        )
-    return done.returncode
+    """The exit code of the command, run from this project's folder. Effects: `output` holds what it printed.
+
+    Raises: `KeyboardInterrupt` after SIGTERM, once the command, which is told, too, has put its own away and ended.
+    """
+    with (
+        output.open("wb") as file,
+        subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT) as child,
+        _passing_on(child) as told,
+    ):
+        exit_code = child.wait()
+        if told:
+            raise KeyboardInterrupt(f"told to stop while it ran {shlex.join(command)}")
+    return exit_code
+
+
+@contextmanager
+def _passing_on(child: "subprocess.Popen[bytes]") -> Iterator[list[int]]:
+    """Inside the block SIGTERM is passed on to the child, and noted."""
+    told: list[int] = []
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        told.append(number)
+        child.send_signal(number)
+
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        yield told
+    finally:
+        signal.signal(signal.SIGTERM, before)

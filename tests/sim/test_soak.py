@@ -77,6 +77,18 @@ def test_command_is_run_and_its_output_kept(tmp_path: Path) -> None:
     assert (code, sorted(output.read_text().split())) == (1, ["failed", "out"])
 
 
+def test_soak_that_is_told_to_stop_ends_once_its_command_has_put_its_own_away(tmp_path: Path) -> None:
+    output = tmp_path / "log"
+    # Tells the soak to stop, and goes on until it is told in its turn.
+    telling = "os.kill(os.getppid(), signal.SIGTERM); signal.sigwait([signal.SIGTERM]); print('put away')"
+    blocked = f"import os, signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); {telling}"
+
+    with pytest.raises(KeyboardInterrupt, match="told to stop"):
+        run_in_project([sys.executable, "-c", blocked], output)
+
+    assert output.read_text() == "put away\n"
+
+
 def test_person_sees_each_part_and_what_repeats_a_red_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cli_soak, "run_in_project", Runs(0, 3))
 
