@@ -26,13 +26,13 @@ from sim.schedule.step import Statement, read_statement
 
 _IDLE = TransactionStatus.IDLE
 _ENDS = {"commit": Effect.COMMIT, "rollback": Effect.ROLLBACK, "begin": Effect.NONE}
-_LEAVES_NOTHING = frozenset(
+_ON_ROWS = frozenset(
     {
         *("begin", "commit", "rollback", "savepoint", "release", "show"),
         *("select", "select-for-update", "insert", "update", "delete", "merge"),
     }
 )
-"""Verbs after which a session is as it was, once its transaction is over."""
+"""Verbs whose steps do nothing but with transactions and rows; SHOW is read with the rest."""
 
 _ANSWER_BYTES = 65_536
 _KEEPS_LOCKS = (Effect.NONE, Effect.READ)
@@ -154,7 +154,7 @@ class GateConnection(HandlersOfUse):
         if self._effect is not None:  # the BEGIN that psycopg has just sent was a step of its own
             self._did(seat, b"")
         statement = _read(self._query, self)
-        if statement.verb not in _LEAVES_NOTHING or statement.keeps_in_session:
+        if statement.keeps_in_session:
             self.leaves_nothing = False
         self._park(seat, statement)
 
@@ -173,8 +173,7 @@ class GateConnection(HandlersOfUse):
             drops_tables=statement.drops_tables,
             ends_transaction=statement.verb in ("commit", "rollback") and effect in (Effect.COMMIT, Effect.ROLLBACK),
         )
-        is_for_session = statement.verb == "set" and self.pgconn.transaction_status == _IDLE
-        if statement.isolation is not None and is_for_session:
+        if statement.isolation is not None and statement.sets_default:
             self.default_isolation = self._isolation
         self._effect, self._statement = effect, statement
         if verdict is Verdict.CUT:
@@ -188,7 +187,7 @@ class GateConnection(HandlersOfUse):
             return Effect.WRITE if statement.target else _ENDS[statement.verb]
         if statement.only_reads:
             return Effect.READ
-        if statement.verb not in _LEAVES_NOTHING or statement.verb == "show":
+        if statement.verb not in _ON_ROWS or statement.verb == "show":
             return Effect.OTHER
         is_alone = self.autocommit and self.pgconn.transaction_status == _IDLE
         return Effect.COMMIT if is_alone else Effect.WRITE
@@ -207,6 +206,7 @@ class GateConnection(HandlersOfUse):
                 result=result,
                 in_transaction=in_transaction,
                 isolation=self._isolation,
+                locks_session=statement is not None and statement.locks_session,
                 keeps_locks=is_well and (effect in _KEEPS_LOCKS or (effect is Effect.WRITE and shows)),
                 ask=self._ask if is_well and shows and not self._hides else None,
             )
@@ -267,8 +267,7 @@ def _text(query: Any, connection: psycopg.Connection[Any]) -> str:
 def _digest(cursor: psycopg.Cursor[Any]) -> bytes:
     """What the cursor's results say, in 16 bytes.
 
-    Left out are numbers that a sequence gave (see `sessions`), and the comment of the database: it names this run, and
-    no actor changes it.
+    Left out is the comment of the database: it names this run, and no actor changes it.
     """
     results: Sequence[Any] = cursor._results
     hashed = hashlib.blake2b(digest_size=16)
@@ -276,24 +275,8 @@ def _digest(cursor: psycopg.Cursor[Any]) -> bytes:
     for result in results:
         hashed.update(result.command_status or b"")
         if result.status == ExecStatus.TUPLES_OK and not names_the_run:
-            masked = _drawn_columns(result)
             for row in range(result.ntuples):
                 for column in range(result.nfields):
-                    if column not in masked:
-                        value = result.get_value(row, column)
-                        hashed.update(b"\0" if value is None else b"\1%d:" % len(value) + value)
+                    value = result.get_value(row, column)
+                    hashed.update(b"\0" if value is None else b"\1%d:" % len(value) + value)
     return hashed.digest()
-
-
-drawn_from_sequences: set[tuple[int, int]] = set()
-"""Columns that a sequence fills, as (table's oid, column's number); known once a database was looked at."""
-
-
-def _drawn_columns(result: Any) -> set[int]:
-    if not drawn_from_sequences:
-        return set()
-    return {
-        column
-        for column in range(result.nfields)
-        if (result.ftable(column), result.ftablecol(column)) in drawn_from_sequences
-    }

@@ -1,9 +1,10 @@
 """What a step will do, known from the same step in the same surroundings: orders are then explored without being run.
 
 A step's surroundings are all that it can depend on: its actor's own past and the time; for one that reads, what is
-committed; for one that writes, locks or commits, also what the open transactions of the others have done, and all
-about those who wait. What others have only read, or have done in transactions that are over, it cannot feel but through
-what is committed. That holds under READ COMMITTED; nothing is foretold of a transaction that reads from a snapshot.
+committed and who drew from sequences; for one that writes, locks or commits, also what the others' open transactions
+have done and which locks their sessions may keep, and all about those who wait. What others have only read, or have
+done in transactions that are over, it cannot feel but through what is committed. That holds under READ COMMITTED;
+nothing is foretold of a transaction that reads from a snapshot.
 """
 
 from collections.abc import Mapping
@@ -59,12 +60,16 @@ class Foresight:
         drawn = tuple(len(now) - len(then) for now, then in zip_longest(reached.draws, node.state.draws, fillvalue=()))
         seen = None if reached.seen == node.state.seen else reached.seen
         changed = {name: entry for name, entry in after.items() if entry != before[name]}
+        if self.faces[after[option.actor]].status is Status.BLOCKED:
+            around = (around, self._commits(node.state, option))
         self._changes.setdefault(around, _Change(changed, seen, drawn, len(reached.draws) - len(node.state.draws)))
 
     def foretell(self, node: Node, option: Option) -> State | None:
         """The state that `option` leads to from `node`; None where nobody knows."""
         around = self._around(node.state, option)
-        change = None if around is None else self._changes.get(around)
+        if around is None:
+            return None
+        change = self._changes.get(around) or self._changes.get((around, self._commits(node.state, option)))
         if change is None:
             return None
         entries = tuple((name, change.entries.get(name, entry)) for name, entry in node.state.entries)
@@ -88,14 +93,20 @@ class Foresight:
             return (*own, state.seen.clock, state.seen.files)
         if face.effect is Effect.READ:
             others_faces = (self.faces[entry] for name, entry in state.entries if name != option.actor)
-            return None if any(other.is_heavy for other in others_faces) else (*own, state.seen)
+            return None if any(other.is_heavy for other in others_faces) else (*own, state.draws, state.seen)
         if face.effect is Effect.FILE and face.step is not None and face.step.verb not in _LOCKING:
             return (*own, state.seen)
         if face.effect not in _FELT:
             return None
         ends = face.ends_transaction and face.status is Status.READY
         others = tuple((name, self._felt(entry, ends)) for name, entry in state.entries if name != option.actor)
-        return (*own, state.seen, state.draws, others)
+        # One that waited meets the versions of rows that there are now with those that it began with.
+        versions = () if option.kind is Kind.GO else self._commits(state, option)
+        return (*own, state.seen, state.draws, others, versions)
+
+    def _commits(self, state: State, option: Option) -> tuple[int, ...]:
+        """How often each of the others has committed: rows that look alike are other versions where that differs."""
+        return tuple(self.faces[entry].commits for name, entry in state.entries if name != option.actor)
 
     def _felt(self, entry: bytes, by_end: bool) -> bytes:
         """What the others can feel of an actor that stands so; a transaction's end meets those who wait, no others."""

@@ -63,8 +63,8 @@ class Done:
     """A step that is over. `result` stands for all that the actor learnt from it: rows, or an SQLSTATE.
 
     `saw_files` says that its code has looked at files since, which is no step of its own.
-    `keeps_locks` says that it let go of no lock. `ask` is there where all that the step did is in the rows that it left
-    or locked, for whoever wants to see them.
+    `keeps_locks` says that it let go of no lock, `locks_session` that it may have taken one that outlives transactions.
+    `ask` is there where all that the step did is in the rows that it left or locked, for whoever wants to see them.
     """
 
     effect: Effect
@@ -73,6 +73,7 @@ class Done:
     isolation: Isolation = Isolation.READ_COMMITTED
     saw_files: bool = False
     keeps_locks: bool = False
+    locks_session: bool = False
     ask: "Ask | None" = None
 
 

@@ -27,7 +27,7 @@ MAX_STEPS = 10_000
 """Steps of one schedule; an actor that makes more goes round in a circle."""
 
 _SHORT_WAIT_S = 1.0
-"""Who waits for autovacuum alone waits no longer than this: it gives way once somebody looks for a deadlock."""
+"""Who waits for autovacuum alone waits no longer than this, nor at the end who waits for what nobody will free."""
 
 _MAX_PATIENCE_S = 0.02
 _POLL_S = 0.001
@@ -378,8 +378,13 @@ class Hub:
         if self.sessions.stopper is not None:
             self.sessions.stopper.wake_all()
         started = now_s()
+        is_asked = False
         while left and now_s() - started < MAX_STEP_S:
             left = [seat for seat in left if not seat.abandon(PATIENCE_S)]
+            if left and not is_asked and now_s() - started > _SHORT_WAIT_S:
+                # What it waits for is held by a session, not by a transaction that has ended.
+                is_asked = True
+                self.sessions.monitor.cancel([pid for seat in left if (pid := seat.backend_pid) is not None])
         self.sessions.await_cut(max_s=MAX_STEP_S)
         if left:
             names = ", ".join(seat.name for seat in left)

@@ -10,12 +10,11 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from sim.schedule import connection as connections
 from sim.schedule import greenlets
 from sim.schedule.file_hooks import FileHooks
 from sim.schedule.gate import Done, Effect, Need, Verdict
@@ -111,14 +110,13 @@ class ProcessFiles(FileHooks):
         return written + rest
 
 
-def become_actor(name: str, descriptor: int, *, home: Path, drawn: Iterable[tuple[int, int]]) -> ProcessActor:
+def become_actor(name: str, descriptor: int, *, home: Path) -> ProcessActor:
     """This process as the actor `name`, for the rest of its life; the director is at the other end of `descriptor`.
 
-    `drawn` are the columns that sequences fill, see `connection`. Effects: calls of the system are steps, its end too.
+    Effects: calls of the system are steps, its end too.
     """
     channel = socket.socket(fileno=descriptor)
     actor = ProcessActor(name, channel)
-    connections.drawn_from_sequences.update(drawn)
     greenlets.run_as(actor)
     # The hooks stay until the process ends. Held, for a block that is forgotten is a block that is left.
     actor.directed = directed(home, files=ProcessFiles(home))
@@ -145,4 +143,5 @@ def _plain(done: Done) -> dict[str, Any]:
         "isolation": done.isolation.value,
         "saw_files": done.saw_files,
         "keeps_locks": done.keeps_locks,
+        "locks_session": done.locks_session,
     }

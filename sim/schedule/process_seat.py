@@ -199,6 +199,7 @@ def _done(told: dict[str, Any]) -> Done:
         isolation=Isolation(told["isolation"]),
         saw_files=told["saw_files"],
         keeps_locks=told["keeps_locks"],
+        locks_session=told["locks_session"],
     )
 
 

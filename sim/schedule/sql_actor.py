@@ -21,7 +21,6 @@ import psycopg
 
 from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
-from sim.schedule import connection as connections
 from sim.schedule.choice import Kind
 from sim.schedule.connection import GateConnection
 from sim.schedule.exploration import Exploration
@@ -100,13 +99,15 @@ class SqlRace:
         self.last: dict[str, list[SqlResult]] = {}
 
     def put_back(self) -> None:
-        """Effects: the tables are as after `setup`."""
+        """Effects: the tables are as after `setup`, and every session is as new."""
+        for name, line in list(self._lines.items()):
+            if not line.leaves_nothing:
+                del self._lines[name]
+                _end_session(line)
         if not self.ledger.is_untouched or self.hub.may_commit_late:
             self.tables.put_back(self._kept)
         elif self.ledger.has_written:
             self.tables.put_back_sequences(self._kept)
-        connections.drawn_from_sequences.clear()
-        connections.drawn_from_sequences.update(self.tables.drawn_columns)
 
     def run(self, conductor: Conductor) -> None:
         """Effects: all actors have run to their ends."""
@@ -204,6 +205,14 @@ def _named(actor: str, steps: Sequence[str] | Mapping[str, str]) -> dict[str, st
     if isinstance(steps, Mapping):
         return dict(steps)
     return {f"{actor}{number}": statement for number, statement in enumerate(steps, start=1)}
+
+
+def _end_session(line: GateConnection) -> None:
+    """Effects: the session is over, and its locks and tables are gone before the server's process is."""
+    if not (line.closed or line.broken or line.is_cut):
+        line.roll_back()
+        line.pgconn.exec_(b"DISCARD ALL")
+    line.close()
 
 
 def _said(line: GateConnection, step: str, statement: str) -> SqlResult:

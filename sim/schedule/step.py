@@ -17,9 +17,18 @@ _LISTS = re.compile(r"\b(insert\s+into\s+[\w.\"]+(\s+as\s+\w+)?|on\s+conflict|do
 
 _LOOKING = re.compile(r"\b(select|table|update)\b", re.IGNORECASE)
 _LEVEL = re.compile(r"\b(repeatable\s+read|serializable)\b", re.IGNORECASE)
-_KEEPING = re.compile(r"\b(set_config|pg_(try_)?advisory_lock\w*)\b", re.IGNORECASE)
+_KEEPING = re.compile(
+    r"\b(set_config|currval|lastval)\b|\binto\s+(local\s+)?temp(orary)?\b|\bpg_(try_)?advisory_lock|(^|;)\s*(?!(begin|start|commit|end|rollback|abort"
+    r"|savepoint|release|show|select|values|with|insert|update|delete|merge|lock|truncate|notify)\b)\S",
+    re.IGNORECASE,
+)
+_LOCKING_SESSION = re.compile(r"\bpg_(try_)?advisory_lock", re.IGNORECASE)
+_DEFAULT_LEVEL = re.compile(r"\b(default_transaction_isolation|session\s+characteristics)\b", re.IGNORECASE)
 
 _MAKING = ("create", "alter", "drop", "do")
+_SELECT_INTO = re.compile(
+    r"\binto\s+(?:unlogged\s+)?(?:table\s+)?(?!(?:local\s+)?temp(?:orary)?\b)[\w\"]", re.IGNORECASE
+)
 _SCHEMA = re.compile(
     r"\b(create|alter|drop)\s+(or\s+replace\s+|unique\s+|unlogged\s+|materialized\s+|event\s+|constraint\s+)?"
     r"(table|index|type|domain|sequence|view|schema|function|procedure|aggregate|trigger|rule|policy|extension)\b",
@@ -138,6 +147,10 @@ class Statement:
     """It changes the schema by dropping tables, and does nothing else."""
     keeps_in_session: bool = False
     """It may leave something in its session that outlives the transaction: a setting, an advisory lock."""
+    locks_session: bool = False
+    """It may take a lock that outlives the transaction."""
+    sets_default: bool = False
+    """Its `isolation` is asked for all transactions to come."""
 
 
 @lru_cache(maxsize=4096)
@@ -147,6 +160,8 @@ def read_statement(text: str) -> Statement:
     read = _read(bare)
     if ";" in bare.rstrip("; \n\t"):
         read = replace(read, only_reads=False, is_blind=False, is_script=True, shows_in_rows=False)
+    if read.verb == "select" and _SELECT_INTO.search(bare) is not None:
+        read = replace(read, only_reads=False, changes_schema=True, adds_to_schema=not read.is_script)
     if (read.is_script or read.verb in _MAKING) and _SCHEMA.search(bare) is not None:
         read = replace(
             read,
@@ -154,8 +169,12 @@ def read_statement(text: str) -> Statement:
             adds_to_schema=read.verb == "create" and not read.is_script,
             drops_tables=_DROPPING.match(bare) is not None and not read.is_script,
         )
-    keeps = _KEEPING.search(bare) is not None
-    return replace(read, keeps_in_session=True) if keeps else read
+    return replace(
+        read,
+        keeps_in_session=_KEEPING.search(bare) is not None,
+        locks_session=_LOCKING_SESSION.search(bare) is not None,
+        sets_default=_DEFAULT_LEVEL.search(bare) is not None,
+    )
 
 
 def _read(bare: str) -> Statement:

@@ -28,14 +28,13 @@ class Table:
     label: str
     columns: tuple[str, ...]
     drawn: tuple[str, ...]
-    drawn_numbers: tuple[int, ...]
     has_key: bool
 
     def digest(self) -> sql.Composable:
-        """One row's text is all that no sequence gave; where one did, it gives the order of the rows."""
-        left_out = (*self.drawn, *(_REAL_TIMES if self.label.startswith(f"{CLOCK}.") else ()))
+        """One row's text is all that is in it; of virtual time's own tables all that is not real."""
+        left_out = (*self.drawn, *_REAL_TIMES) if self.label.startswith(f"{CLOCK}.") else ()
         told = [sql.Identifier(column) for column in self.columns if column not in left_out]
-        row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(told)) if told else sql.SQL("'row'")
+        row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(told))
         order: list[sql.Composable] = [sql.Identifier(column) for column in self.drawn] or [row]
         ordered = sql.SQL(", ").join(order)
         return sql.SQL("(SELECT md5(coalesce(string_agg({}, E'\\n' ORDER BY {}), '')) FROM {})").format(
@@ -43,10 +42,7 @@ class Table:
         )
 
     def rows_of(self, column: LiteralString, transaction: LiteralString) -> sql.Composable:
-        """A digest of the visible rows whose `column` (xmin, xmax) is that transaction; numbers drawn are told here.
-
-        Those hang on nothing but the order of the draws, which is part of every state.
-        """
+        """A digest of the visible rows whose `column` (xmin, xmax) is that transaction."""
         told = [one for one in self.columns if not (self.label.startswith(f"{CLOCK}.") and one in _REAL_TIMES)]
         row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(map(sql.Identifier, told)))
         return sql.SQL("(SELECT md5(string_agg({0}, E'\\n' ORDER BY {0})) FROM {1} WHERE {2} = {3}::xid)").format(
@@ -81,15 +77,14 @@ class Table:
 
 
 def read_table(row: tuple[object, ...]) -> Table:
-    """The table of one row of the catalog: oid, schema, name, columns, drawn columns, their numbers, has a key."""
-    oid, schema, name, columns, drawn, numbers, has_key = row
+    """The table of one row of the catalog: oid, schema, name, columns, drawn columns, has a key."""
+    oid, schema, name, columns, drawn, has_key = row
     return Table(
         oid=int(str(oid)),
         name=sql.Identifier(str(schema), str(name)),
         label=str(name) if schema == "public" else f"{schema}.{name}",
         columns=_texts(columns),
         drawn=_texts(drawn),
-        drawn_numbers=tuple(int(number) for number in _texts(numbers)),
         has_key=bool(has_key),
     )
 

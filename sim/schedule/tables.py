@@ -135,11 +135,6 @@ class Tables:
         """The tables, in the order of the digests."""
         return tuple(table.label for table in self._tables)
 
-    @property
-    def drawn_columns(self) -> frozenset[tuple[int, int]]:
-        """The columns that a sequence fills, as (table's oid, column's number)."""
-        return frozenset((table.oid, number) for table in self._tables for number in table.drawn_numbers)
-
     def draws(self) -> tuple[Place, ...]:
         """Where each sequence stands that actors draw from; asks nothing where there is none. Added ones come last."""
         if self.is_followed and not self._closed():
@@ -150,7 +145,7 @@ class Tables:
         return tuple(found[number] for number in self._drawn)
 
     def digests(self) -> Digests:
-        """What is committed, one digest per table. Numbers from sequences count by their order alone.
+        """What is committed, one digest per table.
 
         Raises: `TablesLocked` while somebody holds, or is about to get, a lock that stops even readers.
         """

@@ -1,8 +1,8 @@
 """Installed in a worker that is an actor of a race: its connections, files and sleeps ask the director at every step.
 
-`SIM_GATE` is JSON: `{"name": …, "home": folder, "drawn": [[table's oid, column's number], …]}`. The socket to the
-director is the process's standard input, which no worker reads; it moves to a high number, out of the worker's way. The
-worker's own code is as it is: only the connection that its engine makes by default is one that parks.
+`SIM_GATE` is JSON: `{"name": …, "home": folder}`. The socket to the director is the process's standard input, which no
+worker reads; it moves to a high number, out of the worker's way. The worker's own code is as it is: only the connection
+that its engine makes by default is one that parks.
 """
 
 import fcntl
@@ -23,9 +23,9 @@ class _GatedConnection(GateConnection, BoundedConnection):
     """The worker's connection, parking before each step."""
 
 
-def settings_of(name: str, home: Path, drawn: set[tuple[int, int]]) -> dict[str, str]:
+def settings_of(name: str, home: Path) -> dict[str, str]:
     """The environment of a process that is to be the actor `name`."""
-    return {GATE: json.dumps({"name": name, "home": str(home), "drawn": sorted(drawn)})}
+    return {GATE: json.dumps({"name": name, "home": str(home)})}
 
 
 def install(told: str) -> None:
@@ -36,6 +36,4 @@ def install(told: str) -> None:
     os.dup2(nothing, 0)
     os.close(nothing)
     open_engine.__kwdefaults__ = {**(open_engine.__kwdefaults__ or {}), "connect": _GatedConnection.connect}
-    become_actor(
-        wanted["name"], descriptor, home=Path(wanted["home"]), drawn=(tuple(column) for column in wanted["drawn"])
-    )
+    become_actor(wanted["name"], descriptor, home=Path(wanted["home"]))

@@ -14,7 +14,6 @@ from typing import Any
 from sim.clock import seconds
 from sim.report.text import tell
 from sim.rules.breach import Breach
-from sim.schedule import connection as connections
 from sim.schedule.choice import MOVES, Kind
 from sim.schedule.crashing import Strikes
 from sim.schedule.explorer import Conductor
@@ -108,7 +107,6 @@ class Rehearsal:
         self._at_race: _Standstill | None = None
         self._runs = 0
         self._is_played_out = False
-        self._know_drawn_columns()
 
     @property
     def start(self) -> Seen | None:
@@ -126,7 +124,6 @@ class Rehearsal:
         has_changed = False
         if not is_untouched:
             self._tables.put_back(at.tables)
-            self._know_drawn_columns()
             has_changed = self._files.put_back(at.files)
         elif self.ledger.has_written:
             self._tables.put_back_sequences(at.tables)
@@ -148,10 +145,6 @@ class Rehearsal:
         breaches = self._stack.finish()
         if breaches:
             raise RuleBroken(breaches, tell(breaches, self._stack.timeline))
-
-    def _know_drawn_columns(self) -> None:
-        connections.drawn_from_sequences.clear()
-        connections.drawn_from_sequences.update(self._tables.drawn_columns)
 
     def _remake_tables(self) -> None:
         """Effects: the tables of migrations that were taken down are there again, empty."""
@@ -183,10 +176,7 @@ class Rehearsal:
     def _open_worker(
         self, worker_id: str, argv: Sequence[str], /, *, cold: bool, environment: Mapping[str, str | None]
     ) -> ProcessSeat:
-        settings = {
-            **environment,
-            **settings_of(worker_id, self._stack.home, connections.drawn_from_sequences),
-        }
+        settings = {**environment, **settings_of(worker_id, self._stack.home)}
 
         def start(stdin: int) -> Child:
             child = self._stack.worker.start(argv, worker_id, environment=settings, cold=cold, stdin=stdin)

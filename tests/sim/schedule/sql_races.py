@@ -47,6 +47,9 @@ _KEEP_OR_ADD = "INSERT INTO accounts VALUES (1, 5) ON CONFLICT (id) DO UPDATE SE
 _LATER_LINE = "WITH last AS (SELECT max(id) AS id FROM lines) DELETE FROM lines USING last WHERE lines.id = last.id"
 _LAST = "SELECT word FROM lines ORDER BY id DESC LIMIT 1 FOR UPDATE SKIP LOCKED"
 _WORDLESS = "INSERT INTO lines (account) VALUES (1)"
+_TRY = "SELECT pg_try_advisory_xact_lock(1)"
+_WAITING = "UPDATE accounts SET v = 5 WHERE id = 2 AND (SELECT pg_advisory_xact_lock(1)) IS NOT NULL RETURNING v"
+_NUMBERED = "INSERT INTO lines (id, account) OVERRIDING SYSTEM VALUE SELECT v + 5, 1 FROM accounts WHERE id = 1"
 _QUEUE = "SELECT id FROM accounts WHERE v = 0 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
 _TAKE = f"UPDATE accounts SET v = 1 WHERE id = ({_QUEUE})"
 
@@ -126,6 +129,60 @@ SMALL_RACES: Mapping[str, SmallRace] = MappingProxyType(
         ),
         "parents": SmallRace(
             {"a": _transaction(_line(1, "x")), "b": _transaction(_line(1, "y")), "c": ["DELETE FROM accounts"]}
+        ),
+        "number drawn in vain": SmallRace(
+            {"a": ["BEGIN", _WORDLESS, "ROLLBACK"], "b": [_WORDLESS, "SELECT max(id) FROM lines"]}, has_waits=False
+        ),
+        "number that no sequence gave": SmallRace(
+            {"a": [_NUMBERED, "SELECT id FROM lines"], "b": [_add(1)]}, has_waits=False
+        ),
+        "one transaction after the other": SmallRace(
+            {"a": ["BEGIN", _add(1), "COMMIT; BEGIN", _SUM], "b": [_SUM, _add(1)]}
+        ),
+        "repeatable read, row written as it was": SmallRace(
+            {"a": _transaction(_SUM, _add(1), begin=_SNAPSHOT), "b": ["UPDATE accounts SET v = v WHERE id = 1"]}
+        ),
+        "row that goes and comes back": SmallRace(
+            {
+                "a": [_WAITING],
+                "b": [_begun("SELECT pg_advisory_xact_lock(1)"), "COMMIT"],
+                "c": ["DELETE FROM accounts WHERE id = 2; INSERT INTO accounts VALUES (2, 0)", _TRY],
+            }
+        ),
+        "serializable after others": SmallRace(
+            {
+                "a": [_SUM],
+                "b": [_begun("DELETE FROM lines")],
+                "c": ["BEGIN ISOLATION LEVEL SERIALIZABLE; INSERT INTO accounts VALUES (9, 0)"],
+            },
+            has_waits=False,
+        ),
+        "isolation of the transactions to come": SmallRace(
+            {
+                "a": [
+                    "BEGIN; SET default_transaction_isolation = 'repeatable read'",
+                    "COMMIT",
+                    *_transaction("SELECT 1", _SUM),
+                ],
+                "b": [_add(1)],
+            },
+            has_waits=False,
+        ),
+        "exclusive table lock, rolled back": SmallRace(
+            {"a": ["COMMIT"], "b": ["COMMIT"], "c": [_SNAPSHOT, "LOCK TABLE accounts"]}, has_waits=False
+        ),
+        "advisory lock of a session": SmallRace(
+            {"a": ["SELECT pg_advisory_lock(1)", "SELECT pg_advisory_unlock(1)"], "b": [_TRY]}, has_waits=False
+        ),
+        "last number of a session": SmallRace(
+            {"a": ["SELECT lastval()", _WORDLESS], "b": [_WORDLESS]}, has_waits=False
+        ),
+        "setting of a session": SmallRace(
+            {"a": ["SHOW lock_timeout", "SET lock_timeout = '9s'"], "b": [_SUM]}, has_waits=False
+        ),
+        "table of a session": SmallRace(
+            {"a": ["CREATE TEMP TABLE copied AS SELECT v FROM accounts", "SELECT sum(v) FROM copied"], "b": [_add(1)]},
+            has_waits=False,
         ),
         "three on one row": SmallRace({name: [_add(1)] for name in "abc"}, has_waits=False),
         "three transactions": SmallRace({name: [_begun(_COPY), "COMMIT"] for name in "abc"}),

@@ -123,6 +123,21 @@ def test_addition_that_cannot_be_taken_back_ends_the_exploration(address: Databa
     assert failed.value.code == "schedule/schema_changes"
 
 
+def test_select_that_makes_a_table_is_known_as_one(address: DatabaseAddress) -> None:
+    actors: dict[str, Steps] = {"a": ["SELECT v INTO more FROM accounts WHERE id = 1"], "b": ["SELECT v FROM more"]}
+    with opened(address, actors) as race:
+        found = Explorer(race, Settings(), "schema").explore()
+        certificate = certify(found, counted=count_anew(race, found, max_orders=500))
+    with (
+        SqlRace(address, signals=True, setup=("DROP TABLE IF EXISTS more", *TABLES), actors=actors) as race,
+        pytest.raises(SimError) as failed,
+    ):
+        Explorer(race, Settings(), "schema").explore()
+
+    assert (certificate.is_complete, certificate.counted) == (True, 2)
+    assert failed.value.code == "schedule/schema_changes"
+
+
 @pytest.mark.parametrize("statement", ["ALTER TABLE accounts ADD COLUMN w int", "DROP TABLE accounts"])
 def test_step_that_takes_from_the_schema_is_refused_before_it_is_made(address: DatabaseAddress, statement: str) -> None:
     with opened(address, {"a": ["BEGIN", statement], "b": ["SELECT 1"]}) as race:

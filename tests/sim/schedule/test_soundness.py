@@ -2,6 +2,7 @@
 
 import pytest
 
+from sim.errors import SimError
 from sim.postgres.address import DatabaseAddress
 from sim.schedule.explorer import Conductor, Explorer
 from sim.schedule.explorer import play as play_order
@@ -56,3 +57,27 @@ def test_search_finds_every_end_and_the_number_of_orders(address: DatabaseAddres
     assert found.orders == counted.orders
     assert by_search == set(counted.outcomes)
     assert any(waited) is small.has_waits
+
+
+def explored(address: DatabaseAddress, actors: dict[str, list[str]]) -> int | None:
+    sequence = ("DROP SEQUENCE IF EXISTS tickets", "CREATE SEQUENCE tickets")
+    with SqlRace(address, signals=True, setup=(*TABLES, *sequence), actors=actors, reaches=ANYHOW) as race:
+        return Explorer(race, Settings(), "small").explore().orders
+
+
+def test_sequence_that_is_set_back_is_refused_and_one_that_is_set_forward_is_not(address: DatabaseAddress) -> None:
+    draw = "SELECT nextval('tickets')"
+    forward = explored(address, {"a": [draw, "SELECT setval('tickets', 7)"], "b": ["SELECT 1"]})
+    with pytest.raises(SimError) as failed:
+        explored(address, {"a": [draw, draw, "SELECT setval('tickets', 1)"], "b": ["SELECT 1"]})
+
+    assert forward == 3
+    assert failed.value.code == "schedule/sequence_back"
+
+
+def test_actor_that_waits_for_a_lock_which_nobody_will_free_is_named(address: DatabaseAddress) -> None:
+    lock = "SELECT pg_advisory_lock(1)"
+    with pytest.raises(SimError) as failed:
+        explored(address, {"a": [lock], "b": [lock]})
+
+    assert failed.value.code == "schedule/stuck"
