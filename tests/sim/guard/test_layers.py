@@ -101,7 +101,13 @@ def test_host_header_of_the_urls_own_host_is_accepted(url: str, header: str | No
 
 
 @pytest.mark.parametrize(
-    ("method", "target"), [("GET", b"http://api.binance.com/x"), ("GET", b"/y"), ("CONNECT", b"api.binance.com:443")]
+    ("method", "target"),
+    [
+        ("GET", b"http://api.binance.com/x"),
+        ("GET", b"/y"),
+        ("CONNECT", b"api.binance.com:443"),
+        ("CONNECT", b"/x"),
+    ],
 )
 def test_client_that_asks_a_server_for_another_one_is_refused(method: str, target: bytes, record: Path) -> None:
     with open_client("http://127.0.0.1:8080") as client, pytest.raises(GuardRefused) as refused:

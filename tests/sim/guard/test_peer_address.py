@@ -19,6 +19,7 @@ from tests.sim.guard.conftest import layers_in
 
 WORLD = "127.0.0.7"
 TIMEOUT_S = 20.0
+LAST = b"this is the last one"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 Ask = Callable[[str, int], None]
@@ -40,26 +41,33 @@ CLIENTS = pytest.mark.parametrize("ask", [by_httpx, by_aiohttp])
 
 @contextmanager
 def listening_at(address: str) -> Iterator[tuple[int, list[bytes]]]:
-    """The port of a server at `address`, and what it was sent, until the block ends."""
+    """The port of a server at `address`, and what it was sent on each connection, complete once the block has ended."""
     sent: list[bytes] = []
     with socket.create_server((address, 0)) as server:
 
         def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    connection = server.accept()[0]
-                    with connection:
-                        sent.append(connection.recv(65_536))
-                        with suppress(OSError):
-                            connection.sendall(ANSWER)
+            while (told := answer_one(server)) != LAST:
+                sent.append(told)
 
         thread = threading.Thread(target=serve)
         thread.start()
         try:
             yield server.getsockname()[1], sent
         finally:
-            server.shutdown(socket.SHUT_RDWR)
+            # It comes after all that are still in the queue.
+            with socket.create_connection(server.getsockname()) as last:
+                last.sendall(LAST)
             thread.join()
+
+
+def answer_one(server: socket.socket) -> bytes:
+    """What the next connection sends; nothing where it goes away first."""
+    connection = server.accept()[0]
+    told = b""
+    with connection, suppress(OSError):
+        told = connection.recv(65_536)
+        connection.sendall(ANSWER)
+    return told
 
 
 def lead_localhost_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
