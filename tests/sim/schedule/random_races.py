@@ -17,6 +17,8 @@ Actors = Mapping[str, Sequence[str]]
 
 ANYHOW = Reach("somebody moved", lambda trace: bool(trace.taken))
 MAX_ORDERS = 400
+MAX_RUNS = 300
+"""Of the search; a race that takes more has too many orders as well, or waits for the director at each step."""
 
 TABLES = (
     "DROP TABLE IF EXISTS lines, notes, accounts, sums",
@@ -177,7 +179,8 @@ def compare(address: DatabaseAddress, setup: Sequence[str], actors: Actors, *, f
     """
     with WatchedRace(address, signals=True, setup=setup, actors=actors, reaches=ANYHOW) as race:
         race.ends = set()
-        found = Explorer(race, Settings(foretells=foretells, audits=15, shrinks=False), "random").explore()
+        settings = Settings(foretells=foretells, audits=15, budget=MAX_RUNS, samples=1, shrinks=False)
+        found = Explorer(race, settings, "random").explore()
         if found.orders is None or found.orders > MAX_ORDERS:
             return 0
         by_search, race.ends = race.ends, set()
