@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from psycopg import sql
 
 from sim.cli import main
+from sim.guard import refusal
 from sim.postgres.address import DatabaseAddress
 from sim.postgres.clones import clone
 from sim.postgres.running import RunningServer
@@ -80,3 +81,12 @@ def with_rows(make_database: MakeDatabase) -> DatabaseAddress:
     address = make_database(migrated=True)
     add_user(address)
     return address
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Iterator[Path]:
+    """Where refusals of this process are kept during a test."""
+    path = tmp_path / "record.jsonl"
+    refusal.keep_record_in(path)
+    yield path
+    refusal._RECORD.clear()

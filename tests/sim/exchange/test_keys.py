@@ -1,7 +1,6 @@
 """API keys: which are let in, to what, and what the others are told."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,19 +8,9 @@ import pytest
 from sim.errors import SimError
 from sim.exchange.keys import TESTNET_PERMISSIONS, ApiKey
 from sim.exchange.world import World
-from sim.guard import refusal
 from tests.sim.exchange.trader import SECRET, Trader
 
 REJECTED = (401, -2015, "Invalid API-key, IP, or permissions for action.")
-
-
-@pytest.fixture
-def record(tmp_path: Path) -> Iterator[Path]:
-    """Where refusals of this process are kept during a test."""
-    path = tmp_path / "record.jsonl"
-    refusal.keep_record_in(path)
-    yield path
-    refusal._RECORD.clear()
 
 
 @pytest.mark.parametrize("key", ["", "short", "k" * 63, "k" * 65, "!" * 64])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.guard import client_settings, refusal
+from sim.guard import client_settings
 from sim.guard_matrix.certificates import AUTHORITY_FILE, write_certificates
 
 
@@ -23,15 +23,6 @@ def certificates(folder: Path) -> dict[str, Path]:
 @pytest.fixture
 def authority(folder: Path, certificates: dict[str, Path]) -> Path:
     return folder / AUTHORITY_FILE
-
-
-@pytest.fixture
-def record(tmp_path: Path) -> Iterator[Path]:
-    """Where refusals of this process are kept during a test."""
-    path = tmp_path / "record.jsonl"
-    refusal.keep_record_in(path)
-    yield path
-    refusal._RECORD.clear()
 
 
 @pytest.fixture

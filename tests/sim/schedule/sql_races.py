@@ -162,11 +162,10 @@ SMALL_RACES: Mapping[str, SmallRace] = MappingProxyType(
                 "a": [
                     "BEGIN; SET default_transaction_isolation = 'repeatable read'",
                     "COMMIT",
-                    *_transaction("SELECT 1", _SUM),
+                    *_transaction("SELECT 1", _add(1)),
                 ],
                 "b": [_add(1)],
-            },
-            has_waits=False,
+            }
         ),
         "exclusive table lock, rolled back": SmallRace(
             {"a": ["COMMIT"], "b": ["COMMIT"], "c": [_SNAPSHOT, "LOCK TABLE accounts"]}, has_waits=False
