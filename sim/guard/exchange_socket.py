@@ -1,7 +1,7 @@
 """The one way to a WebSocket of the exchange: with every layer that the client of its REST API has."""
 
 import os
-from collections.abc import Awaitable, Callable, MutableSet
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,13 @@ def require_as_read(url: Any) -> None:
         )
 
 
-async def open_session(authorities: Path | None, *, transports: MutableSet[Any]) -> Any:
+async def open_session(authorities: Path | None, *, wires: MutableMapping[Any, Any]) -> Any:
     """An `aiohttp.ClientSession` of the loop that runs. `authorities` is a PEM file to trust; None: the public ones.
 
     aiohttp follows a redirect of a handshake, and would take authorities from the environment: here it does neither.
     Raises: `GuardRefused` (`guard/client_settings`), recorded, where a proxy is set; each connection for a server that
     leads elsewhere, (`guard/request_host`) for a foreign host, (`guard/peer_address`) for a foreign address.
-    Effects: `transports` holds those of connections.
+    Effects: `wires` holds the transport of each connection, with its socket.
     """
     import aiohttp  # a third of a second, which a bot without an exchange need not wait
 
@@ -54,18 +54,19 @@ async def open_session(authorities: Path | None, *, transports: MutableSet[Any])
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=settings["verify"], resolver=peer_address.resolver()),
         trust_env=settings["trust_env"],
-        middlewares=(_judging(transports, follow_redirects=settings["follow_redirects"]),),
+        middlewares=(_judging(wires, follow_redirects=settings["follow_redirects"]),),
     )
 
 
-def _judging(transports: MutableSet[Any], *, follow_redirects: bool) -> Callable[[Any, Send], Awaitable[Any]]:
+def _judging(wires: MutableMapping[Any, Any], *, follow_redirects: bool) -> Callable[[Any, Send], Awaitable[Any]]:
     """Judges each request as it is about to be sent, and what it was answered."""
 
     async def judge(request: Any, send: Send) -> Any:
         require_as_read(request.url)
         answer = await send(request)
         if answer.connection is not None:
-            transports.add(answer.connection.transport)
+            transport = answer.connection.transport
+            wires[transport] = transport.get_extra_info("socket")
         why = client_settings.redirect_problem(answer.status, answer.headers)
         if why is not None and not follow_redirects:
             answer.close()

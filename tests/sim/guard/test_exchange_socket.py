@@ -110,6 +110,23 @@ def test_server_that_proves_who_it_is_is_heard(certificates: dict[str, Path], au
         assert heard(f"wss://127.0.0.1:{port}", authority) == "hello"
 
 
+# aiohttp closes the second time by itself where the other side is quicker.
+@pytest.mark.parametrize("closed", [(), ("socket",), ("socket", "transport")], ids=len)
+def test_no_socket_is_open_at_the_end_however_often_it_was_closed(
+    closed: tuple[str, ...], certificates: dict[str, Path], authority: Path
+) -> None:
+    with serving(greet, certificates[RIGHT]) as (port, _):
+        with SocketMaker(f"wss://127.0.0.1:{port}", timeout_s=TIMEOUT_S, authorities=authority) as connect:
+            heard_of = connect("/ws")
+            assert heard_of.receive() == "hello"
+            ((transport, wire),) = connect._wires.items()
+            ways = {"socket": heard_of.close, "transport": transport.close}
+            for way in closed:
+                ways[way]()
+
+        assert wire.fileno() == -1
+
+
 @pytest.mark.parametrize("name", IMPOSTORS)
 def test_server_with_a_wrong_certificate_is_sent_nothing_and_recorded(
     name: str, certificates: dict[str, Path], authority: Path, record: Path
